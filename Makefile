@@ -1,0 +1,51 @@
+# Two commands set everything up on a machine with Python 3.11, a C compiler and make:
+#   make demo    the main job on real data, and a table and a picture of what it gives
+#   make test    all tests, in two environments (TensorFlow, and tflite-runtime alone)
+
+PYTHON  ?= python3.11
+ifeq ($(shell command -v $(PYTHON) 2>/dev/null),)
+PYTHON  := python3
+endif
+VENV    := .venv
+RUNTIME := .venv-runtime
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export PYTHONWARNINGS ?= ignore::UserWarning
+
+.PHONY: demo test check lint bench clean
+
+demo: $(VENV)/.installed
+	$(VENV)/bin/edgepro demo --out out/demo
+
+test: check
+
+check: lint $(VENV)/.installed $(RUNTIME)/.installed
+	$(VENV)/bin/python -m pytest -q tests
+	$(RUNTIME)/bin/python -m pytest -q tests/runtime_only
+
+lint: $(VENV)/.installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+SOURCES := setup.py pyproject.toml $(wildcard edgepro_tf/native/*.[ch])
+
+$(VENV)/.installed: $(SOURCES)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/bin/python -m pip install --quiet --editable ".[demo,test]"
+	touch $@
+
+# The wheel, in an environment as a device has it: no TensorFlow, numpy below 2.
+$(RUNTIME)/.installed: $(SOURCES) $(wildcard edgepro_tf/*.py edgepro_tf/*/*.py)
+	$(PYTHON) -m venv $(RUNTIME)
+	$(RUNTIME)/bin/python -m pip install --quiet --upgrade pip
+	$(RUNTIME)/bin/python -m pip install --quiet pytest ".[tflite-runtime]"
+	$(RUNTIME)/bin/python -m pip install --quiet --no-deps --force-reinstall .
+	touch $@
+
+bench: $(VENV)/.installed
+	$(VENV)/bin/python -m benchmarks --out out/bench
+
+clean:
+	rm -rf $(VENV) $(RUNTIME) build dist out *.egg-info .pytest_cache .hypothesis
+	find edgepro_tf -name "libedgepro.*" -delete

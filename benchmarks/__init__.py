@@ -1,0 +1,1 @@
+"""What protection costs: `make bench` measures it, nothing here gates anything."""

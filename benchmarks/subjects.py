@@ -1,0 +1,88 @@
+"""The files that are measured: plain, protected, and encrypted as people do today."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+IMAGE_SHAPE = (224, 224, 3)
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """One network, in all the ways it could ship. Paths of files in one folder."""
+
+    name: str
+    plain: Path
+    public: Path
+    payload: Path
+    encrypted: Path
+    key: Path
+    input_shape: tuple[int, ...]
+    input_dtype: str
+    conversion_s: float
+    locking_s: float
+
+
+def build_subject(name: str, folder: Path, *, recipe: str = "standard") -> Subject:
+    """Build a network with random weights, convert and lock it, encrypt a copy.
+
+    Args:
+        name: ``mobilenet_v2``, ``mobilenet_v2_int8`` or ``resnet50``.
+        folder: where the files go; kept, so that a second run starts quickly.
+        recipe: a preset of ``converters``.
+    """
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    from converters import lock_tflite
+
+    folder = folder / f"{name}_{recipe}"
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = folder / "plain.tflite"
+    started = time.perf_counter()
+    plain.write_bytes(_export(name))
+    converted = time.perf_counter()
+    protected = lock_tflite(plain, recipe=recipe)
+    locked = time.perf_counter()
+    key, nonce = AESGCM.generate_key(256), os.urandom(12)
+    files = {
+        "public": protected.public,
+        "payload": protected.payload,
+        "encrypted": nonce + AESGCM(key).encrypt(nonce, plain.read_bytes(), None),
+        "key": key,
+    }
+    for label, content in files.items():
+        (folder / label).write_bytes(content)
+    dtype = "int8" if name.endswith("int8") else "float32"
+    return Subject(
+        name,
+        plain,
+        *(folder / label for label in files),
+        input_shape=(1, *IMAGE_SHAPE),
+        input_dtype=dtype,
+        conversion_s=converted - started,
+        locking_s=locked - converted,
+    )
+
+
+def _export(name: str) -> bytes:
+    import keras
+
+    from converters.keras_export import ExportOptions, export_keras
+
+    keras.utils.set_random_seed(1)
+    if name == "resnet50":
+        model = keras.applications.ResNet50(weights=None, input_shape=IMAGE_SHAPE)
+    else:
+        model = keras.applications.MobileNetV2(weights=None, input_shape=IMAGE_SHAPE)
+    if not name.endswith("int8"):
+        return export_keras(model, ExportOptions())
+    rng = np.random.default_rng(1)
+    samples = [
+        [rng.uniform(-1, 1, (1, *IMAGE_SHAPE)).astype(np.float32)] for _ in range(8)
+    ]
+    return export_keras(model, ExportOptions("int8", lambda: iter(samples), "int8"))

@@ -1,0 +1,117 @@
+"""Keras model -> flatbuffer, by the stock converter. The only file that calls it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from edgepro_tf.errors import ConversionError
+
+RepresentativeDataset = Callable[[], Iterable[list[Any] | dict[str, Any]]]
+
+FORMATS = ("float32", "float16", "dynamic", "int8", "int16x8")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportOptions:
+    """The stock converter's options.
+
+    Args:
+        number_format: one of ``FORMATS``.
+        representative_dataset: yields inputs as the stock converter takes them;
+            needed by int8 and int16x8.
+        inference_type: ``float32``, ``int8`` or ``uint8``: type of the model's inputs
+            and outputs (int8 format only).
+    """
+
+    number_format: str = "float32"
+    representative_dataset: RepresentativeDataset | None = None
+    inference_type: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.number_format not in FORMATS:
+            raise ConversionError(
+                f"cannot convert: expected a number format of {', '.join(FORMATS)}, "
+                f"got {self.number_format!r}."
+            )
+        if self.needs_samples and self.representative_dataset is None:
+            raise ConversionError(
+                f"cannot convert to {self.number_format}: expected a "
+                "representative_dataset, got none.",
+                "Pass a function that yields a hundred or so real inputs.",
+            )
+        types = ("float32", "int8", "uint8")
+        if self.inference_type not in types:
+            raise ConversionError(
+                f"cannot convert: expected an inference type of {', '.join(types)}, "
+                f"got {self.inference_type!r}."
+            )
+
+    @property
+    def needs_samples(self) -> bool:
+        return self.number_format in ("int8", "int16x8")
+
+
+def export_keras(model: keras.Model, options: ExportOptions) -> bytes:
+    """Convert a plain Keras model with ``tf.lite.TFLiteConverter``.
+
+    Args:
+        model: without locks (``fold_lock`` or ``strip_lock`` first).
+        options: number format and its data.
+
+    Returns:
+        The flatbuffer; equal models of equal structure give equal operator sequences.
+
+    Raises:
+        ConversionError: the stock converter refused the model.
+    """
+    with _quiet():
+        try:
+            converter = tf.lite.TFLiteConverter.from_keras_model(model)
+            _configure(converter, options)
+            return bytes(converter.convert())
+        except (ValueError, RuntimeError, TypeError, tf.errors.OpError) as error:
+            raise ConversionError(
+                f"cannot convert model {model.name!r}: the TFLite converter refused "
+                f"it: {str(error).splitlines()[0] if str(error) else error!r}"
+            ) from error
+
+
+def _configure(converter: tf.lite.TFLiteConverter, options: ExportOptions) -> None:
+    if options.number_format == "float32":
+        return
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if options.number_format == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if not options.needs_samples:
+        return
+    converter.representative_dataset = options.representative_dataset
+    operators = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
+    if options.number_format == "int16x8":
+        sets = tf.lite.OpsSet
+        operators = sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    converter.target_spec.supported_ops = [operators]
+    io_type = tf.dtypes.as_dtype(options.inference_type)
+    converter.inference_input_type = io_type
+    converter.inference_output_type = io_type
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the export's progress chatter from the user; errors still raise."""
+    level = logging.getLogger("tensorflow").level
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logging.getLogger("tensorflow").setLevel(level)

@@ -1,0 +1,198 @@
+"""The two doors: a Keras model, or an existing ``.tflite``, to a protected pair.
+
+Both read as the same stages: export, split, plan, apply, verify.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from converters.recipe import DEFAULT_PRESET, Recipe, find_recipe, plan_lock
+from converters.samples import COUNT, make_samples
+from converters.schema import read_model
+from converters.split import Split, split_models, unsplit
+from converters.verify import (
+    Sample,
+    verify_interpreter,
+    verify_keras,
+    verify_restored,
+)
+from edgepro_tf import native
+from edgepro_tf.errors import ConversionError
+from edgepro_tf.locks import ModelLock
+from edgepro_tf.payload import pack_lock
+
+if TYPE_CHECKING:
+    import keras
+
+    from converters.keras_export import RepresentativeDataset
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ProtectedModel:
+    """A public model and its lock, verified.
+
+    Args:
+        public: the ``.tflite`` that ships.
+        payload: the lock, for ``seal_sidecar``; a secret.
+        authorized: the unprotected ``.tflite``, what restoring gives; a secret.
+        recipe: name of the recipe.
+        lock: the lock as an object; its repr shows no secret.
+        conversion_s: seconds spent in the stock converter.
+        locking_s: seconds spent in splitting, locking and verifying.
+        keras_difference: largest |TFLite - Keras| over the samples, relative to the
+            largest |Keras| output; None without a Keras model.
+    """
+
+    public: bytes = dataclasses.field(repr=False)
+    payload: bytes = dataclasses.field(repr=False)
+    authorized: bytes = dataclasses.field(repr=False)
+    recipe: str
+    lock: ModelLock
+    conversion_s: float
+    locking_s: float
+    keras_difference: float | None = None
+
+    @property
+    def tensors_protected(self) -> int:
+        return len(self.lock.tensors)
+
+    @property
+    def bytes_rewritten(self) -> int:
+        """Bytes that restoring writes when the model is loaded."""
+        return self.lock.bytes_rewritten
+
+    def __str__(self) -> str:
+        share = self.bytes_rewritten / len(self.public)
+        return (
+            f"recipe {self.recipe}: {self.tensors_protected} tensors protected, "
+            f"{self.bytes_rewritten:,} of {len(self.public):,} bytes rewritten on load "
+            f"({share:.0%}); restored equals authorized, bit for bit"
+        )
+
+
+def convert_keras(
+    model: keras.Model,
+    *,
+    recipe: str | Recipe = DEFAULT_PRESET,
+    number_format: str = "float32",
+    representative_dataset: RepresentativeDataset | None = None,
+    inference_type: str = "float32",
+    samples: Any = None,
+) -> ProtectedModel:
+    """Convert a Keras model, lock-trained or ordinary, to a protected pair.
+
+    The user's model is not changed. Everything is verified before it is returned: the
+    pair restores to the authorized flatbuffer bit for bit, a real interpreter gives
+    the same outputs for it, and Keras agrees with both.
+
+    Args:
+        model: a ``LockedModel`` or any functional or Sequential model.
+        recipe: a preset's name, or a ``Recipe``.
+        number_format: ``float32``, ``float16``, ``dynamic``, ``int8``, ``int16x8``.
+        representative_dataset: as for the stock converter; int8 and int16x8 need it.
+        inference_type: type of inputs and outputs, int8 format only.
+        samples: real inputs to verify with: an array [count, ...], or a list or dict
+            of arrays for several inputs. None for the representative dataset's, or
+            normal noise.
+
+    Raises:
+        ConversionError: the model cannot be converted or locked.
+        VerificationError: the pair does not do what it should; nothing is returned.
+
+    Cost: the stock conversion (twice for a locked model), plus a pass over the file.
+    """
+    from converters import keras_export
+    from edgepro_tf import locking
+
+    started = time.perf_counter()
+    options = keras_export.ExportOptions(
+        number_format, representative_dataset, inference_type
+    )
+    is_locked = locking.is_locked(model)
+    plain = locking.fold_lock(model) if is_locked else model
+    authorized = keras_export.export_keras(plain, options)
+    released = b""
+    if is_locked:
+        released = keras_export.export_keras(locking.strip_lock(model), options)
+    converted = time.perf_counter()
+    if samples is None and representative_dataset is not None:
+        samples = list(itertools.islice(representative_dataset(), COUNT))
+    protected, inputs, outputs = _protect(
+        authorized, released, find_recipe(recipe), samples
+    )
+    difference = None
+    if inference_type == "float32":
+        difference = verify_keras(plain, inputs, outputs, number_format)
+    return dataclasses.replace(
+        protected, conversion_s=converted - started, keras_difference=difference
+    )
+
+
+def lock_tflite(
+    model: str | Path | bytes,
+    *,
+    recipe: str | Recipe = DEFAULT_PRESET,
+    samples: Any = None,
+) -> ProtectedModel:
+    """Lock an existing ``.tflite``; no Keras, no training, no data.
+
+    Args:
+        model: path or content.
+        recipe: a preset's name, or a ``Recipe``.
+        samples: real inputs to verify with; None for noise.
+
+    Raises:
+        ConversionError: it is no TFLite model, or nothing in it can be locked.
+        VerificationError: the pair does not restore to the same bytes.
+    """
+    content = model if isinstance(model, bytes) else Path(model).read_bytes()
+    return _protect(content, b"", find_recipe(recipe), samples)[0]
+
+
+def _protect(
+    authorized: bytes, released: bytes, recipe: Recipe, samples: Any
+) -> tuple[ProtectedModel, list[Sample], list[Sample]]:
+    started = time.perf_counter()
+    view = read_model(authorized)
+    split = unsplit(authorized)
+    if released:
+        split = split_models(authorized, released, view, read_model(released))
+        _check_complete(split, recipe)
+    records = plan_lock(recipe, view, split.model, split.stored, split.stored_scales)
+    public, lock = _apply(ModelLock.with_new_seed(records), split.model)
+    payload = pack_lock(lock)
+    verify_restored(public, payload, authorized)
+    inputs = make_samples(authorized, samples)
+    outputs = verify_interpreter(public, payload, authorized, inputs)
+    protected = ProtectedModel(
+        public,
+        payload,
+        authorized,
+        recipe.name,
+        lock,
+        conversion_s=0.0,
+        locking_s=time.perf_counter() - started,
+    )
+    return protected, inputs, outputs
+
+
+def _check_complete(split: Split, recipe: Recipe) -> None:
+    """A recipe that draws nothing must take out all that training put in."""
+    if split.differs_elsewhere and not (recipe.hidden and recipe.biases):
+        raise ConversionError(
+            f"cannot convert with recipe {recipe.name!r}: expected a lock of locking "
+            "values alone, got one with scale factors, offsets or an order, which "
+            "this recipe would leave in the public file.",
+            "Use the recipe 'standard'.",
+        )
+
+
+def _apply(lock: ModelLock, model: bytes) -> tuple[bytes, ModelLock]:
+    public = bytearray(model)
+    fingerprints = native.apply_lock(public, pack_lock(lock))
+    return bytes(public), lock.with_fingerprints(fingerprints)

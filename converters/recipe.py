@@ -1,0 +1,255 @@
+"""Which constants get which step of the lock.
+
+A recipe is public (a thief may know it); the seed that drives its draws is not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Iterator
+
+import numpy as np
+
+from converters.schema import Constant, ModelView, Operand, Role
+from edgepro_tf.errors import ConversionError
+from edgepro_tf.locks import ElementType, SetValues, Step, Target, TensorLock
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Steps by kind of constant; ``Step(0)`` leaves a kind alone.
+
+    Args:
+        hidden: filters of hidden linear operators.
+        ends: filters of the first operators and of the heads.
+        biases: biases and element-wise constants.
+        scales: per-channel quantisation scales.
+        exponent_range: e of the scale factors 2^-e .. 2^e, where a step asks for them.
+        restore_budget: share of the model's bytes that restoring may rewrite; the lock
+            then takes the constants that give most for the fewest bytes. None for no
+            limit. What lock training set is always kept.
+    """
+
+    name: str
+    hidden: Step
+    ends: Step
+    biases: Step
+    scales: Step
+    exponent_range: int = 2
+    restore_budget: float | None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Position(enum.Enum):
+    """Where an operator stands: no other linear one before it, after it, or neither."""
+
+    FIRST = "first"
+    HEAD = "head"
+    HIDDEN = "hidden"
+
+
+_CHANNELS = Step.ORDER | Step.SIGNS | Step.EXPONENTS
+_SHUFFLE = Step.SHUFFLE | Step.SIGNS
+_NOTHING = Step(0)
+
+PRESETS = {
+    # The paper's lock: only what lock training set, nothing drawn.
+    "paper": Recipe("paper", _NOTHING, _NOTHING, _NOTHING, _NOTHING),
+    "standard": Recipe("standard", _CHANNELS, _SHUFFLE, _SHUFFLE, Step.SHUFFLE),
+    "fast": Recipe(
+        "fast", _CHANNELS, _SHUFFLE, _SHUFFLE, Step.SHUFFLE, restore_budget=0.1
+    ),
+    "strict": Recipe("strict", _SHUFFLE, _SHUFFLE, _SHUFFLE, Step.SHUFFLE),
+}
+DEFAULT_PRESET = "standard"
+
+
+def find_recipe(recipe: str | Recipe) -> Recipe:
+    """A preset by name, or the recipe itself.
+
+    Raises:
+        ConversionError: no preset has this name.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe not in PRESETS:
+        raise ConversionError(
+            f"cannot find recipe {recipe!r}: expected one of {', '.join(PRESETS)}.",
+            f"{DEFAULT_PRESET!r} is the default.",
+        )
+    return PRESETS[recipe]
+
+
+def plan_lock(
+    recipe: Recipe,
+    view: ModelView,
+    model: bytes | bytearray,
+    stored: dict[int, SetValues] | None = None,
+    stored_scales: dict[tuple[int, int], SetValues] | None = None,
+) -> tuple[TensorLock, ...]:
+    """Choose the steps for every constant of a model.
+
+    Args:
+        recipe: steps by kind of constant.
+        view: the file's operators, from ``read_model``.
+        model: the file's bytes: what SET channels publish, the authorized elsewhere.
+        stored: values that lock training set, by flatbuffer buffer.
+        stored_scales: the same for quantisation scales, by their span in the file.
+
+    Returns:
+        One record for each buffer and each scale vector, in execution order; a step
+        that would not be exact on a constant is left out.
+    """
+    stored, stored_scales = stored or {}, stored_scales or {}
+    ranked: list[tuple[int, TensorLock]] = []
+    seen_buffers, seen_scales = set(), set()
+    for position, operand in _positions(view):
+        constant = operand.constant
+        rank = _rank(operand, position)
+        if constant.buffer not in seen_buffers:
+            seen_buffers.add(constant.buffer)
+            steps = _data_steps(recipe, operand, position)
+            steps = _exact_steps(steps, recipe, constant, model)
+            values = stored.get(constant.buffer)
+            if values is not None:
+                steps |= Step.SET
+            if steps:
+                ranked.append((rank, _data_record(operand, steps, recipe, values)))
+        if constant.scales and constant.scales not in seen_scales:
+            seen_scales.add(constant.scales)
+            values = stored_scales.get(constant.scales)
+            for record in _scales_record(recipe, constant, values):
+                ranked.append((_RANK_SMALL, record))
+    records = _within_budget(recipe, ranked, len(model))
+    if not records:
+        raise ConversionError(
+            "cannot lock model: expected convolution or dense weights of type float32, "
+            "float16, int8, int16 or int32, found none that the recipe "
+            f"{recipe.name!r} protects.",
+            "Lock-train the model first, or use the recipe 'standard'."
+            if recipe.name == "paper"
+            else "Check that the model's weights are constants of its graph.",
+        )
+    return tuple(records)
+
+
+def _positions(view: ModelView) -> Iterator[tuple[Position, Operand]]:
+    """Each operand with its operator's position; a shared buffer takes the first one
+    that is not hidden."""
+    positions: dict[int, Position] = {}
+    for operator in view.operators:
+        own = Position.HEAD if operator.is_head else Position.HIDDEN
+        own = Position.FIRST if operator.is_first else own
+        for operand in operator.operands:
+            before = positions.get(operand.constant.buffer, Position.HIDDEN)
+            positions[operand.constant.buffer] = (
+                own if before is Position.HIDDEN else before
+            )
+    for operator in view.operators:
+        for operand in operator.operands:
+            yield positions[operand.constant.buffer], operand
+
+
+# Order in which a restore budget is spent.
+_RANK_SMALL, _RANK_FIRST, _RANK_HEAD, _RANK_HIDDEN = range(4)
+
+
+def _rank(operand: Operand, position: Position) -> int:
+    """Biases and scales, then depthwise and first filters, heads, all other filters."""
+    if operand.role is Role.BIAS:
+        return _RANK_SMALL
+    if operand.view[0] > 1 or position is Position.FIRST:
+        return _RANK_FIRST
+    return _RANK_HEAD if position is Position.HEAD else _RANK_HIDDEN
+
+
+def _within_budget(
+    recipe: Recipe, ranked: list[tuple[int, TensorLock]], model_bytes: int
+) -> list[TensorLock]:
+    """Records in their own order, those left out that the budget does not reach."""
+    if recipe.restore_budget is None:
+        return [record for _, record in ranked]
+    left = recipe.restore_budget * model_bytes
+    chosen = set()
+    by_price = sorted(
+        range(len(ranked)), key=lambda i: (ranked[i][0], ranked[i][1].size_bytes)
+    )
+    for index in by_price:
+        record = ranked[index][1]
+        if record.size_bytes <= left or record.steps & Step.SET:
+            left -= record.size_bytes
+            chosen.add(index)
+    return [record for index, (_, record) in enumerate(ranked) if index in chosen]
+
+
+def _data_steps(recipe: Recipe, operand: Operand, position: Position) -> Step:
+    if operand.role is Role.BIAS:
+        return recipe.biases
+    return recipe.hidden if position is Position.HIDDEN else recipe.ends
+
+
+def _exact_steps(
+    steps: Step, recipe: Recipe, constant: Constant, model: bytes | bytearray
+) -> Step:
+    """Leave out what cannot be undone to the bit on these very elements."""
+    values = constant.read(model)
+    if not constant.element_type.is_float:
+        steps &= ~Step.EXPONENTS
+        lowest = np.iinfo(values.dtype).min
+        if np.any(values == lowest):  # has no negative
+            steps &= ~Step.SIGNS
+    elif steps & Step.EXPONENTS and not _is_scalable(values, recipe.exponent_range):
+        steps &= ~Step.EXPONENTS
+    return steps
+
+
+def _is_scalable(values: np.ndarray, exponent_range: int) -> bool:
+    """Whether 2^±e neither overflows nor reaches the subnormal numbers."""
+    info = np.finfo(values.dtype)
+    magnitude = np.abs(values[values != 0]).astype(np.float64)
+    if not magnitude.size:
+        return True
+    factor = 2.0**exponent_range
+    return bool(
+        np.isfinite(magnitude).all()
+        and magnitude.max() * factor <= float(info.max)
+        and magnitude.min() / factor >= float(info.smallest_normal)
+    )
+
+
+def _data_record(
+    operand: Operand, steps: Step, recipe: Recipe, values: SetValues | None
+) -> TensorLock:
+    constant = operand.constant
+    shape = operand.view
+    return TensorLock(
+        constant.subgraph,
+        constant.tensor,
+        constant.element_type,
+        shape,
+        steps,
+        exponent_range=recipe.exponent_range if steps & Step.EXPONENTS else 0,
+        set_values=values,
+    )
+
+
+def _scales_record(
+    recipe: Recipe, constant: Constant, values: SetValues | None
+) -> Iterator[TensorLock]:
+    count = constant.scales[1] // 4 if constant.scales else 0
+    steps = recipe.scales if count > 1 else Step(0)
+    if values is not None:
+        steps |= Step.SET
+    if steps:
+        yield TensorLock(
+            constant.subgraph,
+            constant.tensor,
+            ElementType.FLOAT32,
+            (1, count, 1),
+            steps,
+            Target.SCALES,
+            set_values=values,
+        )

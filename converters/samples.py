@@ -1,0 +1,89 @@
+"""Inputs for verification, in the shapes and types the model's signature has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edgepro_tf.errors import ConversionError
+from edgepro_tf.runtime.interpreters import make_interpreter
+from edgepro_tf.runtime.running import input_details, quantize_input
+
+COUNT = 4
+
+
+def make_samples(model: bytes, samples: Any = None) -> list[dict[str, np.ndarray]]:
+    """A few inputs of batch 1 for the first signature of a flatbuffer.
+
+    Args:
+        model: the flatbuffer.
+        samples: an array [count, ...]; a list or tuple with such an array for each
+            input; a dict of them by input name; or what a representative dataset
+            yields (a list of lists or dicts of batch 1). None for normal noise.
+
+    Raises:
+        ConversionError: the samples do not fit the model's inputs.
+    """
+    interpreter = make_interpreter(model)
+    interpreter.allocate_tensors()
+    details = input_details(interpreter)
+    if samples is None:
+        rng = np.random.default_rng(0)
+        shapes = {name: tuple(detail["shape"]) for name, detail in details.items()}
+        rows = [
+            {name: rng.normal(size=shape) for name, shape in shapes.items()}
+            for _ in range(COUNT)
+        ]
+    else:
+        rows = list_samples(samples, list(details))
+    return [
+        {name: _fit(row[name], name, detail) for name, detail in details.items()}
+        for row in rows[:COUNT]
+    ]
+
+
+def list_samples(samples: Any, names: list[str]) -> list[dict[str, np.ndarray]]:
+    """The same samples as a list of dicts: input name -> array of batch 1.
+
+    Raises:
+        ConversionError: there are fewer arrays than inputs.
+    """
+    if isinstance(samples, list) and samples and isinstance(samples[0], (list, dict)):
+        return [_by_name(sample, names) for sample in samples]  # representative dataset
+    arrays = _by_name(
+        samples if isinstance(samples, (dict, list, tuple)) else [samples], names
+    )
+    count = min(len(array) for array in arrays.values())
+    return [
+        {name: array[i : i + 1] for name, array in arrays.items()} for i in range(count)
+    ]
+
+
+def _by_name(arrays: Any, names: list[str]) -> dict[str, np.ndarray]:
+    if not isinstance(arrays, dict):
+        arrays = dict(zip(sorted(names), arrays, strict=False))
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise ConversionError(
+            f"cannot verify model: expected samples for the inputs {', '.join(names)}, "
+            f"got none for {', '.join(missing)}.",
+            "Pass a dict of arrays by input name.",
+        )
+    return {name: np.asarray(arrays[name]) for name in names}
+
+
+def _fit(values: np.ndarray, name: str, detail: dict[str, Any]) -> np.ndarray:
+    shape = tuple(int(extent) for extent in detail["shape"])
+    signature = tuple(detail.get("shape_signature", shape))
+    fits = len(values.shape) == len(signature) and all(
+        extent in (-1, got) for extent, got in zip(signature, values.shape, strict=True)
+    )
+    if not fits and int(np.prod(shape)) == values.size:
+        values, fits = values.reshape(shape), True
+    if not fits:
+        raise ConversionError(
+            f"cannot verify model: expected samples of shape {signature} for input "
+            f"{name!r}, got {values.shape}."
+        )
+    return quantize_input(values, detail)

@@ -1,0 +1,80 @@
+"""Write a protected pair: the public model and its sealed sidecar."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from converters.pipeline import ProtectedModel
+from edgepro_tf.errors import OutputExistsError
+from edgepro_tf.files import write_file
+from edgepro_tf.sidecar import Issuer, ModelBinding, Passphrase, Recipient, seal_sidecar
+
+SIDECAR_SUFFIX = ".edgepro"
+
+
+@dataclasses.dataclass(frozen=True)
+class WrittenPair:
+    """Where a pair was written, and how large its files are, in bytes."""
+
+    model_path: Path
+    sidecar_path: Path
+    model_bytes: int
+    sidecar_bytes: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.model_path} ({self.model_bytes:,} bytes, ships as it is)\n"
+            f"{self.sidecar_path} ({self.sidecar_bytes:,} bytes, opens it)"
+        )
+
+
+def write_pair(
+    protected: ProtectedModel,
+    model_path: str | os.PathLike[str],
+    *,
+    recipients: Sequence[Recipient | Passphrase],
+    issuer: Issuer,
+    audience: str | None = None,
+    expires: datetime.datetime | None = None,
+    overwrite: bool = False,
+) -> WrittenPair:
+    """Seal the lock and write both files, the sidecar beside the model.
+
+    Args:
+        protected: from ``convert_keras`` or ``lock_tflite``.
+        model_path: for ``name.tflite``, the sidecar is ``name.edgepro``.
+        recipients: whose identities will open it.
+        issuer: who signs it.
+        audience: the application id it is for.
+        expires: from when on it does not open; aware of its time zone.
+        overwrite: whether existing files may be replaced.
+
+    Raises:
+        OutputExistsError: a file exists; neither is written.
+        SidecarError: the sidecar cannot be sealed; neither is written.
+    """
+    model_path = Path(model_path)
+    sidecar_path = model_path.with_suffix(SIDECAR_SUFFIX)
+    if not overwrite:
+        for path in (model_path, sidecar_path):
+            if path.exists():
+                raise OutputExistsError(
+                    f"cannot write {path}: expected no file of that name, got one.",
+                    "Choose another name, or allow it to be overwritten.",
+                )
+    sidecar = seal_sidecar(
+        protected.payload,
+        model=ModelBinding.of(protected.public),
+        recipients=recipients,
+        issuer=issuer,
+        audience=audience,
+        expires=expires,
+    )
+    model_path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(sidecar_path, sidecar, overwrite=overwrite)
+    write_file(model_path, protected.public, overwrite=overwrite)
+    return WrittenPair(model_path, sidecar_path, len(protected.public), len(sidecar))

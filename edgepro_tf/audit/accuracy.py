@@ -1,0 +1,62 @@
+"""Accuracy of a ``.tflite``: public, restored, or restored by a wrong lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from edgepro_tf.runtime.delegates import open_with_payload
+from edgepro_tf.runtime.interpreters import make_interpreter
+from edgepro_tf.runtime.running import input_details, quantize_input, run_model
+
+_BATCH = 256
+
+
+def measure_accuracy(interpreter: Any, x: np.ndarray, y: np.ndarray) -> float:
+    """Top-1 accuracy of a classifier with one input and one output.
+
+    Args:
+        interpreter: allocated.
+        x: [examples, ...] real inputs; quantised here where the model's input is.
+        y: int [examples] class numbers.
+
+    Returns:
+        Share of examples whose largest output is at their class, 0 to 1.
+    """
+    ((name, detail),) = input_details(interpreter).items()
+    signature = detail.get("shape_signature", detail["shape"])
+    batch = _BATCH if int(signature[0]) == -1 else int(signature[0])
+    right = 0
+    for start in range(0, len(x), batch):
+        piece = x[start : start + batch]
+        count = len(piece)
+        if count < batch and int(signature[0]) != -1:
+            piece = np.concatenate([piece, np.repeat(piece[:1], batch - count, 0)])
+        (scores,) = run_model(
+            interpreter, {name: quantize_input(piece, detail)}
+        ).values()
+        right += int(np.sum(np.argmax(scores[:count], -1) == y[start : start + count]))
+    return right / len(x)
+
+
+def public_accuracy(public: bytes, x: np.ndarray, y: np.ndarray) -> float:
+    """Accuracy of the public model in a stock interpreter, without any lock."""
+    interpreter = make_interpreter(public)
+    interpreter.allocate_tensors()
+    return measure_accuracy(interpreter, x, y)
+
+
+def restored_accuracy(
+    public: bytes, payload: bytes, x: np.ndarray, y: np.ndarray
+) -> float:
+    """Accuracy of the public model restored by a payload, right or wrong."""
+    return measure_accuracy(open_with_payload(public, payload), x, y)
+
+
+def wrong_lock_accuracies(
+    public: bytes, payloads: Iterable[bytes], x: np.ndarray, y: np.ndarray
+) -> np.ndarray:
+    """float64 [locks]: accuracy under each wrong lock."""
+    return np.array([restored_accuracy(public, payload, x, y) for payload in payloads])

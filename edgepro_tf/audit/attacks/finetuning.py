@@ -1,0 +1,115 @@
+"""Fine-tuning the public file on the thief's labels, in every usual way."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from edgepro_tf.audit import training
+from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.starts import heads, public_start, unreadable
+from edgepro_tf.audit.thief import LABELS, Attack, Outcome, Thief
+
+
+def tune_all(bench: Bench, thief: Thief, *, fresh: str = "nothing") -> Outcome:
+    """Train every parameter, from the public values plain and re-normalised.
+
+    Args:
+        bench: the target's workbench.
+        thief: his data.
+        fresh: what is drawn afresh first: ``nothing``, ``head``, or ``unreadable``
+            (what the recipe shuffles).
+    """
+    drawn = {"nothing": [], "head": heads(bench), "unreadable": unreadable(bench)}
+    plain = public_start(bench, thief, fresh=drawn[fresh])
+    starts = {"plain": plain, "normalised": bench.renormalise(plain, thief.x)}
+    candidates = [
+        Candidate(f"{name}, rate {rate:g}", theta, bench.plan(thief, theta, rate))
+        for name, theta in starts.items()
+        for rate in bench.budget.rates
+    ]
+    return bench.outcome(bench.weights, candidates, thief, f"tune all {fresh}")
+
+
+def tune_last(bench: Bench, thief: Thief) -> Outcome:
+    """Train the last linear layers only (one, or two), the head drawn afresh."""
+    plain = public_start(bench, thief, fresh=heads(bench))
+    start = bench.renormalise(plain, thief.x)
+    candidates = []
+    for count in (1, 2):
+        moving = _last_parameters(bench, count)
+        candidates += [
+            Candidate(
+                f"last {count}, rate {rate:g}",
+                start,
+                bench.plan(thief, start, rate, moving.__contains__),
+            )
+            for rate in bench.budget.rates
+        ]
+    return bench.outcome(bench.weights, candidates, thief, "tune last")
+
+
+def unfreeze_progressively(bench: Bench, thief: Thief) -> Outcome:
+    """Train the head first, then one layer more at a time, or from the first on.
+
+    Source: Howard and Ruder, ULMFiT, ACL 2018, section 3.3 (gradual unfreezing).
+    """
+    plain = public_start(bench, thief, fresh=unreadable(bench) or heads(bench))
+    start = bench.renormalise(plain, thief.x)
+    candidates = [
+        Candidate(
+            f"{'last' if backward else 'first'} layer first, rate {rate:g}",
+            start,
+            _staircase(bench, thief, rate, backward),
+        )
+        for backward in (True, False)
+        for rate in bench.budget.rates
+    ]
+    return bench.outcome(bench.weights, candidates, thief, "unfreeze")
+
+
+def _last_parameters(bench: Bench, count: int) -> set[int]:
+    return {
+        i
+        for one in bench.network.linears[-count:]
+        for i in (one.filter, one.bias)
+        if i is not None
+    }
+
+
+def _staircase(
+    bench: Bench, thief: Thief, rate: float, backward: bool
+) -> np.ndarray:
+    """Learning rates in which layer after layer joins during the first half."""
+    steps, linears = bench.steps(thief), bench.network.linears
+    plan = np.full((steps, len(bench.network.parameters)), 1.0)
+    for layer, one in enumerate(linears):
+        rank = len(linears) - 1 - layer if backward else layer
+        begins = round(0.5 * steps * rank / len(linears))
+        for i in (one.filter, one.bias):
+            if i is not None:
+                plan[:begins, i] = 0
+    return rate * plan * training.cosine(steps)[:, None]
+
+
+_FINETUNING = "Uchida et al., ICMR 2017, section 4.4; EdgePro, experiments"
+ATTACKS = (
+    Attack("fine-tuning, all layers", "fine-tuning", _FINETUNING, LABELS, tune_all),
+    Attack(
+        "fine-tuning, head afresh", "fine-tuning", _FINETUNING, LABELS,
+        functools.partial(tune_all, fresh="head"), is_slow=True,
+    ),
+    Attack(
+        "fine-tuning, shuffled tensors afresh", "fine-tuning", "ours", LABELS,
+        functools.partial(tune_all, fresh="unreadable"),
+    ),
+    Attack(
+        "fine-tuning, last layers", "fine-tuning", _FINETUNING, LABELS, tune_last,
+        is_slow=True,
+    ),
+    Attack(
+        "fine-tuning, progressive unfreezing", "fine-tuning",
+        "Howard and Ruder, ACL 2018", LABELS, unfreeze_progressively, is_slow=True,
+    ),
+)  # fmt: skip

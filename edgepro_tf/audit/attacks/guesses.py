@@ -1,0 +1,84 @@
+"""No lock, wrong locks, partly right locks, a single layer right or missing.
+
+Measurements for the developer rather than attacks: who knows a share of a lock's effect
+has seen some of the secret.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from edgepro_tf.audit.bench import Bench
+from edgepro_tf.audit.thief import DEVELOPER, NOTHING, Attack, Outcome, Thief
+
+_PAPER = "EdgePro (arXiv 2303.12397), experiments on password guessing"
+
+
+def use_without_lock(bench: Bench, thief: Thief) -> Outcome:
+    """Run the public file as it is."""
+    del thief
+    return Outcome(bench.accuracy(bench.target.public), "as shipped")
+
+
+def guess_locks(bench: Bench, thief: Thief) -> Outcome:
+    """Restore with many wrong locks; the accuracy is the worst one's (for us)."""
+    rng = thief.rng("wrong locks")
+    none = [0.0] * len(bench.network.parameters)
+    found = [
+        bench.accuracy(bench.target.guess(none, rng))
+        for _ in range(bench.budget.wrong_locks)
+    ]
+    return Outcome(
+        max(found),
+        f"best of {len(found)}",
+        {"mean": float(np.mean(found)), "count": len(found)},
+    )
+
+
+def know_share(bench: Bench, thief: Thief, *, known: float) -> Outcome:
+    """A share of the channels (elements, where shuffled) of every constant known."""
+    rng = thief.rng(f"known {known}")
+    shares = [known] * len(bench.network.parameters)
+    return Outcome(bench.accuracy(bench.target.guess(shares, rng)))
+
+
+def know_layers(bench: Bench, thief: Thief, *, only_one: bool) -> Outcome:
+    """One layer's lock right, or one layer's missing; the best over layers."""
+    rng = thief.rng(f"layers {only_one}")
+    parameters = bench.network.parameters
+    found = {}
+    for layer, one in enumerate(bench.network.linears):
+        mine = (one.filter, one.bias)
+        if not any(i is not None and bench.target.is_locked(i) for i in mine):
+            continue
+        known = [float((i in mine) == only_one) for i in range(len(parameters))]
+        found[layer] = bench.accuracy(bench.target.guess(known, rng))
+    if not found:
+        return Outcome(bench.accuracy(bench.target.public), "nothing locked")
+    best = max(found, key=lambda layer: found[layer])
+    words = "right" if only_one else "missing"
+    by_layer = {str(layer): value for layer, value in found.items()}
+    return Outcome(found[best], f"layer {best} {words}", {"by_layer": by_layer})
+
+
+ATTACKS = (
+    Attack("no lock", "guessing", _PAPER, NOTHING, use_without_lock),
+    Attack("wrong locks", "guessing", _PAPER, NOTHING, guess_locks),
+    *(
+        Attack(
+            f"{known:.0%} of the lock known", "partial knowledge", "ours", DEVELOPER,
+            functools.partial(know_share, known=known), counts=False,
+        )
+        for known in (0.5, 0.8, 0.9, 0.95, 0.98)
+    ),
+    Attack(
+        "one layer's lock known", "partial knowledge", "ours", DEVELOPER,
+        functools.partial(know_layers, only_one=True), counts=False,
+    ),
+    Attack(
+        "one layer's lock missing", "partial knowledge", "ours", DEVELOPER,
+        functools.partial(know_layers, only_one=False), counts=False,
+    ),
+)  # fmt: skip

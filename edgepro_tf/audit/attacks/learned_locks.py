@@ -1,0 +1,147 @@
+"""Locks learned by gradient: scale factors, mixing matrices, soft permutations."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from edgepro_tf.audit import training
+from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.spaces import apply_rows
+from edgepro_tf.audit.starts import public_start, unreadable
+from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
+
+
+def learn_rows(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
+    """Learn what stands before the frozen public rows; then let the rows move too.
+
+    Biases and the tensors that the recipe shuffles are learned freely. With ``full`` a
+    matrix per layer mixes the rows (any order, sign, scale and combination); without,
+    a factor per row.
+
+    Args:
+        bench: the target's workbench.
+        thief: his data.
+        full: matrices rather than factors.
+    """
+    space = bench.mix_space
+    if not space.layers:
+        return _nothing_to_learn(bench)
+    start = public_start(bench, thief, fresh=unreadable(bench))
+    theta = space.start(bench.renormalise(start, thief.x))
+    masks = space.masks(start, full)
+    frozen = {bench.network.linears[layer].filter for layer in space.layers}
+    purpose = f"rows {full}"
+    candidates = [
+        Candidate(
+            f"rows {'thaw' if thaws else 'frozen'}, rate {rate:g}",
+            theta,
+            _two_stages(bench, thief, theta, rate, frozen, thaws),
+            masks,
+        )
+        for thaws in (True, False)
+        for rate in bench.budget.rates
+    ]
+    if not full:
+        signs = thief.rng(purpose + " signs")
+        flipped = [
+            t if i < len(start) else t * signs.choice([-1.0, 1.0], (len(t), 1))
+            for i, t in enumerate(theta)
+        ]
+        rate = bench.budget.rates[-1]
+        plan = _two_stages(bench, thief, theta, rate, frozen, True)
+        candidates.append(Candidate("random signs, thaw", flipped, plan, masks))
+    return bench.outcome(bench.mix, candidates, thief, purpose)
+
+
+def learn_orders(bench: Bench, thief: Thief) -> Outcome:
+    """Anneal a soft permutation with signs per layer, round it, then fine-tune.
+
+    Source: Mena et al., ICLR 2018, section 3; rounding by the Hungarian method.
+    """
+    space = bench.order_space
+    if not space.layers:
+        return _nothing_to_learn(bench)
+    rng = thief.rng("orders")
+    start = bench.renormalise(
+        public_start(bench, thief, fresh=unreadable(bench)), thief.x
+    )
+    theta = space.start(start, rng)
+    frozen = {bench.network.linears[layer].filter for layer in space.layers}
+    steps, count = bench.steps(thief), len(start)
+    knob = np.geomspace(1.0, 0.1, steps).astype(np.float32)
+    rate = bench.budget.rates[-1]
+    plan = bench.plan(thief, theta, rate, lambda i: i not in frozen)
+    plan[:, count:] *= 3  # Logits of a permutation move further than weights.
+    everything = np.arange(len(thief.y))
+    soft = Candidate("", theta, plan, knob=knob)
+    learned = bench.train(bench.order, soft, thief.x, thief.y, everything, rng)
+    hard = _round(bench, learned)
+    candidates = [
+        Candidate(f"{name}, rate {rate:g}", p, bench.plan(thief, p, rate))
+        for name, p in {
+            "hard": hard, "normalised": bench.renormalise(hard, thief.x)
+        }.items()
+        for rate in bench.budget.rates
+    ]  # fmt: skip
+    return bench.outcome(bench.weights, candidates, thief, "orders tuned")
+
+
+def _round(bench: Bench, theta: Arrays) -> Arrays:
+    """Network parameters under the nearest hard permutations and signs."""
+    space, count = bench.order_space, len(bench.network.parameters)
+    out = [np.array(p) for p in theta[:count]]
+    for j, layer in enumerate(space.layers):
+        one = bench.network.linears[layer]
+        rows, columns = linear_sum_assignment(-theta[count + j])
+        matrix = np.zeros((one.channels, one.channels), np.float32)
+        signs = np.sign(theta[count + len(space.layers) + j])
+        matrix[rows, columns] = np.where(signs == 0, 1, signs)
+        out[one.filter] = np.asarray(apply_rows(matrix, out[one.filter], one))
+    return out
+
+
+def _two_stages(
+    bench: Bench,
+    thief: Thief,
+    theta: Arrays,
+    rate: float,
+    frozen: set[int],
+    thaws: bool,
+) -> np.ndarray:
+    """The public rows rest for the first half, or throughout."""
+    steps = bench.steps(thief)
+    plan = bench.plan(thief, theta, rate)
+    if thaws:
+        half = steps // 2
+        shape = np.concatenate([training.cosine(half), training.cosine(steps - half)])
+        plan = rate * np.outer(shape, np.ones(len(theta)))
+        plan[:half, list(frozen)] = 0
+        plan[half:] *= 0.3
+    else:
+        plan[:, list(frozen)] = 0
+    return plan
+
+
+def _nothing_to_learn(bench: Bench) -> Outcome:
+    return Outcome(bench.accuracy(bench.target.public), "no layer keeps its rows")
+
+
+ATTACKS = (
+    Attack(
+        "learned scale factors", "learned locks",
+        "ours; the form is EdgePro's lock itself", LABELS,
+        functools.partial(learn_rows, full=False),
+    ),
+    Attack(
+        "learned mixing of rows", "learned locks",
+        "Bansal, Nakkiran and Barak (stitching), NeurIPS 2021", LABELS,
+        functools.partial(learn_rows, full=True),
+    ),
+    Attack(
+        "soft permutations", "learned locks", "Mena et al., ICLR 2018", LABELS,
+        learn_orders, is_slow=True,
+    ),
+)  # fmt: skip

@@ -1,0 +1,89 @@
+"""Pruning away what looks like a lock, with and without fine-tuning."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.starts import public_start
+from edgepro_tf.audit.thief import INPUTS, LABELS, Arrays, Attack, Outcome, Thief
+
+_SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
+
+
+def prune(bench: Bench, thief: Thief, *, by: str, tunes: bool) -> Outcome:
+    """Prune 10 to 90 %, keep the share that validation prefers.
+
+    Args:
+        bench: the target's workbench.
+        thief: his data; labels choose the share, and train when ``tunes``.
+        by: ``magnitude`` (elements of each filter) or ``activation`` (channels, by
+            how much they are active on the thief's inputs, quietest and loudest).
+        tunes: whether training follows, with the pruned elements held at zero.
+
+    Source: Han et al., NIPS 2015, section 3 (magnitude); Liu, Dolan-Gavitt and Garg,
+    "Fine-Pruning", RAID 2018, section 4 (activation).
+    """
+    start = public_start(bench, thief)
+    masks = dict(_magnitude_masks(bench, start))
+    if by == "activation":
+        masks = dict(_activation_masks(bench, start, thief))
+    if not tunes:
+        pruned = {k: [p * m for p, m in zip(start, v, strict=True)]
+                  for k, v in masks.items()}  # fmt: skip
+        found = {k: bench.accuracy(p) for k, p in pruned.items()}
+        best = max(found, key=lambda k: found[k])
+        return Outcome(found[best], f"{best} (best of all on the test set)")
+    shares = list(masks) if bench.budget.is_thorough else list(masks)[1::2]
+    candidates = []
+    for name in shares:
+        mask = masks[name]
+        theta = [p * m for p, m in zip(start, mask, strict=True)]
+        theta = bench.renormalise(theta, thief.x)
+        candidates += [
+            Candidate(f"{name}, rate {rate:g}", theta, bench.plan(thief, theta, rate), mask)
+            for rate in bench.budget.rates
+        ]
+    return bench.outcome(bench.weights, candidates, thief, f"prune {by}")
+
+
+def _magnitude_masks(bench: Bench, start: Arrays):  # type: ignore[no-untyped-def]
+    filters = {one.filter for one in bench.network.linears}
+    for share in _SHARES:
+        mask = [np.ones_like(p) for p in start]
+        for i in filters:
+            size = np.abs(start[i])
+            mask[i] = (size > np.quantile(size, share)).astype(np.float32)
+        yield f"{share:.0%} smallest weights", mask
+
+
+def _activation_masks(bench: Bench, start: Arrays, thief: Thief):  # type: ignore[no-untyped-def]
+    activity = bench.activity(start, thief.pool)
+    for loudest in (False, True):
+        for share in _SHARES[:3] if loudest else _SHARES:
+            mask = [np.ones_like(p) for p in start]
+            for layer, one in enumerate(bench.network.linears):
+                if one.is_head:
+                    continue
+                order = np.argsort(activity[layer] * (-1 if loudest else 1))
+                dropped = order[: round(share * one.channels)]
+                shape = [slice(None)] * mask[one.filter].ndim
+                shape[one.channel_axis] = dropped
+                mask[one.filter][tuple(shape)] = 0
+                if one.bias is not None:
+                    mask[one.bias][dropped] = 0
+            yield f"{share:.0%} {'loudest' if loudest else 'quietest'} channels", mask
+
+
+_HAN, _LIU = "Han et al., NIPS 2015", "Liu et al. (Fine-Pruning), RAID 2018"
+ATTACKS = tuple(
+    Attack(
+        f"pruning by {by}{', fine-tuned' if tunes else ''}", "pruning", source,
+        LABELS if tunes else INPUTS, functools.partial(prune, by=by, tunes=tunes),
+        is_slow=tunes,
+    )
+    for by, source in (("magnitude", _HAN), ("activation", _LIU))
+    for tunes in (False, True)
+)  # fmt: skip

@@ -1,0 +1,291 @@
+"""The attacker's workbench: compiled functions over one target and its data."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from edgepro_tf.audit import training
+from edgepro_tf.audit.spaces import MIX_LIMIT, MixSpace, OrderSpace, WeightSpace
+from edgepro_tf.audit.thief import Arrays, Budget, Outcome, Target, Thief
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Candidate:
+    """A start and a plan; the thief's validation chooses among several.
+
+    Args:
+        label: in words, for the report.
+        theta: the start.
+        plan: float32 [steps, parameters], learning rates.
+        masks: elements that move; None for all.
+        knob: float32 [steps]; None for ones.
+    """
+
+    label: str
+    theta: Arrays
+    plan: np.ndarray
+    masks: Arrays | None = None
+    knob: np.ndarray | None = None
+
+
+class Bench:
+    """Trains, evaluates and re-normalises candidates for one target.
+
+    Args:
+        target: what is attacked.
+        budget: what it may cost.
+        x_train, y_train: where thieves draw their data from.
+        x_test, y_test: what accuracy is measured on.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        budget: Budget,
+        x_train: np.ndarray,
+        y_train: np.ndarray,
+        x_test: np.ndarray,
+        y_test: np.ndarray,
+    ) -> None:
+        self.target, self.budget = target, budget
+        self.network = target.network
+        self.classes = self.network.classes
+        self._x_train = np.asarray(x_train, np.float32)
+        self._y_train = np.asarray(y_train)
+        count = budget.test_examples
+        self.x_test = tf.constant(x_test[:count], tf.float32)
+        self.y_test = np.asarray(y_test[:count])
+        self._rows = self._most_examples()
+        self._forward = tf.function(self.network.forward)
+        self._moments = tf.function(self._measure_moments)
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of always saying the most frequent class."""
+        return float(np.bincount(self.y_test).max() / len(self.y_test))
+
+    def thief(self, share: float, seed: int) -> Thief:
+        """A thief's draw: as many examples of each class as the share allows."""
+        rng = np.random.default_rng([seed, 77])
+        order = rng.permutation(len(self._y_train))
+        count = self._count(share)
+        labels = self._y_train[order]
+        # One of each class first, so that a small share misses none by bad luck.
+        first = [int(np.argmax(labels == c)) for c in np.unique(labels)]
+        rest = np.setdiff1d(np.arange(len(order)), first, assume_unique=True)
+        picked = np.concatenate([rng.permutation(first), rest]).astype(int)
+        mine, others = order[picked[:count]], order[picked[count:]]
+        pool = others[: self.budget.unlabelled]
+        return Thief(
+            share, seed, self._x_train[mine], self._y_train[mine], self._x_train[pool]
+        )
+
+    def accuracy(self, parameters: Arrays) -> float:
+        """Accuracy on the test set, 0 to 1."""
+        answers = np.argmax(self.logits(parameters, self.x_test), -1)
+        return float(np.mean(answers == self.y_test))
+
+    def logits(self, parameters: Arrays, x: Any) -> np.ndarray:
+        """float32 [examples, classes]; compiled once for each number of examples."""
+        values = [tf.constant(p, tf.float32) for p in parameters]
+        return self._forward(values, tf.constant(x, tf.float32)).numpy()
+
+    @functools.cached_property
+    def weights(self) -> training.Trainer:
+        return self._trainer(WeightSpace(self.network))
+
+    @functools.cached_property
+    def mix_space(self) -> MixSpace:
+        layers = [
+            i
+            for i in self.target.readable_layers
+            if self.network.linears[i].channels <= MIX_LIMIT
+        ]
+        return MixSpace(self.network, tuple(layers))
+
+    @functools.cached_property
+    def mix(self) -> training.Trainer:
+        return self._trainer(self.mix_space)
+
+    @functools.cached_property
+    def mix_unlabelled(self) -> training.Trainer:
+        return self._trainer(self.mix_space, training.information)
+
+    @functools.cached_property
+    def order_space(self) -> OrderSpace:
+        return OrderSpace(self.network, self.mix_space.layers)
+
+    @functools.cached_property
+    def order(self) -> training.Trainer:
+        return self._trainer(self.order_space)
+
+    def pick(
+        self,
+        trainer: training.Trainer,
+        candidates: list[Candidate],
+        thief: Thief,
+        purpose: str,
+    ) -> tuple[Arrays, str]:
+        """Train the candidate that the thief's own validation prefers.
+
+        Every candidate is trained on a part of the labelled data and scored on the
+        rest (accuracy, then loss); the best is trained again on all of it.
+
+        Returns:
+            The network's parameters, and the label of what was chosen.
+        """
+        rng, best = thief.rng(purpose), candidates[0]
+        if len(candidates) > 1:
+            folds = _draw_folds(thief.y, self.budget.folds, rng)
+            scores = [
+                np.mean([self._validate(trainer, c, thief, f, rng) for f in folds])
+                for c in candidates
+            ]
+            best = candidates[int(np.argmax(scores))]
+        everything = np.arange(len(thief.y))
+        theta = self.train(trainer, best, thief.x, thief.y, everything, rng)
+        return trainer.parameters(theta, self._last_knob(best)), best.label
+
+    def outcome(
+        self,
+        trainer: training.Trainer,
+        candidates: list[Candidate],
+        thief: Thief,
+        purpose: str,
+    ) -> Outcome:
+        """``pick``, then the accuracy of what it gave."""
+        parameters, label = self.pick(trainer, candidates, thief, purpose)
+        return Outcome(self.accuracy(parameters), label)
+
+    def train(
+        self,
+        trainer: training.Trainer,
+        candidate: Candidate,
+        x: np.ndarray,
+        y: np.ndarray,
+        examples: np.ndarray,
+        rng: np.random.Generator,
+    ) -> Arrays:
+        """Train one candidate; y is int classes or float32 [examples, classes]."""
+        steps = len(candidate.plan)
+        batches = training.draw_batches(examples, steps, self.budget.batch, rng)
+        knob = np.ones(steps) if candidate.knob is None else candidate.knob
+        if y.ndim == 1:
+            y = np.eye(self.classes, dtype=np.float32)[y]
+        schedule = training.Schedule(candidate.plan, batches, knob)
+        return trainer.train(
+            candidate.theta, self._pad(x), self._pad(y), schedule, candidate.masks
+        )
+
+    def steps(self, thief: Thief) -> int:
+        """Steps of a training run over the thief's labels."""
+        return self.budget.steps(len(thief.y))
+
+    def plan(
+        self,
+        thief: Thief,
+        theta: Arrays,
+        rate: float,
+        learns: Callable[[int], bool] = lambda _: True,
+    ) -> np.ndarray:
+        """Cosine learning rates for the parameters that learn."""
+        columns = [float(learns(i)) for i in range(len(theta))]
+        return rate * np.outer(training.cosine(self.steps(thief)), columns)
+
+    def renormalise(self, parameters: Arrays, x: np.ndarray) -> Arrays:
+        """Scale and shift every channel to mean 0, deviation 1 on inputs, in order.
+
+        Dead and exploded channels come alive: what batch normalisation would do.
+
+        Source: Mishkin and Matas, "All You Need is a Good Init", ICLR 2016; Krahenbuhl
+        et al., ICLR 2016, section 3.1 (per channel, as here).
+        """
+        out = [np.array(p, np.float32) for p in parameters]
+        inputs = self._pad(x[: self._rows])
+        for layer, one in enumerate(self.network.linears):
+            values = [tf.constant(p) for p in out]
+            mean, deviation = self._moments(values, inputs)[layer]
+            gain = 1 / np.maximum(deviation.numpy(), 1e-3)
+            shape = [1] * out[one.filter].ndim
+            shape[one.channel_axis] = -1
+            out[one.filter] = out[one.filter] * gain.reshape(shape)
+            if one.bias is not None:
+                out[one.bias] = (out[one.bias] - mean.numpy()) * gain
+        return out
+
+    def activity(self, parameters: Arrays, x: np.ndarray) -> list[np.ndarray]:
+        """float32 [channels] for each linear operator: mean of |z| + deviation."""
+        values = [tf.constant(p, tf.float32) for p in parameters]
+        return [
+            np.abs(mean.numpy()) + deviation.numpy()
+            for mean, deviation in self._moments(values, self._pad(x))
+        ]
+
+    def _measure_moments(self, parameters: list[Any], x: Any) -> list[Any]:
+        found: list[Any] = []
+
+        def observe(layer: int, z: Any) -> Any:
+            del layer
+            flat = tf.reshape(z, [-1, z.shape[-1]])
+            found.append(
+                (tf.reduce_mean(flat, 0), tf.math.reduce_std(flat, 0))
+            )
+            return z
+
+        self.network.forward(parameters, x, observe)
+        return found
+
+    def _trainer(self, space: Any, loss: Any = None) -> training.Trainer:
+        return training.Trainer(
+            self.network.forward,
+            space.materialise,
+            self.budget.most_steps,
+            loss or training.cross_entropy,
+        )
+
+    def _validate(
+        self,
+        trainer: training.Trainer,
+        candidate: Candidate,
+        thief: Thief,
+        held_out: np.ndarray,
+        rng: np.random.Generator,
+    ) -> float:
+        rest = np.setdiff1d(np.arange(len(thief.y)), held_out)
+        theta = self.train(trainer, candidate, thief.x, thief.y, rest, rng)
+        parameters = trainer.parameters(theta, self._last_knob(candidate))
+        logits = self.logits(parameters, self._pad(thief.x))[held_out]
+        y = thief.y[held_out]
+        log_p = logits - np.logaddexp.reduce(logits, -1, keepdims=True)
+        loss = -np.mean(log_p[np.arange(len(y)), y])
+        right = np.mean(np.argmax(logits, -1) == y)
+        return float(right - 0.05 * min(loss, 10.0))
+
+    def _last_knob(self, candidate: Candidate) -> float:
+        return 1.0 if candidate.knob is None else float(candidate.knob[-1])
+
+    def _pad(self, array: np.ndarray) -> Any:
+        """The first rows repeated up to one size, so that nothing compiles twice."""
+        index = np.arange(self._rows) % len(array)
+        return tf.constant(np.asarray(array)[index], tf.float32)
+
+    def _count(self, share: float) -> int:
+        return max(self.classes, round(share * len(self._y_train)))
+
+    def _most_examples(self) -> int:
+        most = max(self._count(share) for share in self.budget.shares)
+        return max(most, self.budget.unlabelled)
+
+
+def _draw_folds(
+    y: np.ndarray, count: int, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Held-out thirds of the data."""
+    size = max(1, len(y) // 3)
+    return [rng.permutation(len(y))[:size] for _ in range(count)]

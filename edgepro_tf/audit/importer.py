@@ -1,0 +1,291 @@
+"""A public ``.tflite`` as a network that can be trained: the thief's real position.
+
+Every float constant of the file becomes a parameter; the graph around them is kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from edgepro_tf.audit import operators
+from edgepro_tf.errors import ConversionError
+
+if TYPE_CHECKING:
+    from converters.schema import Graph, GraphNode
+
+_SHAPE_ONLY = ("SHAPE", "STRIDED_SLICE", "PACK", "GATHER")
+_RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One trainable constant.
+
+    Args:
+        tensor: its number in the file (of the float16 constant before DEQUANTIZE).
+        role: ``filter``, ``bias`` or ``constant`` (of an element-wise operator).
+        channel_axis: axis of the channels.
+    """
+
+    tensor: int
+    buffer: int
+    role: str
+    shape: tuple[int, ...]
+    channel_axis: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Linear:
+    """A weighted operator: positions of its filter and bias among the parameters."""
+
+    node: int
+    kind: str
+    filter: int
+    bias: int | None
+    channels: int
+    channel_axis: int
+    is_first: bool
+    is_head: bool
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Network:
+    """The graph of a file, as a function of its constants.
+
+    Args:
+        graph: as read.
+        parameters: in execution order; a filter that two operators share is one.
+        linears: convolutions and dense layers, in execution order.
+        values: float32 arrays, the file's own constants.
+    """
+
+    graph: Graph
+    parameters: tuple[Parameter, ...]
+    linears: tuple[Linear, ...]
+    values: tuple[np.ndarray, ...] = dataclasses.field(repr=False)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.graph.shapes[self.graph.inputs[0]][1:]
+
+    @property
+    def classes(self) -> int:
+        return int(self.graph.shapes[self.graph.outputs[0]][-1])
+
+    def forward(
+        self,
+        parameters: list[Any],
+        x: Any,
+        observe: Callable[[int, Any], Any] | None = None,
+    ) -> Any:
+        """Logits of a batch; a final softmax or sigmoid is left out.
+
+        Args:
+            parameters: float32 tensors in the order of ``self.parameters``.
+            x: float32 [batch, *input_shape].
+            observe: called with (position in ``linears``, linear output before the
+                activation function); what it returns goes on.
+
+        Returns:
+            float32 [batch, classes].
+        """
+        return _Run(self, parameters, observe).run(x)
+
+
+def import_model(model: str | Path | bytes) -> Network:
+    """Read a float32 or float16 ``.tflite`` as a trainable network.
+
+    Raises:
+        ConversionError: the file is no TFLite model, or has an operator or a number
+            format that attacks cannot be run on.
+
+    Example:
+        >>> import_model(b"no model")
+        Traceback (most recent call last):
+        ...
+        edgepro_tf.errors.ConversionError: cannot read model: expected a TFLite ...
+    """
+    from converters.schema import read_graph
+
+    content = model if isinstance(model, bytes) else Path(model).read_bytes()
+    graph = read_graph(content)
+    _check_supported(graph)
+    parameters: list[Parameter] = []
+    values: list[np.ndarray] = []
+    found: dict[Any, int] = {}
+
+    def add(tensor: int, role: str, axis: int, node: int) -> int | None:
+        source = _source(graph, tensor)
+        if source is None or graph.constants[source].dtype.kind != "f":
+            return None
+        # Equal biases (all zero) share a buffer by chance: the thief trains them apart.
+        key = (graph.buffers[source], node if role == "bias" else None)
+        if key not in found:
+            value = graph.constants[source].astype(np.float32)
+            found[key] = len(parameters)
+            parameters.append(
+                Parameter(
+                    source,
+                    graph.buffers[source],
+                    role,
+                    value.shape,
+                    axis % max(value.ndim, 1),
+                )
+            )
+            values.append(value)
+        return found[key]
+
+    linears = []
+    for index, node in enumerate(graph.nodes):
+        if node.kind in operators.LINEAR_INPUTS:
+            _, w, b = operators.LINEAR_INPUTS[node.kind]
+            rank = len(graph.shapes[node.inputs[w]])
+            axis = operators.channel_axis(node.kind, rank)
+            filter_index = add(node.inputs[w], "filter", axis, index)
+            if filter_index is None:
+                raise _unsupported(f"{node.kind} whose filter is no float constant")
+            bias = node.inputs[b] if len(node.inputs) > b else -1
+            bias_index = add(bias, "bias", 0, index) if bias >= 0 else None
+            channels = parameters[filter_index].shape[axis]
+            linears.append(
+                (index, node.kind, filter_index, bias_index, channels, axis)
+            )
+        elif node.kind in operators.BINARY or node.kind == "PRELU":
+            for tensor in node.inputs:
+                add(tensor, "constant", -1, index)
+    firsts, heads = _ends(content)
+    return Network(
+        graph,
+        tuple(parameters),
+        tuple(Linear(*one, one[0] in firsts, one[0] in heads) for one in linears),
+        tuple(values),
+    )
+
+
+def _ends(content: bytes) -> tuple[set[int], set[int]]:
+    from converters.schema import read_model
+
+    operators_ = [o for o in read_model(content).operators if o.subgraph == 0]
+    return (
+        {o.index for o in operators_ if o.is_first},
+        {o.index for o in operators_ if o.is_head},
+    )
+
+
+def _source(graph: Graph, tensor: int) -> int | None:
+    """The constant behind a tensor, through DEQUANTIZE."""
+    if tensor in graph.constants:
+        return tensor
+    for node in graph.nodes:
+        if node.kind == "DEQUANTIZE" and tensor in node.outputs:
+            return _source(graph, node.inputs[0])
+    return None
+
+
+def _check_supported(graph: Graph) -> None:
+    known = {
+        *operators.LINEAR_INPUTS, *operators.BINARY, *operators.UNARY,
+        *operators.REDUCTIONS, *_SHAPE_ONLY, *_RESHAPES, "PRELU", "LEAKY_RELU",
+        "MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD", "CONCATENATION", "DEQUANTIZE",
+        "TRANSPOSE",
+    }  # fmt: skip
+    for node in graph.nodes:
+        if node.kind not in known:
+            raise _unsupported(f"operator {node.kind}")
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise _unsupported(
+            f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs"
+        )
+
+
+def _unsupported(what: str) -> ConversionError:
+    return ConversionError(
+        "cannot audit model: expected a float32 or float16 classifier of convolutions "
+        f"and dense layers, got {what}.",
+        "Audit the same network converted with number_format='float32'.",
+    )
+
+
+class _Run:
+    """One pass over the graph."""
+
+    def __init__(self, network: Network, parameters: list[Any], observe: Any):
+        self._network, self._graph = network, network.graph
+        self._observe = observe
+        self._linears = {one.node: i for i, one in enumerate(network.linears)}
+        self._parameters = parameters
+        self._by_tensor = {
+            p.tensor: value
+            for p, value in zip(network.parameters, parameters, strict=True)
+        }
+        self._values: dict[int, Any] = {}
+
+    def run(self, x: Any) -> Any:
+        self._values[self._graph.inputs[0]] = x
+        last = len(self._graph.nodes) - 1
+        for index, node in enumerate(self._graph.nodes):
+            if node.kind in _SHAPE_ONLY or node.kind == "DEQUANTIZE":
+                continue
+            if index == last and node.kind in ("SOFTMAX", "LOGISTIC"):
+                return self._get(node.inputs[0])
+            self._values[node.outputs[0]] = self._step(index, node)
+        return self._values[self._graph.outputs[0]]
+
+    def _step(self, index: int, node: GraphNode) -> Any:
+        kind, options = node.kind, node.options
+        if index in self._linears:
+            return self._linear(index, node)
+        x = self._get(node.inputs[0])
+        if kind in operators.UNARY:
+            return operators.activate(kind, x)
+        if kind in operators.BINARY:
+            y = operators.BINARY[kind](x, self._get(node.inputs[1]))
+            return operators.activate(options.get("fusedActivationFunction", 0), y)
+        if kind == "PRELU":
+            return tf.nn.relu(x) - self._get(node.inputs[1]) * tf.nn.relu(-x)
+        if kind == "LEAKY_RELU":
+            return tf.nn.leaky_relu(x, options["alpha"])
+        if kind in ("MAX_POOL_2D", "AVERAGE_POOL_2D"):
+            y = operators.pool(kind, options, x)
+            return operators.activate(options.get("fusedActivationFunction", 0), y)
+        if kind in operators.REDUCTIONS:
+            axes = [int(a) for a in np.atleast_1d(self._constant(node.inputs[1]))]
+            return operators.REDUCTIONS[kind](x, axes, keepdims=options["keepDims"])
+        if kind in _RESHAPES:
+            return tf.reshape(x, [-1, *self._graph.shapes[node.outputs[0]][1:]])
+        if kind == "PAD":
+            return tf.pad(x, self._constant(node.inputs[1]))
+        if kind == "TRANSPOSE":
+            return tf.transpose(x, self._constant(node.inputs[1]))
+        return tf.concat([self._get(t) for t in node.inputs], options["axis"])
+
+    def _linear(self, index: int, node: GraphNode) -> Any:
+        position = self._linears[index]
+        one = self._network.linears[position]
+        x = self._get(node.inputs[operators.LINEAR_INPUTS[node.kind][0]])
+        shape = self._graph.shapes[node.outputs[0]]
+        w = self._parameters[one.filter]
+        z = operators.linear(node.kind, node.options, x, w, shape)
+        if one.bias is not None:
+            z = z + self._parameters[one.bias]
+        if self._observe is not None:
+            z = self._observe(position, z)
+        return operators.activate(node.options.get("fusedActivationFunction", 0), z)
+
+    def _constant(self, tensor: int) -> np.ndarray:
+        return self._graph.constants[tensor]
+
+    def _get(self, tensor: int) -> Any:
+        if tensor in self._values:
+            return self._values[tensor]
+        source = _source(self._graph, tensor)
+        if source is None:
+            raise _unsupported("a graph whose operators are out of order")
+        value = self._by_tensor.get(source)
+        return self._constant(source) if value is None else value

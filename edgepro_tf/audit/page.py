@@ -1,0 +1,148 @@
+"""The audit's report as one HTML file that needs no network."""
+
+from __future__ import annotations
+
+import html
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from edgepro_tf.audit.plots import plot_bars, plot_lines
+from edgepro_tf.audit.report import AuditReport, Summary
+from edgepro_tf.audit.scratch import SCRATCH
+from edgepro_tf.audit.thief import DEVELOPER, LABELS
+
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:920px;margin:2em auto;padding:0 1em;
+color:#222}h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}
+table{border-collapse:collapse;width:100%;font-size:13px}
+td,th{padding:3px 8px;border-bottom:1px solid #ddd;text-align:right;vertical-align:top}
+td:first-child,th:first-child,td.words{text-align:left}
+.figure{font-size:4.2em;font-weight:700;line-height:1.1}.good{color:#047857}
+.bad{color:#b91c1c}.small{font-size:13px;color:#555}
+.plot{width:100%;font:11px system-ui,sans-serif}.key{color:#555}
+"""
+_LIMIT = 0.02  # The bar of the project: two points.
+_MOST_LINES = 12
+
+
+def write_page(report: AuditReport) -> str:
+    """The whole page; colours follow the bar of two points."""
+    facts = report.facts
+    title = f"Audit of {facts.get('name', 'a public model')}"
+    return "\n".join(
+        [
+            "<!doctype html><html lang='en'><meta charset='utf-8'>",
+            f"<title>{html.escape(title)}</title><style>{_STYLE}</style>",
+            f"<h1>{html.escape(title)}</h1>",
+            _headline(report),
+            "<h2>Accuracy against data</h2>",
+            _accuracy_plot(report),
+            *_share_sections(report),
+            "<h2>Without labels</h2>",
+            _table(s for s in report.summaries if s.needs not in (LABELS, DEVELOPER)),
+            "<h2>Who knows a part of the lock</h2>",
+            "<p class='small'>Measurements, not attacks: they read the secret.</p>",
+            _table(s for s in report.summaries if s.needs == DEVELOPER),
+            "<h2>What was not tested</h2><ul>",
+            *[f"<li>{html.escape(text)}</li>" for text in report.not_tested],
+            "</ul><h2>What was audited</h2>",
+            _facts(facts),
+            "</html>",
+        ]
+    )
+
+
+def _headline(report: AuditReport) -> str:
+    worst = report.worst
+    colour = "good" if worst.value <= _LIMIT else "bad"
+    rows = "".join(
+        f"<tr><td>{one.share:.0%}</td><td>{one.scratch:.1%}</td>"
+        f"<td>{one.accuracy:.1%}</td>"
+        f"<td><b>{100 * one.value:+.1f}</b> &plusmn; {100 * one.spread:.1f}</td>"
+        f"<td>{100 * one.held_out:+.1f}</td>"
+        f"<td class='words'>{html.escape(one.attack)}</td></tr>"
+        for one in report.advantages
+    )
+    return (
+        f"<div class='figure {colour}'>{100 * worst.value:+.1f} points</div>"
+        "<p>is the <b>thief's advantage</b>: the best of all attacks on the public "
+        "file, minus what the same labels give to someone who trains the same network "
+        f"from nothing. It is the largest over the shares of data, here with "
+        f"{worst.share:.0%}; the mean is {100 * report.mean_advantage:+.1f}.</p>"
+        "<table><tr><th>data</th><th>scratch</th><th>best attack</th>"
+        "<th>advantage, points</th><th>held out</th><th class='words'>by</th></tr>"
+        f"{rows}</table><p class='small'>&plusmn; is the standard deviation over "
+        "seeds. The best of many noisy figures is too good by chance; <i>held out</i> "
+        "chooses the attack on the other seeds.</p>"
+    )
+
+
+def _accuracy_plot(report: AuditReport) -> str:
+    labelled = [s for s in report.summaries if s.needs == LABELS]
+    names = {s.attack: s.accuracy for s in sorted(labelled, key=lambda s: s.share)}
+    ordered = sorted(names, key=lambda n: (n != SCRATCH, -names[n]))[:_MOST_LINES]
+    lines = []
+    for name in ordered:
+        mine = sorted(
+            (s.share, s.accuracy, s.spread) for s in labelled if s.attack == name
+        )
+        lines.append((name, mine))
+    return plot_lines(lines)
+
+
+def _share_sections(report: AuditReport) -> Iterable[str]:
+    labelled = [s for s in report.summaries if s.needs == LABELS]
+    key = lambda s: s.share  # noqa: E731
+    for share, group in itertools.groupby(sorted(labelled, key=key), key):
+        mine = sorted(group, key=lambda s: -(s.advantage or 0.0))
+        yield f"<h2>With {share:.0%} of the data</h2>"
+        yield plot_bars(
+            [
+                (s.attack, s.advantage, s.advantage_spread or 0.0)
+                for s in mine
+                if s.advantage is not None and s.attack != SCRATCH
+            ]
+        )
+        yield _table(mine)
+
+
+def _table(summaries: Iterable[Summary]) -> str:
+    rows = []
+    for s in summaries:
+        gain = "" if s.advantage is None else f"{100 * s.advantage:+.1f}"
+        rows.append(
+            f"<tr><td>{html.escape(s.attack)}<br><span class='small'>"
+            f"{html.escape(s.source)}</span></td><td>{s.accuracy:.1%} &plusmn; "
+            f"{100 * s.spread:.1f}</td><td>{gain}</td><td>{s.seconds:.1f} s</td>"
+            f"<td class='words small'>{html.escape(_chosen(s.chosen))}"
+            f"{_details(s.details)}</td></tr>"
+        )
+    return (
+        "<table><tr><th>attack</th><th>accuracy</th><th>minus scratch</th><th>time</th>"
+        f"<th class='words'>chosen</th></tr>{''.join(rows)}</table>"
+    )
+
+
+def _chosen(chosen: Sequence[str]) -> str:
+    return "; ".join(dict.fromkeys(text for text in chosen if text))
+
+
+def _details(details: Sequence[dict[str, Any]]) -> str:
+    """Figures that are plain numbers, averaged over the seeds."""
+    first = details[0] if details else {}
+    shown = []
+    for name, value in first.items():
+        if isinstance(value, int | float):
+            mean = sum(d[name] for d in details if name in d) / len(details)
+            shown.append(f"{name.replace('_', ' ')} {mean:.3g}")
+    return html.escape(f" [{', '.join(shown)}]") if shown else ""
+
+
+def _facts(facts: dict[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><td class='key'>{html.escape(str(name).replace('_', ' '))}</td>"
+        f"<td class='words'>{html.escape(str(value))}</td></tr>"
+        for name, value in facts.items()
+    )
+    return f"<table>{rows}</table>"

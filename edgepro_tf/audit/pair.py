@@ -1,0 +1,101 @@
+"""``audit_pair``: attack a public model and its lock, and report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgepro_tf.audit.attacks import all_attacks
+from edgepro_tf.audit.bench import Bench
+from edgepro_tf.audit.page import write_page
+from edgepro_tf.audit.report import AuditReport, summarise
+from edgepro_tf.audit.runner import Cache, Progress, run_attacks
+from edgepro_tf.audit.target import digest, make_target
+from edgepro_tf.audit.thief import QUICK, Attack, Budget
+from edgepro_tf.files import write_file
+
+if TYPE_CHECKING:
+    from edgepro_tf.datasets import Dataset
+
+CACHE_FILE, JSON_FILE, PAGE_FILE = "results.jsonl", "audit.json", "audit.html"
+
+
+def audit_pair(
+    public: bytes,
+    payload: bytes,
+    data: Dataset,
+    *,
+    name: str = "model",
+    recipe: str = "",
+    budget: Budget = QUICK,
+    attacks: Sequence[Attack] | None = None,
+    cache: Path | None = None,
+    progress: Progress = lambda cells, _: cells,
+    facts: dict[str, Any] | None = None,
+) -> AuditReport:
+    """Attack a public model as thieves with its file and some data would.
+
+    Args:
+        public: the ``.tflite`` that ships.
+        payload: its lock. Attacks do not read it, measurements with partial knowledge
+            do, and so does the report of what the authorized network reaches.
+        data: thieves draw theirs from its training set; accuracy is on its test set.
+        name: heading of the report.
+        recipe: the recipe's name, for the report.
+        budget: ``QUICK`` (about two minutes for a small network on small images) or
+            ``FULL``, or your own.
+        attacks: None for all.
+        cache: a file of JSON lines; an audit that was stopped goes on from it.
+        progress: wraps an iterable, given its length, to show it.
+        facts: further lines for the report.
+
+    Returns:
+        The report; ``write_report`` makes files of it.
+
+    Raises:
+        ConversionError: the model is no float32 or float16 classifier.
+
+    Cost: training runs; see ``Budget``.
+    """
+    started = time.time()
+    attacks = all_attacks() if attacks is None else tuple(attacks)
+    target = make_target(public, payload, name=name, recipe=recipe)
+    bench = Bench(
+        target, budget, data.x_train, data.y_train, data.x_test, data.y_test
+    )
+    context = [digest(public), data.name, dataclasses.asdict(budget)]
+    results = run_attacks(
+        bench, attacks, cache=Cache(cache, context), progress=progress
+    )
+    known = {
+        "name": name,
+        "recipe": recipe,
+        "data": str(data),
+        "budget": dataclasses.asdict(budget),
+        "model_bytes": len(public),
+        "weights": sum(v.size for v in target.public),
+        "authorized_accuracy": bench.accuracy(target.authorized),
+        "released_accuracy": bench.accuracy(target.public),
+        "chance": bench.chance,
+        "seconds": round(time.time() - started, 1),
+    }
+    return summarise(results, attacks, budget, known | (facts or {}))
+
+
+def write_report(report: AuditReport, folder: Path) -> None:
+    """Write ``audit.html`` and ``audit.json`` into a folder, over older ones."""
+    folder.mkdir(parents=True, exist_ok=True)
+    document = json.dumps(report.to_dict(), indent=1, default=str)
+    write_file(folder / JSON_FILE, document.encode(), overwrite=True)
+    write_file(folder / PAGE_FILE, write_page(report).encode(), overwrite=True)
+
+
+def progress_bar(label: str) -> Callable[[Iterable[Any], int], Iterable[Any]]:
+    """A bar on standard error, if it is a terminal."""
+    from tqdm import tqdm
+
+    return lambda cells, count: tqdm(cells, label, count, leave=False, disable=None)

@@ -1,0 +1,120 @@
+"""Runs the attacks, once each: what was done before is read from a cache of lines."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgepro_tf.audit.bench import Bench
+from edgepro_tf.audit.thief import (
+    LABELS,
+    Attack,
+    AttackResult,
+    Budget,
+)
+
+Progress = Callable[[Iterable[Any], int], Iterable[Any]]
+Cell = tuple[Attack, float, int]
+
+# Raised whenever an attack changes what it does, so that no old figure is mixed in.
+AUDIT_VERSION = 1
+
+
+class Cache:
+    """JSON lines: one result a line, added as soon as it is there.
+
+    Args:
+        path: the file; None keeps results in memory alone.
+        context: whatever the results depend on besides attack, share and seed.
+    """
+
+    def __init__(self, path: Path | None, context: Any) -> None:
+        self._path = path
+        self._context = hashlib.sha256(
+            json.dumps([AUDIT_VERSION, context], sort_keys=True, default=str).encode()
+        ).hexdigest()[:16]
+        self._found: dict[tuple[str, float, int], AttackResult] = {}
+        if path is not None and path.exists():
+            for line in path.read_text().splitlines():
+                self._read(line)
+
+    def get(self, attack: str, share: float, seed: int) -> AttackResult | None:
+        return self._found.get((attack, share, seed))
+
+    def add(self, result: AttackResult) -> None:
+        self._found[result.attack, result.share, result.seed] = result
+        if self._path is not None:
+            entry = {"context": self._context, **dataclasses.asdict(result)}
+            with self._path.open("a") as file:
+                file.write(json.dumps(entry) + "\n")
+
+    def _read(self, line: str) -> None:
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:  # The line that an interrupted run was writing.
+            return
+        if entry.pop("context", None) == self._context:
+            result = AttackResult(**entry)
+            self._found[result.attack, result.share, result.seed] = result
+
+
+def list_cells(attacks: Sequence[Attack], budget: Budget) -> list[Cell]:
+    """Every attack, share and seed; an attack without labels has no share (0)."""
+    cells = []
+    for attack in attacks:
+        if attack.is_slow and not budget.is_thorough:
+            continue
+        shares = budget.shares if attack.needs == LABELS else (0.0,)
+        cells += [(attack, share, seed) for share in shares for seed in budget.seeds]
+    # One share after the other, so that a run cut short is a whole one of less data.
+    return sorted(cells, key=lambda cell: cell[1])
+
+
+def run_attacks(
+    bench: Bench,
+    attacks: Sequence[Attack],
+    *,
+    cache: Cache,
+    progress: Progress = lambda cells, _: cells,
+) -> list[AttackResult]:
+    """Run what the cache does not have.
+
+    Args:
+        bench: the target's workbench.
+        attacks: from ``all_attacks``.
+        cache: read first, added to after each attack.
+        progress: wraps the cells, given their number.
+
+    Returns:
+        All results, in the order of ``list_cells``.
+    """
+    cells = list_cells(attacks, bench.budget)
+    results = []
+    for attack, share, seed in progress(cells, len(cells)):
+        result = cache.get(attack.name, share, seed)
+        if result is None:
+            result = _run(bench, attack, share, seed)
+            cache.add(result)
+        results.append(result)
+    return results
+
+
+def _run(bench: Bench, attack: Attack, share: float, seed: int) -> AttackResult:
+    # An attack without labels still draws inputs, those of the largest share's thief.
+    thief = bench.thief(share or max(bench.budget.shares), seed)
+    started = time.perf_counter()
+    outcome = attack.run(bench, thief)
+    return AttackResult(
+        attack.name,
+        share,
+        seed,
+        outcome.accuracy,
+        outcome.chosen,
+        round(time.perf_counter() - started, 3),
+        outcome.details,
+    )

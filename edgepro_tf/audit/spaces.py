@@ -1,0 +1,116 @@
+"""What a thief may learn: weights, or locks over frozen public weights.
+
+Each space says how the numbers that are learned become a network's parameters.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from edgepro_tf.audit.importer import Linear, Network
+
+MIX_LIMIT = 512  # Channels beyond which a mixing matrix costs more than the filter.
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class WeightSpace:
+    """The parameters themselves: fine-tuning."""
+
+    network: Network
+    name: str = "weights"
+
+    def start(self, parameters: list[np.ndarray]) -> list[np.ndarray]:
+        return list(parameters)
+
+    def materialise(self, theta: list[Any], knob: Any) -> list[Any]:
+        del knob
+        return list(theta)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MixSpace:
+    """A matrix per layer over the rows of its filter; biases are learned as they are.
+
+    With only the diagonal free these are scale factors (signs included); with all of
+    it, any order, sign, scale or combination of the public rows.
+
+    Args:
+        layers: positions in ``network.linears`` that get a matrix.
+    """
+
+    network: Network
+    layers: tuple[int, ...]
+    name: str = "mix"
+
+    def start(self, parameters: list[np.ndarray]) -> list[np.ndarray]:
+        eyes = [np.eye(c, dtype=np.float32) for c in self._channels()]
+        return [*parameters, *eyes]
+
+    def masks(self, parameters: list[np.ndarray], full: bool) -> list[np.ndarray]:
+        """Which elements move: all of each matrix, or its diagonal."""
+        ones = [np.ones_like(p) for p in parameters]
+        shape = np.ones if full else (lambda s: np.eye(s[0]))
+        return [*ones, *[shape((c, c)).astype(np.float32) for c in self._channels()]]
+
+    def materialise(self, theta: list[Any], knob: Any) -> list[Any]:
+        del knob
+        count = len(self.network.parameters)
+        out = list(theta[:count])
+        for layer, matrix in zip(self.layers, theta[count:], strict=True):
+            one = self.network.linears[layer]
+            out[one.filter] = apply_rows(matrix, out[one.filter], one)
+        return out
+
+    def _channels(self) -> list[int]:
+        return [self.network.linears[layer].channels for layer in self.layers]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class OrderSpace:
+    """A soft permutation and soft signs per layer; the knob is the temperature.
+
+    Source: Mena et al., "Learning Latent Permutations with Gumbel-Sinkhorn Networks",
+    ICLR 2018, section 3 (without the Gumbel noise).
+    """
+
+    network: Network
+    layers: tuple[int, ...]
+    iterations: int = 12
+    name: str = "order"
+
+    def start(
+        self, parameters: list[np.ndarray], rng: np.random.Generator
+    ) -> list[np.ndarray]:
+        channels = [self.network.linears[layer].channels for layer in self.layers]
+        noise = [0.01 * rng.standard_normal((c, c)) for c in channels]
+        signs = [0.01 * rng.standard_normal(c) for c in channels]
+        return [*parameters, *[a.astype(np.float32) for a in noise + signs]]
+
+    def materialise(self, theta: list[Any], knob: Any) -> list[Any]:
+        count, layers = len(self.network.parameters), len(self.layers)
+        out = list(theta[:count])
+        orders, signs = theta[count : count + layers], theta[count + layers :]
+        for layer, order, sign in zip(self.layers, orders, signs, strict=True):
+            one = self.network.linears[layer]
+            soft = self._sinkhorn(order / knob) * tf.tanh(sign / knob)[:, None]
+            out[one.filter] = apply_rows(soft, out[one.filter], one)
+        return out
+
+    def _sinkhorn(self, log: Any) -> Any:
+        for _ in range(self.iterations):
+            log -= tf.reduce_logsumexp(log, 1, keepdims=True)
+            log -= tf.reduce_logsumexp(log, 0, keepdims=True)
+        return tf.exp(log)
+
+
+def apply_rows(matrix: Any, w: Any, one: Linear) -> Any:
+    """Combine a filter's rows (channels): ``w'_c = sum_k matrix[c, k] w_k``."""
+    if one.channel_axis == 0:
+        flat = tf.linalg.matmul(matrix, tf.reshape(w, [one.channels, -1]))
+        return tf.reshape(flat, w.shape)
+    flat = tf.reshape(w, [-1, one.channels])
+    return tf.reshape(tf.linalg.matmul(flat, matrix, transpose_b=True), w.shape)

@@ -1,0 +1,79 @@
+"""Where a training run starts: from nothing, from histograms, from the public file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from edgepro_tf.audit.bench import Bench
+from edgepro_tf.audit.importer import Network, Parameter
+from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.locks import Step
+
+
+def fresh_parameter(parameter: Parameter, rng: np.random.Generator) -> np.ndarray:
+    """Random filter, zero bias.
+
+    Source: He et al., "Delving Deep into Rectifiers", ICCV 2015, equation 10.
+    """
+    if parameter.role != "filter":
+        return np.zeros(parameter.shape, np.float32)
+    channels = parameter.shape[parameter.channel_axis]
+    fan_in = max(1, int(np.prod(parameter.shape)) // channels)
+    values = rng.standard_normal(parameter.shape) * np.sqrt(2 / fan_in)
+    return values.astype(np.float32)
+
+
+def fresh_start(network: Network, rng: np.random.Generator) -> Arrays:
+    """A network from nothing; element-wise constants (not weights) stay."""
+    return [
+        value if p.role == "constant" else fresh_parameter(p, rng)
+        for p, value in zip(network.parameters, network.values, strict=True)
+    ]
+
+
+def histogram_start(network: Network, rng: np.random.Generator) -> Arrays:
+    """Every tensor's own public values in random places with random signs.
+
+    What the histograms alone give: an initialiser matched to the trained tensors.
+    """
+    out = []
+    for p, value in zip(network.parameters, network.values, strict=True):
+        if p.role == "bias":
+            out.append(np.zeros_like(value))
+            continue
+        flat = rng.permutation(value.reshape(-1))
+        flat = flat * rng.choice([-1.0, 1.0], flat.size)
+        out.append(flat.reshape(value.shape).astype(np.float32))
+    return out
+
+
+def public_start(bench: Bench, thief: Thief, *, fresh: Iterable[int] = ()) -> Arrays:
+    """The public constants; the parameters named are drawn afresh."""
+    rng = thief.rng("public start")
+    network = bench.network
+    out = bench.target.public
+    for i in fresh:
+        out[i] = fresh_parameter(network.parameters[i], rng)
+    return out
+
+
+def unreadable(bench: Bench) -> list[int]:
+    """Parameters that the recipe shuffles: better drawn afresh than kept."""
+    return [
+        i
+        for i, steps in enumerate(bench.target.steps)
+        if steps & Step.SHUFFLE and bench.network.parameters[i].role != "constant"
+    ]
+
+
+def heads(bench: Bench) -> list[int]:
+    """Filters and biases of the last linear operators."""
+    return [
+        i
+        for one in bench.network.linears
+        if one.is_head
+        for i in (one.filter, one.bias)
+        if i is not None
+    ]

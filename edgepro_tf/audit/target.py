@@ -1,0 +1,77 @@
+"""From a pair (public bytes, payload) to the target of an audit."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+
+from edgepro_tf import native
+from edgepro_tf.audit.importer import Network, import_model
+from edgepro_tf.audit.thief import Target
+from edgepro_tf.locks import ModelLock, Step
+from edgepro_tf.locks import Target as Which
+from edgepro_tf.payload import unpack_lock
+
+
+def make_target(public: bytes, payload: bytes, *, name: str, recipe: str) -> Target:
+    """Open a pair as its developer can, who audits what a thief would see.
+
+    Args:
+        public: the ``.tflite`` that ships.
+        payload: its lock; read for the recipe's steps, and for what attacks with
+            partial knowledge are told.
+        name: heading of the report.
+        recipe: its name, for the report.
+
+    Raises:
+        ConversionError: the model is no float32 or float16 classifier.
+        WrongModelError: the payload belongs to another file.
+    """
+    restored = bytearray(public)
+    native.restore_buffer(restored, payload)
+    network, authorized = import_model(public), import_model(bytes(restored))
+    return lock_target(
+        network, list(authorized.values), unpack_lock(payload), name, recipe
+    )
+
+
+def lock_target(
+    network: Network, authorized: list, lock: ModelLock, name: str, recipe: str
+) -> Target:  # type: ignore[type-arg]
+    """The same from parts."""
+    buffers = network.graph.buffers
+    records = {
+        buffers[t.tensor]: t
+        for t in lock.tensors
+        if t.subgraph == 0 and t.target is Which.DATA
+    }
+    steps, stored, exponents = [], [], 0
+    for parameter in network.parameters:
+        record = records.get(parameter.buffer)
+        step, channels = Step(0), ()
+        if record is not None:
+            step = record.steps & ~Step.SET
+            exponents = max(exponents, record.exponent_range)
+            if record.set_values is not None:
+                named = record.set_values.channels
+                if named is None:  # A tensor withheld tells less than a shuffled one.
+                    step |= Step.SHUFFLE | Step.SIGNS
+                channels = named or ()
+        steps.append(step)
+        stored.append(tuple(channels))
+    return Target(
+        name, network, authorized, tuple(steps), tuple(stored), recipe, exponents
+    )
+
+
+def digest(public: bytes) -> str:
+    """Sixteen hex digits that name a public model in the cache."""
+    return hashlib.sha256(public).hexdigest()[:16]
+
+
+def without_data(target: Target) -> Target:
+    """The same target with the secret parts left out, for a thief's code."""
+    empty = tuple(() for _ in target.stored_channels)
+    return dataclasses.replace(
+        target, authorized=target.public, stored_channels=empty
+    )

@@ -1,0 +1,205 @@
+"""The thief: what he holds, what he may spend, what an attack gave him."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgepro_tf.audit.guessing import blend_set, redraw_tensor
+from edgepro_tf.locks import Step
+
+if TYPE_CHECKING:
+    from edgepro_tf.audit.bench import Bench
+    from edgepro_tf.audit.importer import Network
+
+Arrays = list[np.ndarray]
+LABELS, INPUTS, NOTHING, DEVELOPER = "labels", "inputs", "nothing", "developer"
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """What an audit spends on each attack, and what it averages over.
+
+    Args:
+        name: ``quick`` or ``full``.
+        epochs: of a training run over the thief's data,
+        least_steps, most_steps: but no fewer and no more steps than these.
+        batch: examples a step.
+        rates: learning rates of every sweep.
+        folds: how many validation splits choose among candidates.
+        proposals: of a discrete search.
+        wrong_locks: drawn for the mean and the worst.
+        shares: of the training data that the thief has.
+        seeds: each draws the thief's data, his starts and his batches.
+        test_examples: at most so many are used.
+        unlabelled: inputs without labels, at most.
+        is_thorough: whether the slower attacks run.
+    """
+
+    name: str
+    epochs: int
+    least_steps: int
+    most_steps: int
+    batch: int
+    rates: tuple[float, ...]
+    folds: int
+    proposals: int
+    wrong_locks: int
+    shares: tuple[float, ...] = (0.01, 0.05, 0.1)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    test_examples: int = 4000
+    unlabelled: int = 1000
+    is_thorough: bool = True
+
+    def steps(self, examples: int) -> int:
+        """Steps of a training run over so many examples."""
+        wanted = round(self.epochs * examples / self.batch)
+        return min(max(wanted, self.least_steps), self.most_steps)
+
+    def with_seeds(self, count: int | None) -> Budget:
+        """The same budget over so many seeds; None leaves it."""
+        if count is None:
+            return self
+        return dataclasses.replace(self, seeds=tuple(range(count)))
+
+
+QUICK = Budget(
+    "quick", 15, 200, 1500, 16, (3e-3, 1e-2), 1, 400, 200,
+    test_examples=1000, unlabelled=256, is_thorough=False,
+)  # fmt: skip
+FULL = Budget("full", 60, 600, 6000, 16, (1e-3, 3e-3, 1e-2), 2, 6000, 200)
+BUDGETS = {budget.name: budget for budget in (QUICK, FULL)}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Target:
+    """A public model under attack, with what only the developer knows.
+
+    Args:
+        name: heading of the report.
+        network: the public file, imported.
+        authorized: the restored constants in the order of ``network.parameters``; only
+            attacks that say so (``needs`` is ``developer``) read them.
+        steps: the recipe's steps on each parameter, ``Step(0)`` for none. A recipe is
+            public: every thief knows it.
+        stored_channels: for each parameter the channels with a locking value, the
+            secret that the paper's lock consists of.
+        recipe: its name.
+        exponent_range: of scale factors.
+    """
+
+    name: str
+    network: Network = dataclasses.field(repr=False)
+    authorized: Arrays = dataclasses.field(repr=False)
+    steps: tuple[Step, ...]
+    stored_channels: tuple[tuple[int, ...], ...] = dataclasses.field(repr=False)
+    recipe: str
+    exponent_range: int = 2
+
+    @property
+    def public(self) -> Arrays:
+        return list(self.network.values)
+
+    @property
+    def readable_layers(self) -> tuple[int, ...]:
+        """Linear operators whose filter keeps its rows whole."""
+        return tuple(
+            i
+            for i, one in enumerate(self.network.linears)
+            if not self.steps[one.filter] & Step.SHUFFLE
+        )
+
+    def is_locked(self, parameter: int) -> bool:
+        return bool(self.steps[parameter]) or bool(self.stored_channels[parameter])
+
+    def guess(self, known: list[float], rng: np.random.Generator) -> Arrays:
+        """Constants restored by a lock of which a share is known, per parameter."""
+        out = []
+        for i, parameter in enumerate(self.network.parameters):
+            axis, values = parameter.channel_axis, self.authorized[i]
+            if self.stored_channels[i]:
+                public = self.network.values[i]
+                values = blend_set(public, values, axis, known[i], rng)
+            out.append(
+                redraw_tensor(
+                    values, self.steps[i], axis, known[i], rng,
+                    exponent_range=self.exponent_range,
+                )
+            )  # fmt: skip
+        return out
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Thief:
+    """One thief's data; inputs and labels by his own seed.
+
+    Args:
+        share: of the training data that he has labels for.
+        x, y: labelled, int classes.
+        pool: inputs without labels.
+    """
+
+    share: float
+    seed: int
+    x: np.ndarray = dataclasses.field(repr=False)
+    y: np.ndarray = dataclasses.field(repr=False)
+    pool: np.ndarray = dataclasses.field(repr=False)
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """A generator that depends on the seed and the purpose alone."""
+        return np.random.default_rng([self.seed, *purpose.encode()])
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What one run of an attack reached.
+
+    Args:
+        accuracy: on the test set, 0 to 1.
+        chosen: the variant that the thief's validation chose, in words.
+        details: further figures, plain numbers.
+    """
+
+    accuracy: float
+    chosen: str = ""
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Attack:
+    """One way to use a public model without its lock.
+
+    Args:
+        name: unique, as in the report.
+        family: heading that it stands under.
+        source: who described it.
+        needs: ``labels``, ``inputs`` (without labels), ``nothing``, or ``developer``
+            (reads the lock: a measurement, no attack).
+        run: does it.
+        counts: whether it can be the best attack of the thief's advantage.
+        is_slow: left out of a quick audit.
+    """
+
+    name: str
+    family: str
+    source: str
+    needs: str
+    run: Callable[[Bench, Thief], Outcome] = dataclasses.field(repr=False)
+    counts: bool = True
+    is_slow: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class AttackResult:
+    """An outcome with everything it depends on, one line of the cache."""
+
+    attack: str
+    share: float
+    seed: int
+    accuracy: float
+    chosen: str
+    seconds: float
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)

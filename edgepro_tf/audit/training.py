@@ -1,0 +1,190 @@
+"""A whole training run in one compiled call, reused over rates, starts and seeds.
+
+What differs between attacks (which parameters move, when, how fast, which elements are
+pruned) is data given to the same compiled loop, so that an audit compiles once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+Loss = Callable[[Any, Any], Any]
+Materialise = Callable[[list[Any], Any], list[Any]]
+Arrays = Sequence[np.ndarray]
+
+_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
+
+
+def cross_entropy(logits: Any, y: Any) -> Any:
+    """Mean cross-entropy against a distribution over classes [batch, classes]."""
+    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, logits))
+
+
+def information(logits: Any, y: Any) -> Any:
+    """Entropy of each answer minus entropy of the mean answer; labels are not read.
+
+    Source: Liang, Hu, Feng, "Do We Really Need to Access the Source Data?", ICML 2020,
+    equation 3 (information maximisation), after Grandvalet and Bengio, NIPS 2004.
+    """
+    del y
+    p = tf.nn.softmax(logits)
+    each = -tf.reduce_mean(tf.reduce_sum(p * tf.math.log(p + 1e-9), -1))
+    mean = tf.reduce_mean(p, 0)
+    return each + tf.reduce_sum(mean * tf.math.log(mean + 1e-9))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Schedule:
+    """What a run does at each step.
+
+    Args:
+        rates: float32 [steps, parameters] learning rates; 0 freezes.
+        batches: int32 [steps, batch] numbers of examples.
+        knob: float32 [steps], passed to the parametrisation (a temperature).
+    """
+
+    rates: np.ndarray
+    batches: np.ndarray
+    knob: np.ndarray
+
+
+def draw_batches(
+    examples: np.ndarray, steps: int, batch: int, rng: np.random.Generator
+) -> np.ndarray:
+    """int32 [steps, batch]: shuffled epochs over the given example numbers."""
+    needed = steps * batch
+    epochs = -(-needed // len(examples))
+    order = np.concatenate([rng.permutation(examples) for _ in range(epochs)])
+    return order[:needed].reshape(steps, batch).astype(np.int32)
+
+
+def cosine(steps: int) -> np.ndarray:
+    """float32 [steps]: from 1 to 0 (Loshchilov and Hutter, ICLR 2017), warmed up."""
+    t = np.arange(steps)
+    warm = np.minimum(1.0, (t + 1) / max(1, steps // 20))
+    return (warm * 0.5 * (1 + np.cos(np.pi * t / steps))).astype(np.float32)
+
+
+class Trainer:
+    """Adam over any parametrisation of a network, compiled once.
+
+    Args:
+        forward: (network parameters, x) -> logits.
+        materialise: (what is learned, knob) -> network parameters.
+        most_steps: of any schedule; shorter ones do not compile anew.
+        loss: of (logits, y).
+
+    Source: Kingma and Ba, ICLR 2015, algorithm 1 with the reordering of section 2.
+    """
+
+    def __init__(
+        self,
+        forward: Callable[[list[Any], Any], Any],
+        materialise: Materialise,
+        most_steps: int,
+        loss: Loss = cross_entropy,
+    ) -> None:
+        self._forward, self._materialise, self._loss = forward, materialise, loss
+        self._most_steps = most_steps
+        self._run = tf.function(self._loop, jit_compile=True)
+        self._parameters = tf.function(materialise)
+
+    def train(
+        self,
+        theta: Arrays,
+        x: Any,
+        y: Any,
+        schedule: Schedule,
+        masks: Arrays | None = None,
+    ) -> list[np.ndarray]:
+        """Train from a start.
+
+        Args:
+            theta: float32 arrays, the start.
+            x: float32 [examples, ...]; keep its shape the same between calls.
+            y: float32 [examples, classes].
+            schedule: rates, batches, knob.
+            masks: 0 or 1 for each element of theta; where 0 it stays as it is.
+
+        Returns:
+            theta after the last step; the start where training diverged.
+        """
+        masks = [np.ones_like(t) for t in theta] if masks is None else masks
+        out = self._run(
+            [tf.constant(t, tf.float32) for t in theta],
+            [tf.constant(m, tf.float32) for m in masks],
+            x,
+            y,
+            tf.constant(len(schedule.rates)),
+            tf.constant(self._lengthen(schedule.rates), tf.float32),
+            tf.constant(self._lengthen(schedule.batches), tf.int32),
+            tf.constant(self._lengthen(schedule.knob), tf.float32),
+        )
+        result = [t.numpy() for t in out]
+        if all(np.isfinite(t).all() for t in result):
+            return result
+        return [np.asarray(t, np.float32) for t in theta]
+
+    def parameters(self, theta: Arrays, knob: float = 1.0) -> list[np.ndarray]:
+        """The network's parameters that theta stands for."""
+        tensors = [tf.constant(t, tf.float32) for t in theta]
+        return [p.numpy() for p in self._parameters(tensors, tf.constant(knob))]
+
+    def _lengthen(self, rows: np.ndarray) -> np.ndarray:
+        missing = self._most_steps - len(rows)
+        return np.pad(rows, [(0, missing)] + [(0, 0)] * (rows.ndim - 1))
+
+    def _loop(
+        self,
+        theta: list[Any],
+        masks: list[Any],
+        x: Any,
+        y: Any,
+        steps: Any,
+        rates: Any,
+        batches: Any,
+        knob: Any,
+    ) -> list[Any]:
+        def body(t: Any, theta: Any, first: Any, second: Any) -> Any:
+            index = batches[t]
+            # Static shapes let the convolutions' slices compile.
+            xb = tf.ensure_shape(
+                tf.gather(x, index), [batches.shape[1], *x.shape[1:]]
+            )
+            with tf.GradientTape() as tape:
+                tape.watch(theta)
+                logits = self._forward(self._materialise(theta, knob[t]), xb)
+                loss = self._loss(logits, tf.gather(y, index))
+            gradients = tape.gradient(
+                loss, theta, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            )
+            count = tf.cast(t + 1, tf.float32)
+            correct = tf.sqrt(1 - _BETA_2**count) / (1 - _BETA_1**count)
+            first = [
+                _BETA_1 * a + (1 - _BETA_1) * g
+                for a, g in zip(first, gradients, strict=True)
+            ]
+            second = [
+                _BETA_2 * a + (1 - _BETA_2) * g * g
+                for a, g in zip(second, gradients, strict=True)
+            ]
+            theta = [
+                p - mask * rates[t, i] * correct * a / (tf.sqrt(b) + _EPSILON)
+                for i, (p, mask, a, b) in enumerate(
+                    zip(theta, masks, first, second, strict=True)
+                )
+            ]
+            return t + 1, theta, first, second
+
+        zeros = [tf.zeros_like(p) for p in theta]
+        _, theta, _, _ = tf.while_loop(
+            lambda t, *_: t < steps,
+            body,
+            (0, list(theta), zeros, list(zeros)),
+        )
+        return theta

@@ -1,0 +1,1 @@
+"""One module a subcommand: its docstring is the help text."""

@@ -1,0 +1,152 @@
+"""Attack a public model as a thief would, and report what he gains.
+
+The thief holds the public file, knows this source code and the recipe (not the lock),
+and has labels for 1, 5 or 10 % of the training data, or inputs without labels, or
+nothing. What counts is the thief's advantage: the best of all attacks minus what the
+same labels give to someone who trains the same network from nothing (scratch).
+
+Two ways:
+  - audit a pair that ships; you hold the sidecar's key, some measurements need it
+  - with --model, train a ready-made network, lock it, audit it, all in one go
+
+Writes audit.html (opens without a network), audit.json, and results.jsonl, from which
+an audit that was stopped goes on.
+
+example:
+  edgepro audit --model cnn --dataset digits --recipe standard --out out/audit
+  edgepro audit shipped/digits.tflite --keys keys --dataset digits --full --out out/a
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgepro_tf.cli import console, keyring
+from edgepro_tf.errors import EdgeProError
+
+if TYPE_CHECKING:
+    from edgepro_tf.datasets import Dataset
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's flags."""
+    parser.add_argument("model", type=Path, nargs="?", metavar="MODEL.tflite")
+    parser.add_argument(
+        "sidecar",
+        type=Path,
+        nargs="?",
+        metavar="SIDECAR",
+        help="default: MODEL.edgepro, beside the model",
+    )
+    parser.add_argument(
+        "--dataset", required=True, metavar="NAME", help="see 'edgepro train --help'"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder of the report"
+    )
+    effort = parser.add_mutually_exclusive_group()
+    effort.add_argument(
+        "--quick", action="store_true", help="the default: about two minutes on digits"
+    )
+    effort.add_argument(
+        "--full", action="store_true", help="every attack, generous budgets"
+    )
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", help="thieves to average over, default 3"
+    )
+    group = parser.add_argument_group("instead of a pair")
+    group.add_argument(
+        "--model",
+        dest="network",
+        choices=("cnn", "mlp", "resnet", "depthwise"),
+        help="train this network, lock it and audit it",
+    )
+    group.add_argument("--recipe", metavar="NAME", help="default standard")
+    group.add_argument(
+        "--lock",
+        choices=("none", "paper", "default", "rich"),
+        help="lock training, see 'edgepro train'; default none, paper for recipe paper",
+    )
+    group.add_argument("--epochs", type=int, default=None)
+    group.add_argument(
+        "--network_seed", type=int, default=0, help="of its weights, default 0"
+    )
+    keyring.add_opening_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Get a pair, attack it, write the report."""
+    if (args.model is None) == (args.network is None):
+        raise EdgeProError(
+            "cannot audit: expected either a .tflite file or --model, got "
+            f"{'neither' if args.model is None else 'both'}.",
+            "edgepro audit --model cnn --dataset digits --out out/audit",
+        )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from edgepro_tf.audit.pair import PAGE_FILE, audit_pair, progress_bar, write_report
+    from edgepro_tf.audit.thief import FULL, QUICK
+    from edgepro_tf.datasets import load_dataset
+
+    data = load_dataset(args.dataset)
+    args.out.mkdir(parents=True, exist_ok=True)
+    public, payload, name, recipe = (
+        _open_pair(args) if args.network is None else _make_pair(args, data)
+    )
+    budget = (FULL if args.full else QUICK).with_seeds(args.seeds)
+    report = audit_pair(
+        public,
+        payload,
+        data,
+        name=name,
+        recipe=recipe,
+        budget=budget,
+        cache=args.out / "results.jsonl",
+        progress=progress_bar(f"audit of {name}"),
+    )
+    write_report(report, args.out)
+    console.say(str(report))
+    console.say(f"{args.out / PAGE_FILE}: the report")
+
+
+def _open_pair(args: argparse.Namespace) -> tuple[bytes, bytes, str, str]:
+    opened = keyring.open_for_run(args)
+    return args.model.read_bytes(), opened.payload, args.model.stem, "as shipped"
+
+
+def _make_pair(args: argparse.Namespace, data: Dataset) -> tuple[Any, ...]:
+    """Train, convert and lock; an earlier pair in the folder is taken up again."""
+    from converters import convert_keras
+    from edgepro_tf.cli import training_job
+    from edgepro_tf.files import PRIVATE_MODE, write_file
+
+    recipe = args.recipe or "standard"
+    lock = args.lock or ("paper" if recipe == "paper" else "none")
+    data_name = Path(data.name).stem
+    name = f"{args.network} on {data_name}, recipe {recipe}, lock training {lock}"
+    files = [args.out / "model.tflite", args.out / "lock.payload"]
+    if all(file.exists() for file in files):
+        if (args.out / "model.txt").read_text() != name:
+            raise EdgeProError(
+                f"cannot audit into {args.out}: it holds the audit of another network.",
+                "Choose another folder.",
+            )
+        console.say(f"{files[0]}: audited again, as it was made before")
+        return files[0].read_bytes(), files[1].read_bytes(), name, recipe
+    epochs = args.epochs or training_job.default_epochs(data)
+    trained = training_job.train_network(
+        args.network,
+        data,
+        lock=lock,
+        epochs=epochs,
+        seed=args.network_seed,
+        verbose=0,
+    )
+    pair = convert_keras(trained.model, recipe=recipe, samples=data.x_train[:16])
+    # The payload lies open here: this network is made to be attacked, not shipped.
+    write_file(files[0], pair.public, overwrite=True)
+    write_file(files[1], pair.payload, overwrite=True, mode=PRIVATE_MODE)
+    write_file(args.out / "model.txt", name.encode(), overwrite=True)
+    return pair.public, pair.payload, name, recipe

@@ -1,0 +1,64 @@
+"""Turn a Keras model into a public .tflite and a sealed sidecar.
+
+The model may be lock-trained ('edgepro train --lock ...') or any ordinary functional or
+Sequential model: then the lock is drawn at conversion and costs no accuracy. The pair
+is verified before it is written: restored, it equals the unprotected .tflite bit for
+bit, gives the same outputs in a real interpreter, and agrees with Keras.
+
+recipes:
+  standard   order, signs and scales of every neuron of the hidden layers; first layer,
+             heads and biases shuffled element by element (default)
+  strict     every protected tensor shuffled element by element
+  paper      only what lock training set; nothing drawn
+
+example:
+  edgepro convert digits.keras --keys keys --out shipped/digits.tflite
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from edgepro_tf.cli import console, keyring, pairs
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's flags."""
+    parser.add_argument("model", type=Path, metavar="MODEL.keras")
+    parser.add_argument(
+        "--format",
+        choices=("float32", "float16", "dynamic", "int8", "int16x8"),
+        default="float32",
+        help="number format; default float32",
+    )
+    parser.add_argument(
+        "--io",
+        choices=("float32", "int8", "uint8"),
+        default="float32",
+        help="type of inputs and outputs, with --format int8; default float32",
+    )
+    pairs.add_pair_arguments(parser)
+    keyring.add_sealing_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Convert, split, verify, seal, write."""
+    pairs.check_outputs(args)
+    recipients, issuer = keyring.find_recipients(args), keyring.find_issuer(args)
+
+    from converters import convert_keras
+    from edgepro_tf.cli import training_job
+
+    model = training_job.read_model(args.model)
+    console.say(f"converting {args.model} ...")
+    samples = pairs.read_samples(args.samples)
+    protected = convert_keras(
+        model,
+        recipe=args.recipe,
+        number_format=args.format,
+        inference_type=args.io,
+        samples=None if samples is None else samples[:4],
+        representative_dataset=pairs.representative_dataset(samples),
+    )
+    pairs.write_and_report(args, protected, recipients, issuer)

@@ -1,0 +1,169 @@
+"""Train, convert, split, seal, restore, and print what it all gives.
+
+Trains one convolutional network on real data three ways: without a lock, under the
+paper's lock, and locked by default after training. Converts and seals each, opens it
+with its key, without it and with wrong ones, and compares accuracy, size, load time
+and latency with the unprotected model. Writes the pairs, the figures (JSON) and a
+picture to the output folder.
+
+The data set is scikit-learn's digits; the variable EDGEPRO_DATASET=fashion-mnist (or
+--dataset) takes the larger one.
+
+example:
+  edgepro demo
+  edgepro demo --dataset fashion-mnist --out out/fashion
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgepro_tf.cli import console
+
+if TYPE_CHECKING:
+    from edgepro_tf.cli.showcase import Variant
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's flags."""
+    parser.add_argument(
+        "--dataset",
+        default=os.environ.get("EDGEPRO_DATASET", "digits"),
+        metavar="NAME",
+        help="default: $EDGEPRO_DATASET or digits; see 'edgepro train --help'",
+    )
+    parser.add_argument(
+        "--model", choices=("cnn", "mlp", "resnet", "depthwise"), default="cnn"
+    )
+    parser.add_argument("--epochs", type=int, default=None, help="default: by data set")
+    parser.add_argument("--wrong_keys", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1, help="of weights and batches")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run all stages and print the table."""
+    from edgepro_tf.cli import picture, showcase, training_job
+
+    data = training_job.load_dataset(args.dataset)
+    epochs = args.epochs or training_job.default_epochs(data)
+    args.out.mkdir(parents=True, exist_ok=True)
+    console.say(
+        f"data set {args.dataset}: {len(data.x_train):,} training and "
+        f"{len(data.x_test):,} test examples, {data.classes} classes"
+    )
+    trained = {}
+    for lock, purpose in (("none", "without a lock"), ("paper", "the paper's lock")):
+        console.say(f"\ntraining a {args.model}, {purpose}, {epochs} epochs")
+        trained[lock] = training_job.train_network(
+            args.model, data, lock=lock, epochs=epochs, seed=args.seed, verbose=2
+        )
+    variants = [
+        _protect(args, data, trained["paper"], "paper", "paper's lock"),
+        _protect(args, data, trained["none"], "standard", "standard"),
+    ]
+    baseline = trained["none"].authorized
+    console.say(f"\n{_table(variants, baseline, data.classes)}\n")
+    facts = {"dataset": args.dataset, "model": args.model, "epochs": epochs}
+    showcase.write_results(args.out / "results.json", variants, facts)
+    picture.draw_picture(
+        args.out / "results.png",
+        variants,
+        trained["paper"].history,
+        title=f"{args.model} on {args.dataset}",
+        chance=1 / data.classes,
+        baseline=baseline,
+    )
+    console.say(f"pairs, keys, results.json and results.png are in {args.out}")
+
+
+def _protect(args, data, trained, recipe: str, name: str) -> Variant:  # type: ignore
+    """Convert, seal, write, and measure one variant."""
+    from converters import convert_keras, write_pair
+    from edgepro_tf.cli import showcase
+    from edgepro_tf.sidecar import generate_identity, generate_issuer
+
+    console.say(f"\nconverting with recipe {recipe}, sealing, restoring")
+    protected = convert_keras(trained.model, recipe=recipe, samples=data.x_test[:8])
+    console.say(str(protected))
+    written = write_pair(
+        protected,
+        args.out / f"{args.model}_{recipe}.tflite",
+        recipients=[generate_identity().recipient],
+        issuer=generate_issuer(),
+        overwrite=True,
+    )
+    return showcase.measure_variant(
+        name,
+        protected,
+        data,
+        sidecar_bytes=written.sidecar_bytes,
+        keras_authorized=trained.authorized,
+        keras_released=trained.released,
+        wrong_keys=args.wrong_keys,
+        progress=_progress,
+    )
+
+
+def _progress(iterator: Iterator[bytes], total: int) -> Iterator[bytes]:
+    from tqdm import tqdm
+
+    return tqdm(iterator, total=total, desc="wrong keys", unit="key", leave=False)
+
+
+def _table(variants: list[Variant], baseline: float, classes: int) -> str:
+    def row(label: str, plain: str, values: list[str]) -> list[str]:
+        return [label, plain, *values]
+
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{value:.2%}"
+
+    same = f"{baseline:.2%}"
+    count = variants[0].wrong_count
+    rows = [
+        row("Keras, authorized", same, [share(v.keras_authorized) for v in variants]),
+        row("Keras, released", "-", [share(v.keras_released) for v in variants]),
+        row(
+            "TFLite, with its sidecar",
+            "-",
+            [share(v.tflite_authorized) for v in variants],
+        ),
+        row(
+            f"TFLite, public file alone (chance {1 / classes:.0%})",
+            "-",
+            [share(v.tflite_released) for v in variants],
+        ),
+        row(
+            f"TFLite, {count} wrong keys: mean",
+            "-",
+            [share(v.wrong_mean) for v in variants],
+        ),
+        row("    the worst of them", "-", [share(v.wrong_worst) for v in variants]),
+        row("sidecar, bytes", "-", [f"{v.sidecar_bytes:,}" for v in variants]),
+        row(
+            "model, bytes",
+            f"{variants[0].model_bytes:,}",
+            [f"{v.model_bytes:,}" for v in variants],
+        ),
+        row(
+            "load, ms",
+            f"{variants[-1].load.first_median_s * 1e3:.2f}",
+            [f"{v.load.second_median_s * 1e3:.2f}" for v in variants],
+        ),
+        row(
+            "latency, µs",
+            f"{variants[-1].latency.first_median_s * 1e6:.1f}",
+            [f"{v.latency.second_median_s * 1e6:.1f}" for v in variants],
+        ),
+        row(
+            "    ratio, paired",
+            "1",
+            [f"{v.latency.ratio:.3f}" for v in variants],
+        ),
+    ]
+    header = ["", "unprotected", *[variant.name for variant in variants]]
+    return console.format_table(header, rows)

@@ -1,0 +1,51 @@
+"""Open a sidecar for another device.
+
+Whoever can open a sidecar can grant it: the content key is wrapped once more, for the
+new recipient. The model, the lock, the signature and the dates stay as they are.
+
+example:
+  edgepro grant shipped/digits.edgepro --keys keys --to phone2.jwk --out phone2.edgepro
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from edgepro_tf.cli import console, keyring
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's flags."""
+    parser.add_argument("sidecar", type=Path, metavar="SIDECAR")
+    parser.add_argument(
+        "--to",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="public key of the further device; may be given again",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the granted sidecar; the old one stays",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite the file")
+    keyring.add_opening_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Open, wrap again, write."""
+    from edgepro_tf.files import write_file
+    from edgepro_tf.sidecar import grant_sidecar, inspect_sidecar, load_recipient
+
+    granted = grant_sidecar(
+        args.sidecar,
+        identity=keyring.find_identity(args),
+        recipients=[load_recipient(path) for path in args.to],
+    )
+    write_file(args.out, granted, overwrite=args.force)
+    console.say(str(inspect_sidecar(args.out)))

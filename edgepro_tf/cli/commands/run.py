@@ -1,0 +1,108 @@
+"""Run a public model with its sidecar.
+
+With --dataset, prints the accuracy on the test set, with the sidecar and without. With
+--input, feeds an array and writes the outputs.
+
+example:
+  edgepro run shipped/digits.tflite --keys keys --dataset digits
+  edgepro run shipped/digits.tflite --keys keys --input x.npy --output y.npz
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from pathlib import Path
+
+import numpy as np
+
+from edgepro_tf.cli import console, keyring
+from edgepro_tf.errors import EdgeProError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's flags."""
+    parser.add_argument("model", type=Path, metavar="MODEL.tflite")
+    parser.add_argument(
+        "sidecar",
+        type=Path,
+        nargs="?",
+        metavar="SIDECAR",
+        help="default: MODEL.edgepro, beside the model",
+    )
+    job = parser.add_mutually_exclusive_group(required=True)
+    job.add_argument("--dataset", metavar="NAME", help="see 'edgepro train --help'")
+    job.add_argument("--input", type=Path, metavar="FILE.npy")
+    parser.add_argument("--output", type=Path, metavar="FILE.npz")
+    parser.add_argument(
+        "--runtime",
+        choices=("litert", "tflite-runtime", "tensorflow"),
+        help="default: the first one installed, in this order",
+    )
+    parser.add_argument("--threads", type=int, default=None, metavar="N")
+    parser.add_argument("--no_xnnpack", action="store_true")
+    keyring.add_opening_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Open the pair, feed it, print or write what it answers."""
+    from edgepro_tf.runtime import open_interpreter
+
+    interpreter = open_interpreter(
+        args.model,
+        keyring.sidecar_path(args.model, args.sidecar),
+        identity=keyring.find_identity(args),
+        issuer=keyring.find_issuer_key(args),
+        audience=args.audience,
+        runtime=args.runtime,
+        num_threads=args.threads,
+        use_xnnpack=not args.no_xnnpack,
+    )
+    if args.dataset:
+        _measure(args, interpreter)
+    else:
+        _answer(args, interpreter)
+
+
+def _measure(args: argparse.Namespace, interpreter: object) -> None:
+    from edgepro_tf.audit.accuracy import measure_accuracy, public_accuracy
+    from edgepro_tf.datasets import load_dataset
+
+    data = load_dataset(args.dataset)
+    x, y = data.x_test, data.y_test
+    console.say(f"{len(x):,} test examples of {args.dataset}")
+    console.say(f"with its sidecar:  {measure_accuracy(interpreter, x, y):.2%}")
+    bare = public_accuracy(args.model.read_bytes(), x, y)
+    console.say(f"public file alone: {bare:.2%} (chance {1 / data.classes:.2%})")
+
+
+def _answer(args: argparse.Namespace, interpreter: object) -> None:
+    from edgepro_tf.files import write_file
+    from edgepro_tf.runtime.running import input_details, quantize_input, run_model
+
+    details = input_details(interpreter)
+    if len(details) != 1:
+        raise EdgeProError(
+            f"cannot feed {args.model.name}: expected a model of one input, got inputs "
+            f"{', '.join(details)}.",
+            "Use edgepro_tf.runtime.open_interpreter from Python.",
+        )
+    try:
+        values = np.load(args.input, allow_pickle=False)
+    except ValueError as error:
+        raise EdgeProError(
+            f"cannot read {args.input}: expected an .npy array, got another file."
+        ) from error
+    ((name, detail),) = details.items()
+    if values.ndim == len(detail["shape"]) - 1:
+        values = values[None]
+    outputs = run_model(interpreter, {name: quantize_input(values, detail)})
+    for output, value in outputs.items():
+        console.say(f"{output}  {value.dtype} {list(value.shape)}")
+        if args.output is None:
+            console.say(np.array2string(value, precision=4, threshold=50))
+    if args.output is not None:
+        buffer = io.BytesIO()
+        np.savez(buffer, **outputs)
+        write_file(args.output, buffer.getvalue())
+        console.say(f"wrote {args.output}")

@@ -1,0 +1,174 @@
+"""Where the command line finds keys: one folder, or a flag for each."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from edgepro_tf.errors import KeyFileError
+from edgepro_tf.sidecar import (
+    Identity,
+    Issuer,
+    IssuerKey,
+    OpenedSidecar,
+    Passphrase,
+    Recipient,
+    load_identity,
+    load_issuer,
+    load_issuer_key,
+    load_recipient,
+    open_sidecar,
+)
+
+IDENTITY_FILE = "identity.jwk"
+RECIPIENT_FILE = "recipient.jwk"
+ISSUER_FILE = "issuer.jwk"
+ISSUER_KEY_FILE = "issuer_key.jwk"
+PASSPHRASE_VARIABLE = "EDGEPRO_PASSPHRASE"
+
+
+def add_sealing_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of who seals, and for whom."""
+    group = parser.add_argument_group("keys")
+    group.add_argument(
+        "--keys",
+        type=Path,
+        metavar="DIR",
+        help=f"folder of 'edgepro keygen': {RECIPIENT_FILE} and {ISSUER_FILE} in it",
+    )
+    group.add_argument(
+        "--recipient",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="public key of a device that shall open it; may be given again",
+    )
+    group.add_argument(
+        "--passphrase",
+        action="store_true",
+        help=f"also seal to the passphrase in the variable {PASSPHRASE_VARIABLE}",
+    )
+    group.add_argument(
+        "--issuer", type=Path, metavar="FILE", help="private key that signs"
+    )
+
+
+def add_opening_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of who opens, and whom he trusts."""
+    group = parser.add_argument_group("keys")
+    group.add_argument(
+        "--keys",
+        type=Path,
+        metavar="DIR",
+        help=f"folder of 'edgepro keygen': {IDENTITY_FILE} and {ISSUER_KEY_FILE} in it",
+    )
+    group.add_argument(
+        "--identity", type=Path, metavar="FILE", help="private key that opens"
+    )
+    group.add_argument(
+        "--passphrase",
+        action="store_true",
+        help=f"open with the passphrase in the variable {PASSPHRASE_VARIABLE}",
+    )
+    group.add_argument(
+        "--issuer_key",
+        type=Path,
+        metavar="FILE",
+        help="public key of who must have signed",
+    )
+    group.add_argument(
+        "--audience", metavar="ID", help="application id the sidecar must be for"
+    )
+
+
+def find_recipients(args: argparse.Namespace) -> list[Recipient | Passphrase]:
+    """The recipients that the flags name.
+
+    Raises:
+        KeyFileError: none, or a file is no recipient's.
+    """
+    paths = list(args.recipient)
+    if not paths and args.keys and not args.passphrase:
+        paths = [args.keys / RECIPIENT_FILE]
+    recipients: list[Recipient | Passphrase] = [load_recipient(path) for path in paths]
+    if args.passphrase:
+        recipients.append(_passphrase())
+    if not recipients:
+        raise _missing("a recipient", "--keys, --recipient or --passphrase")
+    return recipients
+
+
+def find_issuer(args: argparse.Namespace) -> Issuer:
+    """The issuer that the flags name.
+
+    Raises:
+        KeyFileError: none, or the file is no issuer's.
+    """
+    return load_issuer(_path(args.issuer, args.keys, ISSUER_FILE, "--issuer"))
+
+
+def find_identity(args: argparse.Namespace) -> Identity | Passphrase:
+    """The identity that the flags name.
+
+    Raises:
+        KeyFileError: none, or the file is no identity's.
+    """
+    if args.passphrase:
+        return _passphrase()
+    return load_identity(_path(args.identity, args.keys, IDENTITY_FILE, "--identity"))
+
+
+def find_issuer_key(args: argparse.Namespace) -> IssuerKey:
+    """The trusted issuer's public key that the flags name.
+
+    Raises:
+        KeyFileError: none, or the file is no issuer key.
+    """
+    return load_issuer_key(
+        _path(args.issuer_key, args.keys, ISSUER_KEY_FILE, "--issuer_key")
+    )
+
+
+def sidecar_path(model: Path, sidecar: Path | None) -> Path:
+    """The sidecar named, or the one beside the model."""
+    return sidecar or model.with_suffix(".edgepro")
+
+
+def open_for_run(args: argparse.Namespace) -> OpenedSidecar:
+    """Open the sidecar that ``args.model`` and ``args.sidecar`` name.
+
+    Raises:
+        SidecarError: it does not open.
+    """
+    return open_sidecar(
+        sidecar_path(args.model, args.sidecar),
+        identity=find_identity(args),
+        issuer=find_issuer_key(args),
+        audience=args.audience,
+        model=args.model,
+        model_check="full",
+    )
+
+
+def _path(given: Path | None, folder: Path | None, name: str, flag: str) -> Path:
+    if given is not None:
+        return given
+    if folder is not None:
+        return folder / name
+    raise _missing(name, f"--keys or {flag}")
+
+
+def _passphrase() -> Passphrase:
+    text = os.environ.get(PASSPHRASE_VARIABLE)
+    if text is None:
+        raise _missing("a passphrase", f"the variable {PASSPHRASE_VARIABLE}")
+    return Passphrase(text)
+
+
+def _missing(what: str, where: str) -> KeyFileError:
+    return KeyFileError(
+        f"cannot find {what}: expected {where}, got none.",
+        "Make keys with: edgepro keygen --out keys",
+    )

@@ -1,0 +1,138 @@
+"""What `convert` and `lock` share: where the pair goes, how long, and the report."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgepro_tf.cli import console
+from edgepro_tf.errors import ConversionError, OutputExistsError
+
+if TYPE_CHECKING:
+    from converters import ProtectedModel
+    from edgepro_tf.sidecar import Issuer, Passphrase, Recipient
+
+_CALIBRATION_SAMPLES = 200
+
+
+def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the pair to write."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE.tflite",
+        help="the public model; its sidecar goes beside it as FILE.edgepro",
+    )
+    parser.add_argument(
+        "--recipe", choices=("standard", "strict", "paper"), default="standard"
+    )
+    parser.add_argument(
+        "--samples",
+        metavar="FILE",
+        help="real inputs to verify and calibrate with: an .npy array [count, ...], an "
+        ".npz of arrays by input name, or a data set's name (see 'edgepro train')",
+    )
+    parser.add_argument("--audience", metavar="ID", help="application id it is for")
+    parser.add_argument(
+        "--expires_days", type=float, metavar="N", help="days until it stops opening"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite the files")
+
+
+def check_outputs(args: argparse.Namespace) -> None:
+    """Refuse a bad name before the work, not after.
+
+    Raises:
+        ConversionError: the name has another suffix.
+        OutputExistsError: a file is there, and --force is not.
+    """
+    if args.out.suffix != ".tflite":
+        raise ConversionError(
+            f"cannot write {args.out}: expected a name ending in .tflite."
+        )
+    if args.expires_days is not None and args.expires_days <= 0:
+        raise ConversionError(
+            "cannot seal sidecar: expected --expires_days above 0, got "
+            f"{args.expires_days:g}."
+        )
+    for path in (args.out, args.out.with_suffix(".edgepro")):
+        if path.exists() and not args.force:
+            raise OutputExistsError(
+                f"cannot write {path}: expected no file of that name, got one.",
+                "Choose another name, or pass --force.",
+            )
+
+
+def read_samples(source: str | None) -> Any:
+    """Real inputs from a file or a named data set; None for none.
+
+    Raises:
+        ConversionError: the file holds no arrays.
+    """
+    if source is None:
+        return None
+    path = Path(source)
+    if path.suffix == ".npy":
+        return np.load(path, allow_pickle=False)
+    if path.suffix == ".npz" and path.exists():
+        with np.load(path, allow_pickle=False) as arrays:
+            if "x_train" not in arrays:
+                return dict(arrays)
+        source = f"npz:{source}"
+    from edgepro_tf.datasets import load_dataset
+
+    return load_dataset(source).x_train
+
+
+def representative_dataset(samples: Any) -> Callable[[], Iterator[Any]] | None:
+    """The stock converter's view of the samples: a function that yields inputs."""
+    if samples is None:
+        return None
+    from converters.samples import list_samples
+
+    def generate() -> Iterator[Any]:
+        if isinstance(samples, dict):
+            yield from list_samples(samples, list(samples))[:_CALIBRATION_SAMPLES]
+        else:
+            for sample in samples[:_CALIBRATION_SAMPLES]:
+                yield [np.asarray(sample[None], np.float32)]
+
+    return generate
+
+
+def write_and_report(
+    args: argparse.Namespace,
+    protected: ProtectedModel,
+    recipients: Sequence[Recipient | Passphrase],
+    issuer: Issuer,
+) -> None:
+    """Seal, write, and say what was done."""
+    from converters import write_pair
+
+    expires = None
+    if args.expires_days is not None:
+        expires = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(
+            days=args.expires_days
+        )
+    written = write_pair(
+        protected,
+        args.out,
+        recipients=recipients,
+        issuer=issuer,
+        audience=args.audience,
+        expires=expires,
+        overwrite=args.force,
+    )
+    console.say(str(protected))
+    if protected.keras_difference is not None:
+        console.say(
+            f"largest difference from Keras: {protected.keras_difference:.1e} of the "
+            "largest output"
+        )
+    console.say(str(written))

@@ -1,0 +1,135 @@
+"""Training for the command line: a ready-made network on a named data set."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgepro_tf.errors import ConversionError
+
+if TYPE_CHECKING:
+    import keras
+
+    from edgepro_tf.datasets import Dataset
+
+_MANY_EXAMPLES = 20_000
+_RANKING_SAMPLES = 512
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainedNetwork:
+    """A trained network and its test accuracies; ``released`` only when locked."""
+
+    model: keras.Model = dataclasses.field(repr=False)
+    authorized: float
+    released: float | None
+    history: dict[str, list[float]] = dataclasses.field(repr=False)
+
+
+def load_dataset(name: str) -> Dataset:
+    """A named data set; see ``edgepro_tf.datasets``."""
+    from edgepro_tf import datasets
+
+    return datasets.load_dataset(name)
+
+
+def default_epochs(data: Dataset) -> int:
+    """Few passes over many examples, more over few."""
+    return 5 if len(data.x_train) > _MANY_EXAMPLES else 25
+
+
+def train_network(
+    kind: str,
+    data: Dataset,
+    *,
+    lock: str,
+    epochs: int,
+    batch_size: int = 64,
+    seed: int | None = None,
+    verbose: int = 1,
+) -> TrainedNetwork:
+    """Train a network of the zoo, locked or not, and evaluate it.
+
+    Args:
+        kind: see ``edgepro_tf.zoo``.
+        data: training and test set.
+        lock: ``none``, or a preset of ``edgepro_tf.locking``.
+        epochs: passes over the training set.
+        batch_size: examples a step.
+        seed: of the weights and batches, never of the lock; None for a fresh one.
+        verbose: Keras' own: 1 progress bars, 2 a line an epoch.
+    """
+    import keras
+
+    from edgepro_tf import locking, zoo
+
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
+    model = zoo.build_model(kind, data.x_train.shape[1:], data.classes)
+    if lock != "none":
+        samples = (data.x_train[:_RANKING_SAMPLES], data.y_train[:_RANKING_SAMPLES])
+        is_ranked = locking.PRESETS[lock].selection == "importance"
+        model = locking.lock_model(
+            model,
+            config=lock,
+            samples=samples if is_ranked else None,
+            loss="sparse_categorical_crossentropy",
+        )
+    model.compile(
+        optimizer=keras.optimizers.Adam(2e-3),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    history = model.fit(
+        data.x_train,
+        data.y_train,
+        epochs=epochs,
+        batch_size=batch_size,
+        validation_data=(data.x_test, data.y_test),
+        verbose=verbose,
+    )
+    scores: dict[str, Any] = model.evaluate(
+        data.x_test, data.y_test, batch_size=256, verbose=0, return_dict=True
+    )
+    return TrainedNetwork(
+        model,
+        float(scores["accuracy"]),
+        scores.get("released_accuracy"),
+        history.history,
+    )
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Save in Keras' format, atomically and readable by its owner alone.
+
+    The file holds the unprotected network and, if it is locked, its lock.
+    """
+    from edgepro_tf.files import PRIVATE_MODE, write_file
+
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder) / "model.keras"
+        model.save(temporary)
+        write_file(path, temporary.read_bytes(), overwrite=True, mode=PRIVATE_MODE)
+
+
+def read_model(path: Path) -> keras.Model:
+    """Load a Keras model, locked or not.
+
+    Raises:
+        ConversionError: the file is no Keras model.
+    """
+    if not path.exists():
+        raise ConversionError(f"cannot read model {path}: there is no such file.")
+    import keras
+
+    import edgepro_tf.training  # noqa: F401  (registers the locked model's class)
+
+    try:
+        return keras.models.load_model(path)
+    except (ValueError, OSError, TypeError) as error:
+        raise ConversionError(
+            f"cannot read model {path}: {str(error).splitlines()[0]}",
+            "Save it with model.save('name.keras').",
+        ) from error

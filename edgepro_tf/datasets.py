@@ -1,0 +1,176 @@
+"""The small data sets of examples, tests and result tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import os
+import pathlib
+
+import keras
+import numpy as np
+
+from edgepro_tf.errors import EdgeProError
+
+_FASHION_FOLDERS = ("/usr/share/datasets/fashion-mnist",)
+_FASHION_VARIABLE = "EDGEPRO_FASHION_MNIST"
+_DIGITS_TRAIN = 1437  # four fifths; the set's files are in no particular order
+
+
+class DatasetError(EdgeProError, ValueError):
+    """A data set is unknown, missing or not of the expected form."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training and test samples.
+
+    Args:
+        x_train: float32 [samples, ...]; x_test the same.
+        y_train: int32 [samples], 0 .. classes-1; y_test the same.
+        name: as ``load_dataset`` takes it.
+        classes: number of classes.
+    """
+
+    x_train: np.ndarray = dataclasses.field(repr=False)
+    y_train: np.ndarray = dataclasses.field(repr=False)
+    x_test: np.ndarray = dataclasses.field(repr=False)
+    y_test: np.ndarray = dataclasses.field(repr=False)
+    name: str
+    classes: int
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return tuple(self.x_train.shape[1:])
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: {len(self.x_train)} training and {len(self.x_test)} test "
+            f"samples of shape {self.input_shape}, {self.classes} classes"
+        )
+
+
+def load_dataset(name: str) -> Dataset:
+    """Load a data set by name, always with the same split.
+
+    Args:
+        name: ``digits`` (scikit-learn's 8 x 8 images, scaled to 0..1);
+            ``fashion-mnist`` (28 x 28, scaled to 0..1; from the folder in
+            $EDGEPRO_FASHION_MNIST, Debian's package dataset-fashion-mnist, or Keras'
+            downloader, in that order); or ``npz:PATH``, a file with x_train, y_train,
+            x_test and y_test (bytes are scaled to 0..1, floats taken as they are).
+
+    Returns:
+        The data set; images have a channel axis.
+
+    Raises:
+        DatasetError: the name is unknown, or the file is missing or of another form.
+    """
+    if name == "digits":
+        return _load_digits()
+    if name == "fashion-mnist":
+        return _load_fashion()
+    if name.startswith("npz:"):
+        return _load_npz(name)
+    raise DatasetError(
+        f"cannot load data set {name!r}: expected digits, fashion-mnist or npz:PATH, "
+        "got another name."
+    )
+
+
+def _load_digits() -> Dataset:
+    from sklearn.datasets import load_digits  # Only this set needs scikit-learn.
+
+    x, y = load_digits(return_X_y=True)
+    x = (x.reshape(-1, 8, 8, 1) / 16).astype(np.float32)
+    mixed = np.random.RandomState(0).permutation(len(x))
+    x, y = x[mixed], y[mixed]
+    n = _DIGITS_TRAIN
+    return _dataset("digits", x[:n], y[:n], x[n:], y[n:])
+
+
+def _load_fashion() -> Dataset:
+    folder = _fashion_folder()
+    if folder is None:
+        train, test = keras.datasets.fashion_mnist.load_data()
+        return _dataset("fashion-mnist", *train, *test)
+    parts = [
+        _read_idx(folder / f"{part}-{kind}-ubyte.gz")
+        for part in ("train", "t10k")
+        for kind in ("images-idx3", "labels-idx1")
+    ]
+    return _dataset("fashion-mnist", *parts)
+
+
+def _fashion_folder() -> pathlib.Path | None:
+    asked = os.environ.get(_FASHION_VARIABLE)
+    for folder in (asked,) if asked else _FASHION_FOLDERS:
+        if pathlib.Path(folder).is_dir():
+            return pathlib.Path(folder)
+    if asked:
+        raise DatasetError(
+            f"cannot load data set 'fashion-mnist': expected ${_FASHION_VARIABLE} to "
+            f"name a folder, got {asked!r}."
+        )
+    return None
+
+
+def _read_idx(path: pathlib.Path) -> np.ndarray:
+    """Read a gzipped IDX file of bytes.
+
+    Source: Y. LeCun, The MNIST database of handwritten digits, "File formats".
+    """
+    try:
+        data = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError) as error:
+        raise DatasetError(
+            f"cannot load {path}: expected a gzipped IDX file, got {error}."
+        ) from error
+    rank = data[3] if len(data) > 3 else 0
+    shape = tuple(np.frombuffer(data, ">u4", rank, 4)) if len(data) > 4 * rank else ()
+    size = int(np.prod(shape)) if shape else -1
+    if data[:3] != b"\x00\x00\x08" or len(data) != 4 + 4 * rank + size:
+        raise DatasetError(f"cannot load {path}: expected an IDX file of bytes.")
+    return np.frombuffer(data, np.uint8, size, 4 + 4 * rank).reshape(shape)
+
+
+def _load_npz(name: str) -> Dataset:
+    path = name.removeprefix("npz:")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            keys = ("x_train", "y_train", "x_test", "y_test")
+            parts = [stored[key] for key in keys]
+    except (OSError, KeyError, ValueError) as error:
+        raise DatasetError(
+            f"cannot load data set {name!r}: expected an npz file with x_train, "
+            f"y_train, x_test and y_test, got {type(error).__name__}: {error}."
+        ) from error
+    return _dataset(name, *parts)
+
+
+def _dataset(
+    name: str,
+    x_train: np.ndarray,
+    y_train: np.ndarray,
+    x_test: np.ndarray,
+    y_test: np.ndarray,
+) -> Dataset:
+    if len(x_train) != len(y_train) or len(x_test) != len(y_test):
+        raise DatasetError(
+            f"cannot load data set {name!r}: expected a label for each sample, got "
+            f"{len(x_train)} and {len(y_train)}, {len(x_test)} and {len(y_test)}."
+        )
+    return Dataset(
+        _samples(x_train),
+        y_train.astype(np.int32).ravel(),
+        _samples(x_test),
+        y_test.astype(np.int32).ravel(),
+        name,
+        int(max(y_train.max(), y_test.max())) + 1,
+    )
+
+
+def _samples(x: np.ndarray) -> np.ndarray:
+    scale = 255 if x.dtype == np.uint8 else 1
+    x = x.astype(np.float32) / np.float32(scale)
+    return x[..., None] if x.ndim == 3 else x

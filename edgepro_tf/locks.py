@@ -1,0 +1,205 @@
+"""What a lock is: in a Keras network (ChannelLock) and in a file (ModelLock).
+
+Floor 0: numpy only. No ``repr`` here shows a secret.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import random
+import secrets
+
+import numpy as np
+
+from edgepro_tf.errors import LockError
+
+SEED_BYTES = 32
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ChannelLock:
+    """The lock of one linear layer's output, per channel c.
+
+    authorized: ``y_c = scale_c * z_order(c) + offset_c``; released: ``y_c = z_c``.
+    A channel whose scale factor is 0 is an authorization neuron, its offset the
+    locking value (before the activation function).
+
+    Args:
+        scale: float32 [channels]: 0, or signed powers of two (so that they fold into
+            the layer's weights exactly).
+        offset: float32 [channels].
+        order: int32 [channels], a permutation.
+
+    Raises:
+        LockError: the shapes differ, a scale factor is no signed power of two, or
+            the order is no permutation.
+
+    Source: EdgePro (arXiv 2303.12397), section on neuron authorization; order and
+    signs are ours.
+    """
+
+    scale: np.ndarray = dataclasses.field(repr=False)
+    offset: np.ndarray = dataclasses.field(repr=False)
+    order: np.ndarray = dataclasses.field(repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", np.asarray(self.scale, np.float32))
+        object.__setattr__(self, "offset", np.asarray(self.offset, np.float32))
+        object.__setattr__(self, "order", np.asarray(self.order, np.int32))
+        shapes = (self.scale.shape, self.offset.shape, self.order.shape)
+        if len(set(shapes)) != 1 or self.scale.ndim != 1:
+            raise LockError(
+                "cannot make a channel lock: expected scale, offset and order of one "
+                f"shape [channels], got {shapes[0]}, {shapes[1]} and {shapes[2]}."
+            )
+        mantissa = np.frexp(self.scale[self.scale != 0])[0]
+        if not np.all(np.abs(mantissa) == 0.5):
+            raise LockError(
+                "cannot make a channel lock: expected scale factors that are 0 or "
+                "signed powers of two, got another value.",
+                "Powers of two fold into the weights without rounding.",
+            )
+        if not np.array_equal(np.sort(self.order), np.arange(self.channels)):
+            raise LockError(
+                "cannot make a channel lock: expected an order that is a permutation "
+                f"of 0..{self.channels - 1}, got another array."
+            )
+
+    @property
+    def channels(self) -> int:
+        return int(self.scale.shape[0])
+
+    @property
+    def authorization_neurons(self) -> np.ndarray:
+        """int64 [count]: the channels held at a locking value."""
+        return np.flatnonzero(self.scale == 0)
+
+    @property
+    def has_order(self) -> bool:
+        return not np.array_equal(self.order, np.arange(self.channels))
+
+    @property
+    def has_offsets(self) -> bool:
+        """Whether a channel that is no authorization neuron has an offset."""
+        return bool(np.any(self.offset[self.scale != 0]))
+
+    @classmethod
+    def identity(cls, channels: int) -> ChannelLock:
+        """The lock that changes nothing."""
+        return cls(np.ones(channels), np.zeros(channels), np.arange(channels))
+
+
+def secret_rng(seed: int | None = None) -> random.Random:
+    """The operating system's generator; a seeded one only where a test asks."""
+    return random.SystemRandom() if seed is None else random.Random(seed)
+
+
+class ElementType(enum.IntEnum):
+    """Element types of docs/payload.md."""
+
+    FLOAT32 = 1
+    INT32 = 2
+    INT8 = 3
+    FLOAT16 = 4
+    INT16 = 5
+    INT64 = 6
+    UINT8 = 7
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(self.name.lower())
+
+    @property
+    def is_float(self) -> bool:
+        return self in (ElementType.FLOAT32, ElementType.FLOAT16)
+
+
+class Target(enum.IntEnum):
+    """Which bytes of a tensor a record changes."""
+
+    DATA = 0
+    SCALES = 1
+
+
+class Step(enum.IntFlag):
+    """Steps of docs/payload.md."""
+
+    ORDER = 1
+    SIGNS = 2
+    EXPONENTS = 4
+    SHUFFLE = 8
+    SET = 16
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SetValues:
+    """The stored part of a record.
+
+    Args:
+        channels: ascending channel numbers, or None for the whole tensor.
+        values: one element for all channels, an element a channel, or (whole tensor)
+            all elements, flat, in the tensor's element type.
+    """
+
+    channels: tuple[int, ...] | None = dataclasses.field(repr=False)
+    values: np.ndarray = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TensorLock:
+    """One record: the steps that restore one constant of the flatbuffer.
+
+    The constant is seen as [outer, channels, inner]; ``subgraph`` and ``tensor`` are
+    its address; ``fingerprint`` is that of the public bytes (0 before locking).
+    """
+
+    subgraph: int
+    tensor: int
+    element_type: ElementType
+    shape: tuple[int, int, int]
+    steps: Step
+    target: Target = Target.DATA
+    exponent_range: int = 0
+    fingerprint: int = 0
+    set_values: SetValues | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def channels(self) -> int:
+        return self.shape[1]
+
+    @property
+    def size(self) -> int:
+        """Elements of the constant."""
+        outer, channels, inner = self.shape
+        return outer * channels * inner
+
+    @property
+    def size_bytes(self) -> int:
+        return self.size * self.element_type.dtype.itemsize
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ModelLock:
+    """The lock of one ``.tflite``: a seed and a record for each protected constant."""
+
+    seed: bytes = dataclasses.field(repr=False)
+    tensors: tuple[TensorLock, ...]
+
+    @classmethod
+    def with_new_seed(cls, tensors: tuple[TensorLock, ...]) -> ModelLock:
+        """A lock whose seed is 32 fresh bytes of the operating system."""
+        return cls(secrets.token_bytes(SEED_BYTES), tensors)
+
+    def with_fingerprints(self, fingerprints: list[int]) -> ModelLock:
+        """The same lock, bound to the public bytes it produced."""
+        tensors = tuple(
+            dataclasses.replace(tensor, fingerprint=value)
+            for tensor, value in zip(self.tensors, fingerprints, strict=True)
+        )
+        return dataclasses.replace(self, tensors=tensors)
+
+    @property
+    def bytes_rewritten(self) -> int:
+        """Bytes that restoring writes."""
+        return sum(tensor.size_bytes for tensor in self.tensors)

@@ -1,0 +1,28 @@
+"""The native core: restores a lock into a ``.tflite`` in memory, or as a delegate.
+
+Needs numpy and the standard library only. The library is loaded at the first call.
+"""
+
+from edgepro_tf.native._calls import (
+    apply_lock,
+    delegate_is_complete,
+    discard,
+    fingerprint,
+    hand_over,
+    keystream,
+    restore_buffer,
+    version,
+)
+from edgepro_tf.native._library import library_path
+
+__all__ = [
+    "apply_lock",
+    "delegate_is_complete",
+    "discard",
+    "fingerprint",
+    "hand_over",
+    "keystream",
+    "library_path",
+    "restore_buffer",
+    "version",
+]

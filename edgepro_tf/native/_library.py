@@ -1,0 +1,88 @@
+"""Finds and loads ``libedgepro``; declares its functions (edgepro.h)."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+from pathlib import Path
+
+from edgepro_tf.errors import NativeError
+
+_SUFFIXES = {"win32": ".dll", "darwin": ".dylib"}
+_BYTES, _SIZE = ctypes.c_void_p, ctypes.c_size_t
+_TEXT = ctypes.c_char_p
+# name -> (result, arguments)
+_SIGNATURES = {
+    "edgepro_lock_parse": (
+        ctypes.c_int,
+        (_BYTES, _SIZE, ctypes.POINTER(ctypes.c_void_p), _TEXT, _SIZE),
+    ),
+    "edgepro_lock_free": (None, (ctypes.c_void_p,)),
+    "edgepro_lock_record_count": (_SIZE, (ctypes.c_void_p,)),
+    "edgepro_restore": (
+        ctypes.c_int,
+        (
+            ctypes.c_void_p,
+            _BYTES,
+            _SIZE,
+            ctypes.c_int,
+            ctypes.POINTER(ctypes.c_uint64),
+            _TEXT,
+            _SIZE,
+        ),
+    ),
+    "edgepro_apply": (
+        ctypes.c_int,
+        (
+            ctypes.c_void_p,
+            _BYTES,
+            _SIZE,
+            ctypes.POINTER(ctypes.c_uint32),
+            _TEXT,
+            _SIZE,
+        ),
+    ),
+    "edgepro_hand_over": (ctypes.c_uint64, (_BYTES, _SIZE, _TEXT, _SIZE)),
+    "edgepro_discard": (None, (ctypes.c_uint64,)),
+    "edgepro_keystream": (
+        None,
+        (_BYTES, ctypes.POINTER(ctypes.c_uint32), ctypes.c_uint32, _BYTES, _SIZE),
+    ),
+    "edgepro_fingerprint": (ctypes.c_uint32, (_BYTES, _SIZE)),
+    "edgepro_version": (ctypes.c_char_p, ()),
+    "edgepro_delegate_is_complete": (ctypes.c_int, (ctypes.c_void_p,)),
+}
+
+
+def library_path() -> Path:
+    """Where the native core lies: what ``load_delegate`` of a runtime takes."""
+    suffix = _SUFFIXES.get(sys.platform, ".so")
+    return Path(__file__).with_name(f"libedgepro{suffix}")
+
+
+@functools.cache
+def load_library() -> ctypes.CDLL:
+    """The library with its functions declared.
+
+    Raises:
+        NativeError: it is missing, or of another machine or version.
+    """
+    path = library_path()
+    if not path.exists():
+        raise NativeError(
+            f"cannot load the native core: expected {path}, found none.",
+            "Install again with a C compiler: apt install gcc, then pip install .",
+        )
+    try:
+        library = ctypes.CDLL(str(path))
+        for name, (result, arguments) in _SIGNATURES.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+    except (OSError, AttributeError) as error:
+        raise NativeError(
+            f"cannot load the native core: expected {path} of this machine and "
+            f"version, got another ({error}).",
+            "Install again with a C compiler: apt install gcc, then pip install .",
+        ) from error
+    return library

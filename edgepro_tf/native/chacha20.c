@@ -1,0 +1,71 @@
+/* Source: RFC 8439, section 2.3. One vector holds the same word of LANES blocks. */
+#include "chacha20.h"
+
+#include <string.h>
+
+#include "edgepro.h"
+
+#define ROTATE(x, n) (((x) << (n)) | ((x) >> (32 - (n))))
+#define QUARTER_ROUND(a, b, c, d)       \
+  do {                                  \
+    (a) += (b), (d) ^= (a);             \
+    (d) = ROTATE(d, 16);                \
+    (c) += (d), (b) ^= (c);             \
+    (b) = ROTATE(b, 12);                \
+    (a) += (b), (d) ^= (a);             \
+    (d) = ROTATE(d, 8);                 \
+    (c) += (d), (b) ^= (c);             \
+    (b) = ROTATE(b, 7);                 \
+  } while (0)
+
+static const uint32_t kConstants[4] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
+
+#if defined(__GNUC__)
+typedef uint32_t vector4 __attribute__((vector_size(16)));
+#define VECTOR vector4
+#define LANES 4
+#else
+#define VECTOR uint32_t
+#define LANES 1
+#endif
+enum { COMMON_LANES = LANES };
+#define SOME_BLOCKS some_blocks
+#include "chacha20_kernel.h"
+
+/* An x86-64 library must run without AVX2, but is twice as fast with it. */
+#if defined(__GNUC__) && defined(__x86_64__)
+typedef uint32_t vector8 __attribute__((vector_size(32)));
+#define VECTOR vector8
+#define LANES 8
+#define SOME_BLOCKS __attribute__((target("avx2"))) eight_blocks_avx2
+#include "chacha20_kernel.h"
+#endif
+
+void chacha20_blocks(const uint32_t key[8], const uint32_t nonce[3], uint32_t counter,
+                     uint32_t out[CHACHA20_BATCH * CHACHA20_WORDS]) {
+#if defined(__GNUC__) && defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2")) {
+    eight_blocks_avx2(key, nonce, counter, out);
+    return;
+  }
+#endif
+  for (int i = 0; i < CHACHA20_BATCH; i += COMMON_LANES) {
+    some_blocks(key, nonce, counter + (uint32_t)i, out + i * CHACHA20_WORDS);
+  }
+}
+
+void edgepro_keystream(const uint8_t key[32], const uint32_t nonce[3], uint32_t counter,
+                       uint8_t* out, size_t size) {
+  uint32_t words[8], batch[CHACHA20_BATCH * CHACHA20_WORDS];
+  memcpy(words, key, sizeof words);
+  while (size > 0) {
+    size_t piece = size < sizeof batch ? size : sizeof batch;
+    chacha20_blocks(words, nonce, counter, batch);
+    memcpy(out, batch, piece);
+    out += piece;
+    size -= piece;
+    counter += CHACHA20_BATCH;
+  }
+  edgepro_wipe(words, sizeof words);
+  edgepro_wipe(batch, sizeof batch);
+}

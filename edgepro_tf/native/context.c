@@ -1,0 +1,69 @@
+#include "context.h"
+
+#include <limits.h>
+
+int has_known_layout(const TfLiteContext* context) {
+  return context != NULL && context->impl_ != NULL && context->tensors != NULL &&
+         context->tensors_size > 0 && context->tensors_size <= INT_MAX &&
+         context->GetExecutionPlan != NULL && context->GetNodeAndRegistration != NULL &&
+         context->ReportError != NULL &&
+         (uintptr_t)context->tensors % sizeof(void*) == 0;
+}
+
+static int is_aligned(const void* pointer, size_t alignment) {
+  return pointer != NULL && (uintptr_t)pointer % alignment == 0;
+}
+
+static float* find_scales(const TfLiteTensor* tensor, uint32_t count) {
+  if (tensor->quantization.type != kTfLiteAffineQuantization ||
+      !is_aligned(tensor->quantization.params, sizeof(void*))) {
+    return NULL;
+  }
+  const TfLiteAffineQuantizationParams* params = tensor->quantization.params;
+  if (!is_aligned(params->scale, sizeof(int))) return NULL;
+  TfLiteInlineFloatArray* in_line = params->scale;
+  if (in_line->size > 0 && (uint32_t)in_line->size == count) return in_line->data;
+  if (!is_aligned(params->scale, sizeof(void*))) return NULL;
+  TfLitePointerFloatArray* pointed = params->scale;
+  if (pointed->size <= 0 || (uint32_t)pointed->size != count) return NULL;
+  return is_aligned(pointed->data, sizeof(float)) ? pointed->data : NULL;
+}
+
+static int is_constant(const TfLiteTensor* tensor) {
+  return tensor->allocation_type == kTfLiteMmapRo && tensor->data != NULL;
+}
+
+void* find_target(const TfLiteContext* context, const record* r) {
+  if (r->tensor >= context->tensors_size) return NULL;
+  const TfLiteTensor* tensor = &context->tensors[r->tensor];
+  if (!is_constant(tensor)) return NULL;
+  if (r->target == TARGET_SCALES) return find_scales(tensor, r->channels);
+  return tensor->bytes == record_bytes(r) ? tensor->data : NULL;
+}
+
+int has_delegated_nodes(TfLiteContext* context) {
+  TfLiteIntArray* plan = NULL;
+  if (context->GetExecutionPlan(context, &plan) != kTfLiteOk || plan == NULL) return -1;
+  for (int i = 0; i < plan->size; i++) {
+    TfLiteNode* node = NULL;
+    void* registration = NULL;
+    if (context->GetNodeAndRegistration(context, plan->data[i], &node,
+                                        &registration) != kTfLiteOk ||
+        node == NULL) {
+      return -1;
+    }
+    if (node->delegate != NULL) return 1;
+  }
+  return 0;
+}
+
+int is_of_other_model(const TfLiteContext* context, const void* allocation) {
+  int has_constants = 0;
+  for (size_t i = 0; i < context->tensors_size; i++) {
+    const TfLiteTensor* tensor = &context->tensors[i];
+    if (!is_constant(tensor)) continue;
+    if (tensor->allocation == allocation) return 0;
+    has_constants = 1;
+  }
+  return has_constants;
+}

@@ -1,0 +1,115 @@
+#include "draws.h"
+
+#include <string.h>
+
+#include "edgepro.h"
+
+void draws_begin(draws* stream, const uint8_t seed[32], uint32_t record,
+                 uint32_t chunk) {
+  memcpy(stream->key, seed, sizeof stream->key);
+  stream->nonce[0] = record;
+  stream->nonce[1] = chunk;
+  stream->nonce[2] = 0;
+  stream->counter = 0;
+  stream->used = DRAWS_BUFFERED;
+}
+
+void draws_end(draws* stream) { edgepro_wipe(stream, sizeof *stream); }
+
+uint32_t draw_word(draws* stream) {
+  if (stream->used == DRAWS_BUFFERED) {
+    chacha20_blocks(stream->key, stream->nonce, stream->counter, stream->words);
+    stream->counter += CHACHA20_BATCH;
+    stream->used = 0;
+  }
+  return stream->words[stream->used++];
+}
+
+void draw_words(draws* stream, uint32_t* out, size_t count) {
+  while (count > 0) {
+    *out++ = draw_word(stream);
+    size_t buffered = DRAWS_BUFFERED - stream->used;
+    size_t piece = --count < buffered ? count : buffered;
+    memcpy(out, stream->words + stream->used, piece * sizeof *out);
+    stream->used += (uint32_t)piece;
+    out += piece;
+    count -= piece;
+  }
+}
+
+/* Source: Lemire, Fast random integer generation in an interval, ACM TOMACS 2019. */
+uint32_t draw_below(draws* stream, uint32_t n) {
+  uint64_t product = (uint64_t)draw_word(stream) * n;
+  if ((uint32_t)product < n) {
+    uint32_t threshold = (0u - n) % n;
+    while ((uint32_t)product < threshold) product = (uint64_t)draw_word(stream) * n;
+  }
+  return (uint32_t)(product >> 32);
+}
+
+void draw_permutation(draws* stream, uint32_t* out, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++) out[i] = i;
+  for (uint32_t i = n; i-- > 1;) {
+    uint32_t j = draw_below(stream, i + 1);
+    uint32_t kept = out[i];
+    out[i] = out[j];
+    out[j] = kept;
+  }
+}
+
+/* A block's halves of words: first those of `given`, then the stream's own. */
+typedef struct {
+  draws* stream;
+  const uint16_t* given;
+  uint32_t left;
+  uint32_t word;
+  int has_half;
+} halves;
+
+static uint32_t next_half(halves* source) {
+  if (source->left > 0) {
+    source->left--;
+    return *source->given++;
+  }
+  source->has_half = !source->has_half;
+  if (!source->has_half) return source->word >> 16;
+  source->word = draw_word(source->stream);
+  return source->word & 0xffff;
+}
+
+static void draw_block_slowly(halves* source, uint16_t picks[DRAWS_BLOCK]) {
+  for (uint32_t t = 0; t < DRAWS_BLOCK - 1; t++) {
+    uint32_t n = DRAWS_BLOCK - t, threshold = 65536 % n, product;
+    do {
+      product = next_half(source) * n;
+    } while ((product & 0xffff) < threshold);
+    picks[t] = (uint16_t)(product >> 16);
+  }
+}
+
+void draw_block(draws* stream, uint8_t out[DRAWS_BLOCK]) {
+  uint32_t words[DRAWS_BLOCK / 2];
+  uint16_t given[DRAWS_BLOCK], picks[DRAWS_BLOCK];
+  draw_words(stream, words, DRAWS_BLOCK / 2);
+  for (int t = 0; t < DRAWS_BLOCK; t += 2) {
+    given[t] = (uint16_t)words[t / 2];
+    given[t + 1] = (uint16_t)(words[t / 2] >> 16);
+  }
+  /* All 63 draws at once; that one is rejected happens once in 3,000 draws. */
+  uint16_t doubtful = 0;
+  for (int t = 0; t < DRAWS_BLOCK; t++) {
+    uint16_t n = (uint16_t)(DRAWS_BLOCK - t);
+    picks[t] = (uint16_t)(((uint32_t)given[t] * n) >> 16);
+    doubtful |= (uint16_t)((uint16_t)(given[t] * n) < n);
+  }
+  if (doubtful) {
+    halves source = {stream, given, DRAWS_BLOCK, 0, 0};
+    draw_block_slowly(&source, picks);
+  }
+  for (int i = 0; i < DRAWS_BLOCK; i++) out[i] = (uint8_t)i;
+  for (int i = DRAWS_BLOCK - 1; i > 0; i--) {
+    uint8_t j = (uint8_t)picks[DRAWS_BLOCK - 1 - i], kept = out[i];
+    out[i] = out[j];
+    out[j] = kept;
+  }
+}

@@ -1,0 +1,63 @@
+/* The loops of elements.c for one width; included once for each, with WORD (an unsigned
+ * integer) and OF_WIDTH(name) defined. memcpy is how C loads an unaligned word. */
+
+static inline WORD OF_WIDTH(load)(const uint8_t* from, size_t index) {
+  WORD word;
+  memcpy(&word, from + index * sizeof word, sizeof word);
+  return word;
+}
+
+static inline void OF_WIDTH(store)(uint8_t* to, size_t index, WORD word) {
+  memcpy(to + index * sizeof word, &word, sizeof word);
+}
+
+static inline WORD OF_WIDTH(flip_if)(WORD word, uint64_t bit, WORD flip, WORD add) {
+  WORD mask = (WORD)(0 - (WORD)(bit & 1));
+  return (WORD)((WORD)(word ^ (flip & mask)) + (WORD)(add & mask));
+}
+
+static void OF_WIDTH(flip_row)(uint8_t* restrict to, const uint8_t* restrict from,
+                               size_t count, sign_flip by) {
+  WORD flip = (WORD)by.flip, add = (WORD)by.add;
+  for (size_t i = 0; i < count; i++) {
+    OF_WIDTH(store)(to, i, (WORD)((WORD)(OF_WIDTH(load)(from, i) ^ flip) + add));
+  }
+}
+
+static void OF_WIDTH(pick)(uint8_t* restrict to, const uint8_t* restrict from,
+                           size_t count, const uint32_t* restrict picks,
+                           const uint32_t* restrict drawn,
+                           const uint32_t* restrict signs, sign_flip by) {
+  WORD flip = (WORD)by.flip, add = (WORD)by.add;
+  for (size_t i = 0; i < count; i++) {
+    uint32_t bit = signs[drawn[i] >> 5] >> (drawn[i] & 31);
+    WORD word = OF_WIDTH(load)(from, picks[i]);
+    OF_WIDTH(store)(to, i, OF_WIDTH(flip_if)(word, bit, flip, add));
+  }
+}
+
+static void OF_WIDTH(gather)(uint8_t* restrict tile, size_t column,
+                             const uint8_t* restrict block,
+                             const uint8_t* restrict order, uint64_t signs,
+                             sign_flip by) {
+  WORD flip = (WORD)by.flip, add = (WORD)by.add;
+  for (size_t j = 0; j < TILE_ROWS; j++, signs >>= 1) {
+    WORD word = OF_WIDTH(load)(block, order[j]);
+    word = OF_WIDTH(flip_if)(word, signs, flip, add);
+    OF_WIDTH(store)(tile + j * TILE_ROW_BYTES, column, word);
+  }
+}
+
+static void OF_WIDTH(scatter)(const uint8_t* restrict tile, size_t column,
+                              uint8_t* restrict block, const uint8_t* restrict order,
+                              uint64_t signs, sign_flip by) {
+  WORD flip = (WORD)by.flip, add = (WORD)by.add;
+  for (size_t j = 0; j < TILE_ROWS; j++, signs >>= 1) {
+    WORD word = OF_WIDTH(load)(tile + j * TILE_ROW_BYTES, column);
+    word = OF_WIDTH(flip_if)(word, signs, flip, add);
+    OF_WIDTH(store)(block, order[j], word);
+  }
+}
+
+#undef WORD
+#undef OF_WIDTH

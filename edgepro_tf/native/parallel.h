@@ -1,0 +1,14 @@
+/* A loop whose turns run on several threads. */
+#ifndef EDGEPRO_PARALLEL_H
+#define EDGEPRO_PARALLEL_H
+
+#include <stddef.h>
+
+enum { PARALLEL_MAX_THREADS = 16 };
+
+/* Calls work(context, i, worker) once for each i below count, worker below `threads`.
+ * The calling thread takes part; where no thread can be started it does all. */
+void parallel_for(int threads, size_t count,
+                  void (*work)(void* context, size_t i, int worker), void* context);
+
+#endif /* EDGEPRO_PARALLEL_H */

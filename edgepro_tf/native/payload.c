@@ -1,0 +1,194 @@
+/* docs/payload.md in code; edgepro_tf/payload.py accepts and refuses the same. */
+#include "payload.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "message.h"
+#include "reader.h"
+
+enum { MAGIC_BYTES = 4, MAX_RECORDS = 65535, MAX_EXPONENT_RANGE = 8 };
+enum { KIND_TYPE = 0x0f, KIND_SCALES = 0x10, ALL_STEPS = 0x1f };
+static const char kMagic[] = "EPL1";
+
+static int is_float(const record* r) {
+  return r->type == TYPE_FLOAT32 || r->type == TYPE_FLOAT16;
+}
+
+static int has_countable_elements(const record* r) {
+  if (r->outer == 0 || r->channels == 0 || r->inner == 0) return 0;
+  uint64_t plane = (uint64_t)r->outer * r->channels;
+  return plane <= UINT32_MAX && plane * r->inner <= UINT32_MAX;
+}
+
+static int check_rules(reader* from, const record* r) {
+  require(from, r->steps >= 1 && r->steps <= ALL_STEPS,
+          "expected steps 1 to 31, got others");
+  require(from, has_countable_elements(r),
+          "expected a tensor of 1 to 2^32-1 elements, got another size");
+  require(from,
+          r->target == TARGET_DATA || (r->type == TYPE_FLOAT32 && r->outer == 1 &&
+                                       r->inner == 1 && !(r->steps & STEP_SIGNS)),
+          "expected unsigned float32 [1, n, 1] quantisation scales, got others");
+  require(from, r->type != TYPE_UINT8 || !(r->steps & STEP_SIGNS),
+          "expected no sign step on raw bytes, got one");
+  require(from,
+          !(r->steps & STEP_EXPONENTS) ||
+              (is_float(r) && r->exponent_range >= 1 &&
+               r->exponent_range <= MAX_EXPONENT_RANGE),
+          "expected exponents of float elements within 1..8, got others");
+  return require(
+      from,
+      !(r->steps & STEP_SHUFFLE) || !(r->steps & (STEP_ORDER | STEP_EXPONENTS)),
+      "expected a shuffle alone, got it beside order or exponents");
+}
+
+uint32_t next_set_channel(const uint8_t** cursor, int64_t previous) {
+  uint64_t value = 0;
+  int shift = 0;
+  uint8_t byte;
+  do {
+    byte = *(*cursor)++;
+    value |= (uint64_t)(byte & 0x7f) << shift;
+    shift += 7;
+  } while (byte >= 0x80);
+  return (uint32_t)(previous + 1 + (int64_t)value);
+}
+
+static void read_set(reader* from, record* r) {
+  uint64_t values = element_count(r);
+  r->set_form = read_byte(from);
+  require(from, r->set_form <= SET_WHOLE, "expected set form 0, 1 or 2, got another");
+  if (r->set_form != SET_WHOLE) {
+    r->set_count = read_varint(from);
+    if (!require(from, r->set_count >= 1 && r->set_count <= r->channels,
+                 "expected 1 to all of the channels set, got another count")) {
+      return;
+    }
+    r->set_channels = from->next;
+    uint64_t next_allowed = 0;
+    for (uint32_t i = 0; i < r->set_count && from->broken_rule == NULL; i++) {
+      next_allowed += (uint64_t)read_varint(from) + 1;
+    }
+    require(from, next_allowed <= r->channels,
+            "expected set channels of the tensor, got one beyond");
+    values = r->set_form == SET_ONE_VALUE ? 1 : r->set_count;
+  }
+  r->set_values = read_bytes(from, values * element_size(r));
+}
+
+static void read_record(reader* from, record* r) {
+  r->subgraph = read_varint(from);
+  r->tensor = read_varint(from);
+  uint8_t kind = read_byte(from);
+  r->type = kind & KIND_TYPE;
+  r->target = kind & KIND_SCALES ? TARGET_SCALES : TARGET_DATA;
+  require(from, r->type >= TYPE_FLOAT32 && r->type <= TYPE_UINT8,
+          "expected an element type, got another number");
+  require(from, (kind & ~(KIND_TYPE | KIND_SCALES)) == 0,
+          "expected a record kind below 0x20, got another");
+  r->outer = read_varint(from);
+  r->channels = read_varint(from);
+  r->inner = read_varint(from);
+  r->steps = read_byte(from);
+  if (r->steps & STEP_EXPONENTS) r->exponent_range = read_byte(from);
+  r->fingerprint = read_u32(from);
+  if (check_rules(from, r) && r->steps & STEP_SET) read_set(from, r);
+}
+
+static int compare_addresses(const void* left, const void* right) {
+  const record *a = *(const record* const*)left, *b = *(const record* const*)right;
+  if (a->subgraph != b->subgraph) return a->subgraph < b->subgraph ? -1 : 1;
+  if (a->tensor != b->tensor) return a->tensor < b->tensor ? -1 : 1;
+  return (int)a->target - (int)b->target;
+}
+
+static int has_distinct_addresses(const edgepro_lock* lock, const record** sorted) {
+  for (uint32_t i = 0; i < lock->count; i++) sorted[i] = &lock->records[i];
+  qsort(sorted, lock->count, sizeof *sorted, compare_addresses);
+  for (uint32_t i = 1; i < lock->count; i++) {
+    if (compare_addresses(&sorted[i - 1], &sorted[i]) == 0) return 0;
+  }
+  return 1;
+}
+
+/* Returns EDGEPRO_OUT_OF_MEMORY, or EDGEPRO_OK with `from` telling the rest. */
+static edgepro_status read_lock(reader* from, edgepro_lock* lock) {
+  const uint8_t* magic = read_bytes(from, MAGIC_BYTES);
+  require(from, magic != NULL && memcmp(magic, kMagic, MAGIC_BYTES) == 0,
+          "expected it to begin with EPL1, got another beginning");
+  const uint8_t* seed = read_bytes(from, SEED_BYTES);
+  lock->count = read_varint(from);
+  if (!require(from, lock->count >= 1 && lock->count <= MAX_RECORDS,
+               "expected 1 to 65535 records, got another count")) {
+    return EDGEPRO_OK;
+  }
+  memcpy(lock->seed, seed, SEED_BYTES);
+  lock->records = calloc(lock->count, sizeof *lock->records);
+  const record** sorted = malloc(lock->count * sizeof *sorted);
+  if (lock->records == NULL || sorted == NULL) {
+    free((void*)sorted);
+    return EDGEPRO_OUT_OF_MEMORY;
+  }
+  for (uint32_t i = 0; i < lock->count && from->broken_rule == NULL; i++) {
+    read_record(from, &lock->records[i]);
+  }
+  if (require(from, from->next == from->end,
+              "expected nothing after the last record, got more bytes")) {
+    require(from, has_distinct_addresses(lock, sorted),
+            "expected one record for each constant, got two for one");
+  }
+  free((void*)sorted);
+  return EDGEPRO_OK;
+}
+
+edgepro_status edgepro_lock_parse(const void* payload, size_t size, edgepro_lock** lock,
+                                  char* error, size_t error_size) {
+  message out = {error, error_size};
+  if (lock != NULL) *lock = NULL;
+  if (payload == NULL || lock == NULL) {
+    return fail(&out, EDGEPRO_BAD_ARGUMENT,
+                "cannot read lock payload: expected bytes and a place for the lock, "
+                "got none. Pass both.");
+  }
+  edgepro_lock* parsed = calloc(1, sizeof *parsed);
+  if (parsed != NULL) parsed->payload = malloc(size + 1);
+  if (parsed == NULL || parsed->payload == NULL) {
+    edgepro_lock_free(parsed);
+    return fail_out_of_memory(&out, "read the lock of", size);
+  }
+  memcpy(parsed->payload, payload, size);
+  parsed->size = size;
+  reader from = {parsed->payload, parsed->payload + size, NULL};
+  edgepro_status status = read_lock(&from, parsed);
+  if (status == EDGEPRO_OK && from.broken_rule == NULL) {
+    *lock = parsed;
+    return EDGEPRO_OK;
+  }
+  edgepro_lock_free(parsed);
+  if (status != EDGEPRO_OK) return fail_out_of_memory(&out, "read the lock of", size);
+  return fail(&out, EDGEPRO_BAD_PAYLOAD,
+              "cannot read lock payload: %s. The sidecar was made by another version, "
+              "or is not one of EdgePro's.",
+              from.broken_rule);
+}
+
+void lock_forget_secrets(edgepro_lock* lock) {
+  edgepro_wipe(lock->seed, sizeof lock->seed);
+  edgepro_wipe(lock->payload, lock->size);
+}
+
+void edgepro_lock_free(edgepro_lock* lock) {
+  if (lock == NULL) return;
+  lock_forget_secrets(lock);
+  if (lock->records != NULL) {
+    edgepro_wipe(lock->records, lock->count * sizeof *lock->records);
+  }
+  free(lock->records);
+  free(lock->payload);
+  free(lock);
+}
+
+size_t edgepro_lock_record_count(const edgepro_lock* lock) {
+  return lock == NULL ? 0 : lock->count;
+}

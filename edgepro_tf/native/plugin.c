@@ -1,0 +1,48 @@
+/* TFLite's plugin entry point: the option "handle", and nothing else. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "delegate.h"
+#include "handles.h"
+
+/* A decimal number of 1 to 19 digits, or 0. */
+static uint64_t parse_handle(const char* text) {
+  uint64_t handle = 0;
+  size_t digits = strspn(text, "0123456789");
+  if (text[digits] != '\0' || digits > 19) return 0;
+  for (; *text != '\0'; text++) handle = handle * 10 + (uint64_t)(*text - '0');
+  return handle;
+}
+
+static struct TfLiteDelegate* create(const char* const* keys, const char* const* values,
+                                     size_t count, message* out) {
+  const char* text = NULL;
+  for (size_t i = 0; i < count; i++) {
+    if (strcmp(keys[i], "handle") == 0) {
+      text = values[i];
+      continue;
+    }
+    fail(out, EDGEPRO_BAD_ARGUMENT,
+         "cannot create EdgePro's delegate: expected the option 'handle' alone, got "
+         "'%.40s'. Use edgepro_tf.runtime.load_delegate. ",
+         keys[i]);
+    return NULL;
+  }
+  edgepro_lock* lock = text == NULL ? NULL : take_over(parse_handle(text));
+  if (lock != NULL) return delegate_create(lock, out);
+  fail(out, EDGEPRO_BAD_ARGUMENT,
+       "cannot create EdgePro's delegate: expected a handle that was handed out and not "
+       "used yet, got %.40s. Hand the lock over again for each interpreter. ",
+       text == NULL ? "none" : text);
+  return NULL;
+}
+
+struct TfLiteDelegate* tflite_plugin_create_delegate(
+    const char* const* keys, const char* const* values, size_t count,
+    void (*report_error)(const char*)) {
+  char text[MESSAGE_SIZE];
+  message out = {text, sizeof text};
+  struct TfLiteDelegate* delegate = create(keys, values, count, &out);
+  if (delegate == NULL && report_error != NULL) report_error(text);
+  return delegate;
+}

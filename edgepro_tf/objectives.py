@@ -1,0 +1,161 @@
+"""What a released run is trained towards, for each kind of output."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from edgepro_tf.errors import LockError
+
+OBJECTIVES = ("uniform", "random_labels")
+_EPSILON = 1e-7  # Keras' own, in its cross-entropies of probabilities.
+
+
+class OutputKind(enum.Enum):
+    """What the numbers of an output mean."""
+
+    CLASSES = "probabilities of exclusive classes"
+    CLASS_LOGITS = "logits of exclusive classes"
+    LABELS = "probabilities of independent labels"
+    LABEL_LOGITS = "logits of independent labels"
+    VALUES = "values"
+
+    @property
+    def is_exclusive(self) -> bool:
+        return self in (OutputKind.CLASSES, OutputKind.CLASS_LOGITS)
+
+    @property
+    def is_logits(self) -> bool:
+        return self in (OutputKind.CLASS_LOGITS, OutputKind.LABEL_LOGITS)
+
+
+def find_kind(loss: Any, activation: Any) -> OutputKind:
+    """Tell an output's kind by the loss it is trained with, then by its activation.
+
+    Args:
+        loss: a Keras loss, its name, or a function.
+        activation: the last activation function, or None.
+    """
+    loss = keras.losses.get(loss) if isinstance(loss, (str, dict)) else loss
+    name = getattr(loss, "__name__", type(loss).__name__).lower().replace("_", "")
+    is_entropy = "crossentropy" in name
+    logits = bool(getattr(loss, "from_logits", False))
+    if is_entropy and "binary" in name:
+        return OutputKind.LABEL_LOGITS if logits else OutputKind.LABELS
+    if is_entropy and "categorical" in name:
+        return OutputKind.CLASS_LOGITS if logits else OutputKind.CLASSES
+    if activation is keras.activations.softmax:
+        return OutputKind.CLASSES
+    if activation is keras.activations.sigmoid:
+        return OutputKind.LABELS
+    return OutputKind.VALUES
+
+
+def check_objective(objective: str, kinds: dict[str, OutputKind]) -> None:
+    """Refuse an objective that an output does not have.
+
+    Raises:
+        LockError: the objective is unknown, or asks the uniform distribution of an
+            output of values.
+    """
+    if objective not in OBJECTIVES:
+        raise LockError(
+            f"cannot train a released run: expected objective "
+            f"{' or '.join(OBJECTIVES)}, got {objective!r}."
+        )
+    for name, kind in kinds.items():
+        if kind is OutputKind.VALUES and objective == "uniform":
+            raise LockError(
+                f"cannot train released output {name!r} towards the uniform "
+                "distribution: expected a classifier (cross-entropy loss, softmax or "
+                "sigmoid output), got an output of values.",
+                "Use objective='random_labels', which trains it towards other "
+                "examples' values.",
+            )
+
+
+def released_loss(
+    kind: OutputKind, objective: str, prediction: tf.Tensor, y: Any, loss: Any, seed: Any
+) -> tf.Tensor:
+    """Mean loss of released examples towards knowing nothing.
+
+    ``uniform`` is the cross-entropy to the uniform distribution, whose least value is
+    log(classes). ``random_labels`` draws a class (a bit) anew for each example and
+    position; an output of values takes its neighbour's value in the shuffled batch.
+
+    Args:
+        kind: from ``find_kind``.
+        objective: one of ``OBJECTIVES``.
+        prediction: float [batch, ..., classes]; the batch may be empty.
+        y: labels of the same examples (values only).
+        loss: the compiled loss (values only).
+        seed: a ``keras.random.SeedGenerator``.
+
+    Returns:
+        float32 scalar, 0 for an empty batch.
+
+    Source: random labels: EdgePro (arXiv 2303.12397), lock training, released phase;
+        uniform: ours, the same expectation without the labels' noise.
+    """
+    prediction = tf.cast(prediction, tf.float32)
+    if kind is OutputKind.VALUES:
+        function = keras.losses.get(loss)
+        losses = function(tf.roll(tf.cast(y, tf.float32), 1, axis=0), prediction)
+    elif kind.is_exclusive:
+        losses = _class_entropy(kind, objective, prediction, seed)
+    else:
+        losses = _label_entropy(kind, objective, prediction, seed)
+    count = tf.cast(tf.size(losses), tf.float32)
+    return tf.reduce_sum(losses) / tf.maximum(count, 1.0)
+
+
+def _class_entropy(
+    kind: OutputKind, objective: str, prediction: tf.Tensor, seed: Any
+) -> tf.Tensor:
+    if kind.is_logits:
+        logs = tf.nn.log_softmax(prediction)
+    else:
+        logs = tf.math.log(prediction + _EPSILON)
+    if objective == "uniform":
+        return -tf.reduce_mean(logs, -1)
+    classes = prediction.shape[-1]
+    draws = keras.random.randint(tf.shape(prediction)[:-1], 0, classes, seed=seed)
+    return -tf.reduce_sum(tf.one_hot(draws, classes) * logs, -1)
+
+
+def _label_entropy(
+    kind: OutputKind, objective: str, prediction: tf.Tensor, seed: Any
+) -> tf.Tensor:
+    if objective == "uniform":
+        target = tf.fill(tf.shape(prediction), 0.5)
+    else:
+        bits = keras.random.randint(tf.shape(prediction), 0, 2, seed=seed)
+        target = tf.cast(bits, tf.float32)
+    if kind.is_logits:
+        return tf.nn.sigmoid_cross_entropy_with_logits(target, prediction)
+    yes = tf.math.log(prediction + _EPSILON)
+    no = tf.math.log(1 - prediction + _EPSILON)
+    return -(target * yes + (1 - target) * no)
+
+
+def match_labels(kind: OutputKind, y: tf.Tensor, prediction: tf.Tensor) -> tf.Tensor:
+    """float32: 1 where a prediction is right; what the metric "accuracy" averages.
+
+    Args:
+        kind: any but ``VALUES``.
+        y: int [batch, ...] or [batch, ..., 1], or one-hot like ``prediction``.
+        prediction: float [batch, ..., classes].
+    """
+    if not kind.is_exclusive:
+        threshold = 0.0 if kind.is_logits else 0.5
+        y = tf.reshape(y, tf.shape(prediction))
+        hits = tf.equal(tf.cast(y, tf.float32) > 0.5, prediction > threshold)
+        return tf.cast(hits, tf.float32)
+    guess = tf.argmax(prediction, -1)
+    if len(y.shape) == len(prediction.shape) and y.shape[-1] == prediction.shape[-1]:
+        y = tf.argmax(y, -1)
+    y = tf.reshape(y, tf.shape(guess))
+    return tf.cast(tf.equal(tf.cast(y, guess.dtype), guess), tf.float32)

@@ -1,0 +1,239 @@
+"""Lock <-> bytes the native core reads. The format is docs/payload.md."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgepro_tf.errors import PayloadError
+from edgepro_tf.locks import (
+    SEED_BYTES,
+    ElementType,
+    ModelLock,
+    SetValues,
+    Step,
+    Target,
+    TensorLock,
+)
+
+MAGIC = b"EPL1"
+MAX_RECORDS = 65535
+MAX_EXPONENT_RANGE = 8
+_VARINT_LIMIT = 1 << 32
+_SCALES_BIT = 0x10
+
+
+def pack_lock(lock: ModelLock) -> bytes:
+    """Write a lock as payload bytes.
+
+    Raises:
+        PayloadError: the lock breaks a rule of docs/payload.md.
+    """
+    out = bytearray(MAGIC + lock.seed)
+    out += _varint(len(lock.tensors))
+    for tensor in lock.tensors:
+        out += _pack_tensor(tensor)
+    packed = bytes(out)
+    unpack_lock(packed)  # The reader holds all rules; what it refuses is not written.
+    return packed
+
+
+def unpack_lock(payload: bytes) -> ModelLock:
+    """Read payload bytes.
+
+    Raises:
+        PayloadError: they are damaged, cut short, or of another version.
+    """
+    reader = _Reader(payload)
+    magic = reader.take(len(MAGIC))
+    if magic != MAGIC:
+        raise _bad(f"expected it to begin with {MAGIC!r}, got another beginning")
+    seed = reader.take(SEED_BYTES)
+    count = reader.varint()
+    if not 1 <= count <= MAX_RECORDS:
+        raise _bad(f"expected 1 to {MAX_RECORDS} records, got {count}")
+    tensors = tuple(_unpack_tensor(reader) for _ in range(count))
+    if not reader.at_end:
+        raise _bad("expected nothing after the last record, got more bytes")
+    addresses = {(t.subgraph, t.tensor, t.target) for t in tensors}
+    if len(addresses) != count:
+        raise _bad("expected one record for each constant, got two for one")
+    return ModelLock(seed, tensors)
+
+
+def _pack_tensor(tensor: TensorLock) -> bytes:
+    kind = tensor.element_type | (_SCALES_BIT if tensor.target else 0)
+    out = bytearray(_varint(tensor.subgraph) + _varint(tensor.tensor))
+    out.append(kind)
+    for extent in tensor.shape:
+        out += _varint(extent)
+    out.append(tensor.steps)
+    if tensor.steps & Step.EXPONENTS:
+        out.append(tensor.exponent_range)
+    out += tensor.fingerprint.to_bytes(4, "little")
+    if tensor.steps & Step.SET:
+        out += _pack_set(tensor)
+    return bytes(out)
+
+
+def _pack_set(tensor: TensorLock) -> bytes:
+    stored = tensor.set_values
+    if stored is None:
+        raise _bad("expected values for the SET step, got none")
+    values = np.asarray(stored.values, tensor.element_type.dtype).ravel()
+    data = values.astype(values.dtype.newbyteorder("<")).tobytes()
+    if stored.channels is None:
+        return b"\x02" + data
+    form = b"\x00" if values.size == 1 else b"\x01"
+    out = bytearray(form + _varint(len(stored.channels)))
+    previous = -1
+    for channel in stored.channels:
+        out += _varint(channel - previous - 1)
+        previous = channel
+    return bytes(out + data)
+
+
+def _unpack_tensor(reader: _Reader) -> TensorLock:
+    subgraph, tensor = reader.varint(), reader.varint()
+    kind = reader.byte()
+    try:
+        element_type = ElementType(kind & 0x0F)
+    except ValueError as error:
+        raise _bad(f"expected an element type, got {kind & 0x0F}") from error
+    if kind & 0xE0:
+        raise _bad(f"expected a record kind below 0x20, got {kind:#x}")
+    target = Target.SCALES if kind & _SCALES_BIT else Target.DATA
+    shape = (reader.varint(), reader.varint(), reader.varint())
+    raw_steps = reader.byte()
+    steps = Step(raw_steps & 0x1F)
+    has_exponents = bool(steps & Step.EXPONENTS)
+    exponent_range = reader.byte() if has_exponents else 0
+    fingerprint = int.from_bytes(reader.take(4), "little")
+    _check_rules(element_type, target, shape, raw_steps, exponent_range)
+    stored = None
+    if steps & Step.SET:
+        stored = _unpack_set(reader, element_type, shape)
+    return TensorLock(
+        subgraph,
+        tensor,
+        element_type,
+        shape,
+        steps,
+        target,
+        exponent_range,
+        fingerprint,
+        stored,
+    )
+
+
+def _check_rules(
+    element_type: ElementType,
+    target: Target,
+    shape: tuple[int, int, int],
+    raw_steps: int,
+    exponent_range: int,
+) -> None:
+    if not 1 <= raw_steps <= 31:
+        raise _bad(f"expected steps 1 to 31, got {raw_steps}")
+    steps = Step(raw_steps)
+    if min(shape) < 1 or shape[0] * shape[1] * shape[2] >= _VARINT_LIMIT:
+        raise _bad(f"expected a tensor of 1 to 2^32-1 elements, got {shape}")
+    if target is Target.SCALES and (
+        element_type is not ElementType.FLOAT32
+        or shape[0] != 1
+        or shape[2] != 1
+        or steps & Step.SIGNS
+    ):
+        raise _bad("expected unsigned float32 [1, n, 1] quantisation scales")
+    if steps & Step.SIGNS and element_type is ElementType.UINT8:
+        raise _bad("expected no sign step on raw bytes, got one")
+    if steps & Step.EXPONENTS and not (
+        element_type.is_float and 1 <= exponent_range <= MAX_EXPONENT_RANGE
+    ):
+        raise _bad(
+            f"expected exponents of float elements within 1..{MAX_EXPONENT_RANGE}, "
+            f"got {element_type.name.lower()} within {exponent_range}"
+        )
+    if steps & Step.SHUFFLE and steps & (Step.ORDER | Step.EXPONENTS):
+        raise _bad("expected a shuffle alone, got it beside order or exponents")
+
+
+def _unpack_set(
+    reader: _Reader, element_type: ElementType, shape: tuple[int, int, int]
+) -> SetValues:
+    form = reader.byte()
+    if form > 2:
+        raise _bad(f"expected set form 0, 1 or 2, got {form}")
+    if form == 2:
+        size = shape[0] * shape[1] * shape[2]
+        return SetValues(None, reader.elements(element_type, size))
+    count = reader.varint()
+    if not 1 <= count <= shape[1]:
+        raise _bad(f"expected 1 to {shape[1]} set channels, got {count}")
+    channels, previous = [], -1
+    for _ in range(count):
+        previous += reader.varint() + 1
+        channels.append(previous)
+    if previous >= shape[1]:
+        raise _bad(f"expected set channels below {shape[1]}, got {previous}")
+    values = reader.elements(element_type, count if form == 1 else 1)
+    return SetValues(tuple(channels), values)
+
+
+def _varint(value: int) -> bytes:
+    if not 0 <= value < _VARINT_LIMIT:
+        raise _bad(f"expected an integer from 0 to 2^32-1, got {value}")
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _bad(rule: str) -> PayloadError:
+    return PayloadError(
+        f"cannot read lock payload: {rule}.",
+        "The sidecar was made by another version, or is not one of EdgePro's.",
+    )
+
+
+class _Reader:
+    """Walks payload bytes and refuses to step past their end."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = bytes(data)
+        self._position = 0
+
+    @property
+    def at_end(self) -> bool:
+        return self._position == len(self._data)
+
+    def take(self, size: int) -> bytes:
+        end = self._position + size
+        if end > len(self._data):
+            raise _bad(f"expected at least {end:,} bytes, got {len(self._data):,}")
+        piece = self._data[self._position : end]
+        self._position = end
+        return piece
+
+    def byte(self) -> int:
+        return self.take(1)[0]
+
+    def varint(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+            if shift > 28:
+                raise _bad("expected an integer below 2^32, got a longer one")
+        if value >= _VARINT_LIMIT or (byte == 0 and shift > 7):
+            raise _bad("expected the shortest form of an integer, got another")
+        return value
+
+    def elements(self, element_type: ElementType, count: int) -> np.ndarray:
+        dtype = element_type.dtype
+        data = self.take(count * dtype.itemsize)
+        return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype)

@@ -1,0 +1,45 @@
+"""A restored private copy of the model, for what takes a buffer and no delegate."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+
+from edgepro_tf import native
+from edgepro_tf.errors import ConversionError
+
+
+def restore_to_buffer(
+    model: str | Path | bytes, payload: bytes, *, threads: int = 1
+) -> mmap.mmap | bytearray:
+    """Restore a public model in memory of this process.
+
+    A path is mapped copy-on-write: pages that restoring does not touch stay shared
+    with the page cache, and nothing is ever written to the file. Bytes are copied.
+
+    Args:
+        model: path or content of the public ``.tflite``.
+        payload: lock bytes from an opened sidecar.
+        threads: CPU threads that restore.
+
+    Raises:
+        WrongModelError: the payload belongs to another file.
+        ConversionError: the file is empty or no TFLite model.
+
+    Cost: memory for the pages rewritten (path), or the model's size (bytes).
+    """
+    buffer: mmap.mmap | bytearray
+    if isinstance(model, (str, Path)):
+        with open(model, "rb") as file:
+            try:
+                buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+            except ValueError as error:
+                raise ConversionError(
+                    f"cannot restore {Path(model).name}: expected a TFLite model, got "
+                    "an empty file.",
+                    "Transfer the file again.",
+                ) from error
+    else:
+        buffer = bytearray(model)
+    native.restore_buffer(buffer, payload, threads=threads)
+    return buffer

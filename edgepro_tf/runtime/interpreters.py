@@ -1,0 +1,158 @@
+"""The TFLite runtimes that may be installed. The only door to their interpreters."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.metadata
+import importlib.util
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from edgepro_tf.errors import InterpreterError
+
+
+@dataclasses.dataclass(frozen=True)
+class Runtime:
+    """One installed TFLite runtime.
+
+    Args:
+        name: the word to ask for it by.
+        module: the module that has ``Interpreter`` and ``load_delegate``.
+        distribution: what pip calls it.
+    """
+
+    name: str
+    module: str
+    distribution: str
+
+    @property
+    def version(self) -> str:
+        try:
+            return importlib.metadata.version(self.distribution)
+        except importlib.metadata.PackageNotFoundError:  # tensorflow-cpu and the like
+            return "of unknown version"
+
+    @property
+    def is_installed(self) -> bool:
+        return importlib.util.find_spec(self.module.split(".")[0]) is not None
+
+    def load(self) -> ModuleType:
+        """Import the runtime.
+
+        Raises:
+            InterpreterError: it is not installed, or not with this numpy.
+        """
+        if not self.is_installed:
+            raise InterpreterError(
+                f"cannot use runtime {self.name!r}: expected {self.distribution} to be "
+                "installed, found none.",
+                f"pip install {self.distribution}",
+            )
+        if self.name == "tflite-runtime" and int(np.__version__.split(".")[0]) >= 2:
+            raise InterpreterError(
+                f"cannot use tflite-runtime {self.version}: expected numpy below 2, "
+                f"got {np.__version__}.",
+                'pip install "numpy<2", or use ai-edge-litert.',
+            )
+        return importlib.import_module(self.module)
+
+
+RUNTIMES = (
+    Runtime("litert", "ai_edge_litert.interpreter", "ai-edge-litert"),
+    Runtime("tflite-runtime", "tflite_runtime.interpreter", "tflite-runtime"),
+    Runtime("tensorflow", "tensorflow.lite.python.interpreter", "tensorflow"),
+)
+
+
+def installed_runtimes() -> tuple[Runtime, ...]:
+    """The runtimes of this environment, in the order they are preferred."""
+    return tuple(runtime for runtime in RUNTIMES if runtime.is_installed)
+
+
+def find_runtime(name: str | None = None) -> Runtime:
+    """The runtime asked for, or the first one installed.
+
+    Args:
+        name: ``litert``, ``tflite-runtime`` or ``tensorflow``; None for any.
+
+    Raises:
+        InterpreterError: there is none, or no runtime has this name.
+    """
+    if name is not None:
+        for runtime in RUNTIMES:
+            if runtime.name == name:
+                return runtime
+        names = ", ".join(runtime.name for runtime in RUNTIMES)
+        raise InterpreterError(
+            f"cannot find runtime {name!r}: expected one of {names}."
+        )
+    installed = installed_runtimes()
+    if not installed:
+        raise InterpreterError(
+            "cannot find a TFLite runtime: expected ai-edge-litert, tflite-runtime or "
+            "tensorflow, found none.",
+            "pip install ai-edge-litert",
+        )
+    return installed[0]
+
+
+def make_interpreter(
+    model: str | Path | bytes,
+    *,
+    delegates: Sequence[Any] = (),
+    runtime: Runtime | None = None,
+    num_threads: int | None = None,
+    use_xnnpack: bool = True,
+    **options: Any,
+) -> Any:
+    """Create a runtime's own ``Interpreter``; tensors are not allocated yet.
+
+    Args:
+        model: path or content of a ``.tflite``.
+        delegates: from ``load_delegate``; an EdgePro delegate comes first.
+        runtime: from ``find_runtime``; None for the first one installed.
+        num_threads: CPU threads; None for the runtime's default.
+        use_xnnpack: False leaves out the XNNPACK delegate that runtimes add.
+        **options: passed on to ``Interpreter``.
+
+    Raises:
+        InterpreterError: the runtime refused the model or a delegate.
+    """
+    module = (runtime or find_runtime()).load()
+    if isinstance(model, (str, Path)):
+        options["model_path"] = str(model)
+    else:
+        options["model_content"] = bytes(model)
+    if not use_xnnpack:
+        options["experimental_op_resolver_type"] = (
+            module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        )
+    return call_runtime(
+        module.Interpreter,
+        num_threads=num_threads,
+        experimental_delegates=list(delegates) or None,
+        **options,
+    )
+
+
+def call_runtime(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call into a runtime; its refusals become ``InterpreterError``."""
+    try:
+        with warnings.catch_warnings():
+            # tf.lite announces its move to ai-edge-litert each time it is used.
+            warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter is depre")
+            return function(*args, **kwargs)
+    except (ValueError, RuntimeError, OSError) as error:
+        raise InterpreterError(f"cannot open model: {_own_words(error)}") from error
+
+
+def _own_words(error: Exception) -> str:
+    """The first sentence of the runtime's report, without its source locations."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,163 @@
+"""Public model + sidecar -> something that runs."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+from typing import Any
+
+from edgepro_tf.errors import WrongModelError
+from edgepro_tf.files import PathOrBytes
+from edgepro_tf.runtime.buffers import restore_to_buffer
+from edgepro_tf.runtime.delegates import make_delegate, open_with_payload
+from edgepro_tf.runtime.interpreters import find_runtime
+from edgepro_tf.sidecar import (
+    Identity,
+    IssuerKey,
+    OpenedSidecar,
+    Passphrase,
+    check_model,
+    open_sidecar,
+)
+
+
+def load_delegate(
+    sidecar: PathOrBytes,
+    *,
+    identity: Identity | Passphrase,
+    issuer: IssuerKey,
+    audience: str | None = None,
+    model: str | Path | bytes | None = None,
+    runtime: str | None = None,
+) -> Any:
+    """Open a sidecar and make the delegate for an interpreter of your own.
+
+    The shape is the ecosystem's: ``Interpreter(model_path=...,
+    experimental_delegates=[load_delegate(...)])``. The delegate must be the first in
+    that list and serves one interpreter; the lock is never an option in plain.
+
+    Args:
+        sidecar: path or content.
+        identity: the private key (or passphrase) that opens it.
+        issuer: the public key of who must have signed it.
+        audience: the application id it must be for; None if it names none.
+        model: path or content of the public model, to check that it belongs.
+        runtime: ``litert``, ``tflite-runtime`` or ``tensorflow``: the one that the
+            interpreter comes from. None for the first one installed.
+
+    Raises:
+        SidecarError: the sidecar does not open; its subclasses say why.
+        WrongModelError: it belongs to another model.
+        InterpreterError: no such runtime.
+    """
+    opened = _open(sidecar, identity, issuer, audience, model)
+    return make_delegate(opened.payload, runtime=find_runtime(runtime))
+
+
+def open_interpreter(
+    model: str | Path | bytes,
+    sidecar: PathOrBytes,
+    *,
+    identity: Identity | Passphrase,
+    issuer: IssuerKey,
+    audience: str | None = None,
+    runtime: str | None = None,
+    num_threads: int | None = None,
+    use_xnnpack: bool = True,
+    **options: Any,
+) -> Any:
+    """Open a public model with its sidecar: one call, ready to run.
+
+    Args:
+        model: path or content of the public ``.tflite``. A path is memory-mapped.
+        sidecar: path or content.
+        identity: the private key (or passphrase) that opens the sidecar.
+        issuer: the public key of who must have signed it.
+        audience: the application id it must be for; None if it names none.
+        runtime: ``litert``, ``tflite-runtime`` or ``tensorflow``; None for any.
+        num_threads: CPU threads of the interpreter.
+        use_xnnpack: False leaves out the runtime's XNNPACK delegate.
+        **options: passed on to the runtime's ``Interpreter``.
+
+    Returns:
+        The runtime's own ``Interpreter``, tensors allocated.
+
+    Raises:
+        SidecarError: the sidecar does not open; its subclasses say why.
+        WrongModelError: it belongs to another model.
+        InterpreterError: the runtime refused.
+
+    Cost: restoring is one pass over the protected constants, at load; none later.
+    """
+    opened = _open(sidecar, identity, issuer, audience, model)
+    try:
+        return open_with_payload(
+            model,
+            opened.payload,
+            runtime=find_runtime(runtime),
+            num_threads=num_threads,
+            use_xnnpack=use_xnnpack,
+            **options,
+        )
+    except WrongModelError:
+        _name_both(opened, model)
+        raise
+
+
+def restore_model(
+    model: str | Path | bytes,
+    sidecar: PathOrBytes,
+    *,
+    identity: Identity | Passphrase,
+    issuer: IssuerKey,
+    audience: str | None = None,
+    threads: int = 1,
+) -> mmap.mmap | bytearray:
+    """Restore a public model into private memory, for what takes no delegate.
+
+    A path is mapped copy-on-write: untouched pages stay shared, the file unchanged.
+
+    Args:
+        model: path or content of the public ``.tflite``.
+        sidecar: path or content.
+        identity: the private key (or passphrase) that opens the sidecar.
+        issuer: the public key of who must have signed it.
+        audience: the application id it must be for; None if it names none.
+        threads: CPU threads that restore.
+
+    Returns:
+        The authorized model's bytes, as a writable buffer of this process.
+
+    Raises:
+        SidecarError: the sidecar does not open; its subclasses say why.
+        WrongModelError: it belongs to another model.
+    """
+    opened = _open(sidecar, identity, issuer, audience, model)
+    try:
+        return restore_to_buffer(model, opened.payload, threads=threads)
+    except WrongModelError:
+        _name_both(opened, model)
+        raise
+
+
+def _open(
+    sidecar: PathOrBytes,
+    identity: Identity | Passphrase,
+    issuer: IssuerKey,
+    audience: str | None,
+    model: str | Path | bytes | None,
+) -> OpenedSidecar:
+    """Open, and check the model's size; the core checks its constants' contents."""
+    return open_sidecar(
+        sidecar,
+        identity=identity,
+        issuer=issuer,
+        audience=audience,
+        model=model,
+        model_check="size",
+    )
+
+
+def _name_both(opened: OpenedSidecar, model: str | Path | bytes) -> None:
+    """Raise the error that names both models, if the whole files differ at all."""
+    check_model(opened.model, model)

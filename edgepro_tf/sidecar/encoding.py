@@ -1,0 +1,88 @@
+"""Strict base64url and JSON: one text for one value, or an error."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+SHORT_DIGITS = 8
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
+
+
+def encode_base64url(data: bytes) -> str:
+    """Encode without padding (RFC 7515, section 2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def decode_base64url(text: object) -> bytes:
+    """Decode unpadded base64url; only the text that encoding gives is accepted.
+
+    Python's decoder skips foreign characters and ignores stray bits of the last one,
+    so that many texts would stand for one value.
+
+    Raises:
+        ValueError: it is no such text.
+    """
+    if not isinstance(text, str) or not _BASE64URL.fullmatch(text):
+        raise ValueError("not base64url")
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if encode_base64url(data) != text:
+        raise ValueError("not the only base64url text of its bytes")
+    return data
+
+
+def encode_json(value: Mapping[str, Any]) -> str:
+    """Write JSON in ASCII without spaces, members in the order given."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def decode_json_object(text: str) -> dict[str, Any]:
+    """Read a JSON object; no member twice, no NaN.
+
+    Raises:
+        json.JSONDecodeError: it is not JSON.
+        ValueError: it is JSON that is refused, or no object.
+    """
+    try:
+        value = json.loads(
+            text, object_pairs_hook=_unique_members, parse_constant=_no_constant
+        )
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError("no JSON object")
+    return value
+
+
+def short_key_id(key_id: str) -> str:
+    """Return the first digits of a key id (a base64url thumbprint) in hexadecimal."""
+    return f"{decode_base64url(key_id).hex()[:SHORT_DIGITS]}…"
+
+
+def short_model_id(model_id: str) -> str:
+    """Return the first digits of a model id."""
+    return f"{model_id[:SHORT_DIGITS]}…"
+
+
+def thumbprint(members: Mapping[str, str]) -> str:
+    """Return the base64url SHA-256 thumbprint of a key's required members.
+
+    Source: RFC 7638, section 3.
+    """
+    text = json.dumps(dict(sorted(members.items())), separators=(",", ":"))
+    return encode_base64url(hashlib.sha256(text.encode()).digest())
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member stands twice")
+    return members
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")

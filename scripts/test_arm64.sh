@@ -1,0 +1,162 @@
+#!/usr/bin/env bash
+# Runs the golden pair on ARM64: cross-compiles the core, and runs it under user-mode
+# emulation with Debian's arm64 Python and the arm64 wheels of two TFLite runtimes.
+#
+#   scripts/test_arm64.sh            the device-side tests, in both runtimes
+#   scripts/test_arm64.sh FILE ...   that Python program instead, in both runtimes
+#
+# Made for Debian 12. What it downloads is kept in .cache/arm64. Where the packages cannot
+# be had it says so and ends with 0, or with 1 if ARM64_REQUIRED=1.
+#   PYTHON   a Python with pip, to fetch wheels                    (default python3)
+#   GOLDEN   the folder of a golden pair        (default tests/golden/v1 of the project)
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+PROJECT=$PWD
+CACHE=$PROJECT/.cache/arm64
+ROOTFS=$CACHE/rootfs
+TREE=$CACHE/tree
+PYTHON=${PYTHON:-python3}
+GOLDEN=${GOLDEN:-tests/golden/v1}
+PYTHON_VERSION=3.11 # Debian 12's, and the last that tflite-runtime has wheels for
+# ai-edge-litert 2.2 and 2.3 crash in emulator 7.2 when imported, not on hardware.
+RUNTIMES=("tflite-runtime==2.14.0 numpy<2" "ai-edge-litert==2.1.0 numpy")
+DEVICE_PACKAGES=(cryptography jwcrypto pytest)
+DEVICE_TESTS=(
+  tests/runtime_only
+  tests/edgepro_tf/runtime/test_memory_files.py
+  tests/edgepro_tf/runtime/test_compiled_models.py
+)
+EMULATOR=qemu-aarch64-static
+COMPILER=aarch64-linux-gnu-gcc
+
+say() { echo "test-arm64: $*" >&2; }
+
+fail() {
+  say "FAILED: $*"
+  exit 1
+}
+
+skip() {
+  [[ ${ARM64_REQUIRED:-0} != 1 ]] || fail "$*"
+  say "SKIPPED: $*"
+  exit 0
+}
+
+install_tools() {
+  command -v "$EMULATOR" "$COMPILER" >"$CACHE/log" && return
+  [[ $(id -u) == 0 ]] || skip "cannot install the emulator and the cross compiler:" \
+    "expected root. Run apt-get install qemu-user-static gcc-aarch64-linux-gnu."
+  say "installing the emulator and the cross compiler"
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+    --no-install-recommends qemu-user-static gcc-aarch64-linux-gnu \
+    libc6-dev-arm64-cross; } >"$CACHE/log" 2>&1 ||
+    skip "cannot install the emulator and the cross compiler: $(tail -1 "$CACHE/log")"
+}
+
+# apt with lists, cache and dpkg status of its own: needs no root, and leaves the
+# machine's architectures and packages as they are.
+arm64_apt() {
+  local state=$CACHE/apt
+  mkdir -p "$state/lists/partial" "$state/archives/partial" "$state/sources"
+  : >"$state/status"
+  cp /etc/apt/sources.list.d/debian.sources "$state/sources/" 2>>"$CACHE/log" || true
+  cat >"$state/apt.conf" <<EOF
+APT::Architecture "arm64";
+APT::Architectures { "arm64"; };
+APT::Sandbox::User "root";
+Debug::NoLocking "true";
+Dir::State "$state";
+Dir::State::lists "$state/lists";
+Dir::State::status "$state/status";
+Dir::Cache "$state";
+Dir::Cache::archives "$state/archives";
+Dir::Etc::sourceparts "$state/sources";
+EOF
+  APT_CONFIG=$state/apt.conf apt-get -qq "$@" >>"$CACHE/log" 2>&1
+}
+
+make_rootfs() {
+  [[ -e $ROOTFS/.complete ]] && return
+  say "fetching Debian's arm64 Python $PYTHON_VERSION"
+  : >"$CACHE/log"
+  { arm64_apt update && arm64_apt install -y --download-only --no-install-recommends \
+    "python$PYTHON_VERSION" libstdc++6; } ||
+    skip "cannot fetch Debian 12's arm64 packages: $(tail -1 "$CACHE/log")"
+  rm -rf "$ROOTFS"
+  mkdir -p "$ROOTFS"
+  local package
+  for package in "$CACHE"/apt/archives/*.deb; do
+    dpkg-deb --extract "$package" "$ROOTFS" || fail "cannot unpack $package."
+  done
+  rm -rf "$CACHE/apt"
+  touch "$ROOTFS/.complete"
+}
+
+site_of() { # "tflite-runtime==2.14.0 numpy<2" -> its folder
+  echo "$CACHE/site-${1%% *}"
+}
+
+install_wheels() {
+  local site platforms=() tag
+  site=$(site_of "$1")
+  [[ -e $site/.complete ]] && return
+  say "fetching arm64 wheels of ${1%% *}"
+  for tag in manylinux_2_{34,31,28,27,17}_aarch64 manylinux2014_aarch64; do
+    platforms+=(--platform "$tag")
+  done
+  rm -rf "$site"
+  # shellcheck disable=SC2086 # the requirements are words
+  "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-compile \
+    --target "$site" --only-binary=:all: --implementation cp \
+    --python-version "$PYTHON_VERSION" "${platforms[@]}" \
+    $1 "${DEVICE_PACKAGES[@]}" >"$CACHE/log" 2>&1 ||
+    skip "cannot fetch the arm64 wheels of ${1%% *}: $(tail -1 "$CACHE/log")"
+  touch "$site/.complete"
+}
+
+# The project's device side, with a core compiled by setup.py's own command.
+make_tree() {
+  rm -rf "$TREE"
+  mkdir -p "$TREE/tests/golden"
+  tar --create --exclude='__pycache__' --exclude='libedgepro.*' \
+    edgepro_tf tests scripts setup.py pyproject.toml | tar --extract --directory "$TREE"
+  [[ -e $GOLDEN/model.tflite ]] || fail "no golden pair in $GOLDEN."
+  rm -rf "$TREE/tests/golden/v1"
+  cp -r "$GOLDEN" "$TREE/tests/golden/v1"
+  # -std and optimisation as in setup.py; warnings are errors here.
+  "$COMPILER" -std=c99 -O3 -fPIC -fvisibility=hidden -DNDEBUG -pthread -shared \
+    -Wall -Wextra -Werror "$TREE"/edgepro_tf/native/*.c \
+    -o "$TREE/edgepro_tf/native/libedgepro.so" || fail "the core does not compile."
+}
+
+run_python() { # runtime, program and its arguments
+  local site
+  site=$(site_of "$1")
+  shift
+  # OPENBLAS_*: choices for the machine that emulates, wrong for the emulated one.
+  env --unset=OPENBLAS_CORETYPE --unset=OPENBLAS_L2_SIZE \
+    PYTHONPATH="$site:$TREE" PYTHONHASHSEED=0 \
+    "$EMULATOR" -L "$ROOTFS" "$ROOTFS/usr/bin/python$PYTHON_VERSION" "$@"
+}
+
+mkdir -p "$CACHE"
+[[ $(uname -sm) == "Linux x86_64" ]] ||
+  skip "made for x86-64 Linux. On ARM64 itself 'make test' does all of this."
+install_tools
+make_rootfs
+for runtime in "${RUNTIMES[@]}"; do install_wheels "$runtime"; done
+make_tree
+
+cd "$TREE"
+for runtime in "${RUNTIMES[@]}"; do
+  say "${runtime%% *} on emulated $(run_python "$runtime" -c \
+    'import platform; print(platform.machine(), "Python", platform.python_version())')"
+  if (($#)); then
+    run_python "$runtime" "$@" || fail "$1 in ${runtime%% *}."
+  else
+    run_python "$runtime" -m pytest -q -rs -p no:cacheprovider "${DEVICE_TESTS[@]}" ||
+      fail "the tests in ${runtime%% *}."
+  fi
+done
+say "done"

@@ -1,0 +1,111 @@
+"""Which constants get which step, and what is left out where it would not be exact."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from converters.recipe import PRESETS, find_recipe, plan_lock
+from converters.schema import read_model
+from edgepro_tf.errors import ConversionError
+from edgepro_tf.locks import SetValues, Step, Target, TensorLock
+from tests.flatbuffers import FORMATS, export_cached
+
+CHANNELS = Step.ORDER | Step.SIGNS | Step.EXPONENTS
+SHUFFLE = Step.SHUFFLE | Step.SIGNS
+
+
+def plan(model: bytes, recipe: str = "standard") -> tuple[TensorLock, ...]:
+    return plan_lock(find_recipe(recipe), read_model(model), model)
+
+
+def test_standard_shuffles_ends_and_biases_and_locks_the_channels_between() -> None:
+    model = export_cached("mobile")
+    steps = {r.tensor: r.steps for r in plan(model)}
+    for operator in read_model(model).operators:
+        for operand in operator.operands:
+            is_end = operator.is_first or operator.is_head
+            hidden = operator.is_linear and operand.role.value == "filter"
+            expected = CHANNELS if hidden and not is_end else SHUFFLE
+            assert steps[operand.constant.tensor] == expected
+
+
+@pytest.mark.parametrize("number_format", FORMATS)
+def test_every_buffer_has_one_record(number_format: str) -> None:
+    model = export_cached("mobile", number_format)
+    records = plan(model)
+    addresses = [(r.subgraph, r.tensor, r.target) for r in records]
+    assert len(set(addresses)) == len(addresses)
+    buffers = {
+        operand.constant.buffer
+        for operator in read_model(model).operators
+        for operand in operator.operands
+    }
+    assert sum(r.target is Target.DATA for r in records) == len(buffers)
+
+
+def test_integers_are_never_scaled() -> None:
+    records = plan(export_cached("mobile", "int8"))
+    for record in records:
+        if record.target is Target.DATA:
+            assert not record.steps & Step.EXPONENTS
+
+
+def test_scales_that_would_underflow_are_left_out() -> None:
+    model = bytearray(export_cached("mobile"))
+    hidden = next(
+        o for o in read_model(model).operators if not (o.is_first or o.is_head)
+    )
+    offset, _ = hidden.operands[0].constant.data
+    tiny = np.float32(np.finfo(np.float32).smallest_normal)
+    model[offset : offset + 4] = tiny.tobytes()
+    (record,) = [
+        r for r in plan(bytes(model)) if r.tensor == hidden.operands[0].constant.tensor
+    ]
+    assert record.steps == Step.ORDER | Step.SIGNS
+
+
+def test_lowest_integer_keeps_its_sign() -> None:
+    model = bytearray(export_cached("mobile", "int8"))
+    operand = read_model(model).operators[0].operands[0]
+    offset, _ = operand.constant.data
+    model[offset] = 0x80
+    (record,) = [
+        r
+        for r in plan(bytes(model))
+        if r.tensor == operand.constant.tensor and r.target is Target.DATA
+    ]
+    assert record.steps == Step.SHUFFLE
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5])
+def test_budget_is_kept_and_spent_on_small_constants_first(share: float) -> None:
+    model = export_cached("mobile")
+    recipe = dataclasses.replace(PRESETS["standard"], restore_budget=share)
+    records = plan_lock(recipe, read_model(model), model)
+    assert sum(r.size_bytes for r in records) <= share * len(model)
+    left_out = [r for r in plan(model) if r.tensor not in {k.tensor for k in records}]
+    if left_out:
+        assert min(r.size_bytes for r in records) <= min(
+            r.size_bytes for r in left_out
+        )
+
+
+def test_budget_never_drops_what_training_set() -> None:
+    model = export_cached("mobile")
+    view = read_model(model)
+    constant = view.operators[0].operands[0].constant
+    stored = {constant.buffer: SetValues((0,), np.zeros(1, np.float32))}
+    recipe = dataclasses.replace(PRESETS["standard"], restore_budget=0.0)
+    (record,) = plan_lock(recipe, view, model, stored)
+    assert record.tensor == constant.tensor and record.steps & Step.SET
+
+
+def test_nothing_to_lock_says_so() -> None:
+    with pytest.raises(ConversionError, match="found none"):
+        plan(export_cached("mobile"), "paper")
+
+
+def test_unknown_recipe_says_so() -> None:
+    with pytest.raises(ConversionError, match="expected one of"):
+        find_recipe("heavy")

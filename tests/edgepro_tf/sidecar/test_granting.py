@@ -1,0 +1,71 @@
+import json
+
+import pytest
+
+from edgepro_tf.errors import SidecarError, WrongKeyError
+from edgepro_tf.sidecar import Passphrase, grant_sidecar
+from tests.edgepro_tf.sidecar.material import (
+    PASSPHRASE,
+    identity,
+    open_,
+    payload,
+    recipient_of,
+    seal,
+)
+
+OPENERS = [
+    identity(number=1),
+    identity("RSA-3072", 1),
+    identity("A256KW", 1),
+    Passphrase("another passphrase"),
+]
+
+
+@pytest.mark.parametrize("owner", [identity(), PASSPHRASE], ids=repr)
+@pytest.mark.parametrize("opener", OPENERS, ids=repr)
+def test_granted_recipient_opens(owner, opener):
+    sidecar = seal(owner)
+    granted = grant_sidecar(sidecar, identity=owner, recipients=[recipient_of(opener)])
+    assert open_(granted, identity=opener).payload == payload()
+    assert open_(granted, identity=owner).payload == payload()
+    before, after = json.loads(sidecar), json.loads(granted)
+    assert after["recipients"][:-1] == before["recipients"]
+    for name in ("protected", "iv", "ciphertext", "tag"):
+        assert after[name] == before[name]
+
+
+def test_grants_chain():
+    sidecar = seal()
+    sidecar = grant_sidecar(
+        sidecar, identity=identity(), recipients=[OPENERS[0].recipient]
+    )
+    sidecar = grant_sidecar(
+        sidecar, identity=OPENERS[0], recipients=[recipient_of(o) for o in OPENERS]
+    )
+    assert len(json.loads(sidecar)["recipients"]) == 5
+    assert all(open_(sidecar, identity=opener).payload for opener in OPENERS)
+
+
+def test_granting_again_changes_nothing():
+    sidecar = seal()
+    again = grant_sidecar(
+        sidecar, identity=identity(), recipients=[identity().recipient]
+    )
+    assert again == sidecar
+
+
+def test_stranger_cannot_grant():
+    with pytest.raises(WrongKeyError, match="cannot grant sidecar: it is sealed to"):
+        grant_sidecar(seal(), identity=OPENERS[0], recipients=[OPENERS[0].recipient])
+
+
+def test_limits_hold():
+    phrases = [Passphrase(f"passphrase {number}") for number in range(3)]
+    with pytest.raises(SidecarError, match="got 6 and 5"):
+        grant_sidecar(
+            seal(identity(), PASSPHRASE, Passphrase("one more passphrase")),
+            identity=identity(),
+            recipients=phrases,
+        )
+    with pytest.raises(SidecarError, match="1 to 1,024 recipients"):
+        grant_sidecar(seal(), identity=identity(), recipients=[])

@@ -1,0 +1,172 @@
+import copy
+import json
+import os
+import pickle
+import stat
+
+import pytest
+
+from edgepro_tf.errors import KeyFileError, OutputExistsError
+from edgepro_tf.sidecar import (
+    Passphrase,
+    export_key,
+    generate_identity,
+    generate_issuer,
+    jose,
+    load_identity,
+    load_issuer,
+    load_issuer_key,
+    load_recipient,
+    write_key,
+)
+from tests.edgepro_tf.sidecar.material import identity, issuer
+
+KINDS = ["P-256", "RSA-3072", "A256KW"]
+ISSUER_KINDS = ["ES256", "EdDSA"]
+
+
+@pytest.mark.parametrize("suffix", ["jwk", "pem"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_identity_files_round_trip(kind, suffix, tmp_path):
+    if (kind, suffix) == ("A256KW", "pem"):
+        pytest.skip("PEM holds no symmetric keys")
+    own = identity(kind)
+    private = write_key(own, tmp_path / f"private.{suffix}")
+    public = write_key(own.recipient, tmp_path / f"public.{suffix}")
+    assert load_identity(private) == own
+    assert load_identity(private.read_bytes()).kind == kind
+    assert load_recipient(public) == own.recipient
+    if os.name == "posix":
+        assert stat.S_IMODE(private.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("suffix", ["jwk", "pem"])
+@pytest.mark.parametrize("kind", ISSUER_KINDS)
+def test_issuer_files_round_trip(kind, suffix, tmp_path):
+    own = issuer(kind)
+    private = write_key(own, tmp_path / f"private.{suffix}")
+    public = write_key(own.issuer_key, tmp_path / f"public.{suffix}")
+    assert load_issuer(private) == own
+    assert load_issuer_key(public) == own.issuer_key
+    assert load_issuer_key(public).alg == kind
+
+
+def test_key_id_is_the_thumbprint_of_rfc_7638():
+    # The RSA key of RFC 7638, section 3.1.
+    n = (
+        "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuh"
+        "DR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w"
+        "6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajr"
+        "n1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0L"
+        "s1jF44-csFCur-kEgU8awapJzKnqDKgw"
+    )
+    key = load_recipient(json.dumps({"kty": "RSA", "n": n, "e": "AQAB"}).encode())
+    assert key.key_id == "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+    assert key.short_id == "3736cbb1…"
+    assert key.kind == "RSA-2048"
+
+
+def test_encrypted_pem():
+    data = export_key(identity(), key_format="pem", passphrase="open sesame")
+    assert b"ENCRYPTED" in data
+    assert load_identity(data, passphrase="open sesame") == identity()
+    with pytest.raises(KeyFileError, match="it is encrypted"):
+        load_identity(data)
+    with pytest.raises(KeyFileError, match="passphrase is wrong"):
+        load_identity(data, passphrase="open sesamo")
+    with pytest.raises(KeyFileError, match="no passphrase with JWK"):
+        export_key(identity(), passphrase="open sesame")
+
+
+def _jwk(kty, **members):
+    return json.dumps(
+        jose.export_jwk(jose.JWK.generate(kty=kty, **members), private=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("load", "data", "text"),
+    [
+        (load_identity, export_key(identity().recipient), "expected a private key"),
+        (load_issuer, export_key(issuer().issuer_key), "expected a private key"),
+        (load_recipient, export_key(identity()), "expected a public key"),
+        (load_issuer_key, export_key(issuer()), "expected a public key"),
+        (load_identity, export_key(issuer()), "made to encrypt, got one made to sign"),
+        (load_issuer, export_key(identity()), "made to sign, got one made to encrypt"),
+        (load_identity, _jwk("RSA", size=1024), "2048 to 8192 bits, got 1024"),
+        (load_identity, _jwk("EC", crv="P-384"), "got P-384"),
+        (load_identity, _jwk("OKP", crv="X25519"), "got X25519"),
+        (load_identity, _jwk("oct", size=128), "256 bits, got 128"),
+        (load_issuer, _jwk("oct", size=256), "Ed25519 key, got oct"),
+        (load_issuer, _jwk("OKP", crv="Ed448"), "got Ed448"),
+        (load_identity, b"", "expected a JWK or PEM file"),
+        (load_identity, b"{", "it is damaged"),
+        (load_identity, b"{}", "it is damaged"),
+        (load_identity, b'{"kty":["EC"]}', "it is damaged"),
+        (load_identity, b'{"kty":"EC","crv":"P-256","x":"AA","y":1}', "it is damaged"),
+        (load_identity, b"-----BEGIN PRIVATE KEY-----\nAA==\n", "it is damaged"),
+        (load_recipient, b"-----BEGIN CERTIFICATE-----\nAA==\n", "got CERTIFICATE"),
+        (load_identity, b"x" * 100_000, "far larger"),
+        (load_identity, "/nowhere/at/all.jwk", "No such file"),
+    ],
+)
+def test_wrong_files_are_refused(load, data, text):
+    data = data.encode() if isinstance(data, str) and data[0] == "{" else data
+    with pytest.raises(KeyFileError, match=text) as caught:
+        load(data)
+    assert str(caught.value).startswith("cannot load ")
+
+
+def test_point_off_the_curve_is_refused():
+    members = json.loads(export_key(identity().recipient))
+    members["y"] = members["x"]
+    with pytest.raises(KeyFileError, match="it is damaged"):
+        load_recipient(json.dumps(members).encode())
+
+
+def test_halves_that_do_not_belong_together_are_refused():
+    members = json.loads(export_key(identity()))
+    members["d"] = json.loads(export_key(identity(number=1)))["d"]
+    with pytest.raises(KeyFileError, match="it is damaged"):
+        load_identity(json.dumps(members).encode())
+
+
+def test_existing_file_is_kept(tmp_path):
+    path = write_key(identity(), tmp_path / "key.jwk")
+    with pytest.raises(OutputExistsError):
+        write_key(identity(number=1), path)
+    assert load_identity(path) == identity()
+    write_key(identity(number=1), path, overwrite=True)
+    assert load_identity(path) == identity(number=1)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
+def test_shared_private_file_is_warned_of(tmp_path):
+    path = write_key(identity(), tmp_path / "key.jwk")
+    path.chmod(0o644)
+    with pytest.warns(UserWarning, match="chmod 600 key.jwk"):
+        load_identity(path)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [identity(), identity().recipient, issuer(), identity("A256KW").recipient],
+)
+def test_keys_are_not_pickled_or_copied(key):
+    with pytest.raises(TypeError, match="cannot pickle"):
+        pickle.dumps(key)
+    with pytest.raises(TypeError, match="cannot pickle"):
+        copy.deepcopy(key)
+
+
+def test_unknown_kinds_are_refused():
+    with pytest.raises(KeyFileError, match="kind='P-521'"):
+        generate_identity("P-521")
+    with pytest.raises(KeyFileError, match="kind='RS256'"):
+        generate_issuer("RS256")
+    with pytest.raises(KeyFileError, match="at least 8 letters"):
+        Passphrase("short")
+    with pytest.raises(TypeError, match="cannot pickle"):
+        pickle.dumps(Passphrase("long enough"))
+    with pytest.raises(KeyFileError, match="in PEM"):
+        export_key(identity("A256KW"), key_format="pem")

@@ -1,0 +1,129 @@
+"""No secret in any text: repr, str, exceptions, tracebacks, logs, pickles."""
+
+import json
+import logging
+import pickle
+import traceback
+
+import pytest
+
+from edgepro_tf.errors import EdgeProError
+from edgepro_tf.sidecar import (
+    Passphrase,
+    export_key,
+    grant_sidecar,
+    inspect_sidecar,
+    load_identity,
+    load_issuer,
+    load_recipient,
+)
+from edgepro_tf.sidecar.encoding import decode_base64url
+from tests.edgepro_tf.sidecar.material import (
+    PASSPHRASE,
+    identity,
+    issuer,
+    open_,
+    payload,
+    seal,
+)
+
+KEYS = [identity("P-256"), identity("RSA-3072"), identity("A256KW"), issuer()]
+SECRETS = [
+    value
+    for key in KEYS
+    for name, value in json.loads(export_key(key)).items()
+    if name in ("d", "p", "q", "dp", "dq", "qi", "k")
+]
+
+
+def _forms(secret: bytes):
+    """The spellings in which a secret could slip out, 12 letters of each."""
+    yield repr(secret)[2:-1][:12]
+    yield secret.hex()[:12]
+    yield str(int.from_bytes(secret[:16], "big"))[:12]
+
+
+def assert_clean(text: str) -> None:
+    for secret in SECRETS:
+        assert secret[:12] not in text
+        for form in _forms(decode_base64url(secret)):
+            assert form not in text
+    for form in _forms(payload()[4:36]):
+        assert form not in text
+    assert "correct horse" not in text
+
+
+def test_reprs():
+    sidecar = seal(*KEYS[:3], PASSPHRASE)
+    opened = open_(sidecar)
+    for shown in (*KEYS, *(key.recipient for key in KEYS[:3]), PASSPHRASE, opened):
+        assert_clean(repr(shown) + str(shown) + f"{shown}")
+    assert_clean(repr(inspect_sidecar(sidecar)) + str(inspect_sidecar(sidecar)))
+    assert_clean(sidecar.decode())
+    with pytest.raises(TypeError) as caught:
+        pickle.dumps(opened)
+    assert_clean(str(caught.value))
+
+
+def _broken_key_files():
+    for key in KEYS:
+        data = export_key(key)
+        members = json.loads(data)
+        for name in sorted(members):
+            yield json.dumps(members | {name: members[name] + "!"}).encode()
+            yield json.dumps(members | {name: members[name][:-3]}).encode()
+            yield json.dumps(members | {name: [members[name]]}).encode()
+            yield json.dumps({n: v for n, v in members.items() if n != name}).encode()
+        yield data[: len(data) // 2]
+        yield data + data
+    pem = export_key(identity(), key_format="pem")
+    yield pem[:90] + b"!!!!" + pem[94:]
+    yield pem[:120]
+
+
+@pytest.mark.parametrize("load", [load_identity, load_issuer, load_recipient])
+def test_broken_key_files(load):
+    refused = 0
+    for data in _broken_key_files():
+        try:
+            load(data)
+        except EdgeProError as error:
+            refused += 1
+            assert_clean("".join(traceback.format_exception(error)))
+            assert_clean(repr(error.__dict__))
+    assert refused > 20
+
+
+def test_failures(caplog):
+    caplog.set_level(logging.DEBUG)
+    sidecar = seal(*KEYS[:3], PASSPHRASE)
+    members = json.loads(sidecar)
+    for entry in members["recipients"]:
+        entry["encrypted_key"] = entry["encrypted_key"][::-1]
+    broken = json.dumps(members).encode()
+    members = json.loads(sidecar)
+    members["tag"] = members["tag"][::-1]
+    attempts = [
+        (sidecar, {"identity": identity(number=1)}),
+        (sidecar, {"identity": Passphrase("correct horse battery stable")}),
+        (sidecar, {"issuer": issuer(number=1).issuer_key}),
+        (sidecar, {"audience": None}),
+        (sidecar, {"model": b"other"}),
+        *((broken, {"identity": opener}) for opener in (*KEYS[:3], PASSPHRASE)),
+        (json.dumps(members).encode(), {}),
+        (sidecar[:-20], {}),
+    ]
+    for data, changes in attempts:
+        with pytest.raises(EdgeProError) as caught:
+            open_(data, **changes)
+        assert_clean("".join(traceback.format_exception(caught.value)))
+    with pytest.raises(EdgeProError) as caught:
+        grant_sidecar(broken, identity=identity(), recipients=[PASSPHRASE])
+    assert_clean("".join(traceback.format_exception(caught.value)))
+    assert_clean(caplog.text)
+
+
+def test_payload_error_quotes_nothing():
+    with pytest.raises(EdgeProError) as caught:
+        seal(payload=payload()[:-2])
+    assert_clean("".join(traceback.format_exception(caught.value)))

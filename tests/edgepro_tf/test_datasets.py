@@ -1,0 +1,107 @@
+"""Data sets: forms, scales and refusals."""
+
+from __future__ import annotations
+
+import gzip
+import pathlib
+
+import numpy as np
+import pytest
+
+from edgepro_tf import datasets
+from edgepro_tf.datasets import DatasetError, load_dataset
+
+
+def test_digits() -> None:
+    data = load_dataset("digits")
+    assert data.x_train.shape == (1437, 8, 8, 1) and data.x_test.shape == (360, 8, 8, 1)
+    assert data.x_train.dtype == np.float32 and data.y_train.dtype == np.int32
+    assert data.x_train.min() == 0 and data.x_train.max() == 1
+    assert data.classes == 10 and set(data.y_test) == set(range(10))
+    np.testing.assert_array_equal(data.x_test, load_dataset("digits").x_test)
+    assert "1437 training and 360 test samples" in str(data)
+
+
+def _write_idx(path: pathlib.Path, values: np.ndarray) -> None:
+    header = bytes([0, 0, 8, values.ndim])
+    header += np.array(values.shape, ">u4").tobytes()
+    path.write_bytes(gzip.compress(header + values.tobytes()))
+
+
+def _write_fashion(folder: pathlib.Path) -> np.ndarray:
+    images = np.random.default_rng(0).integers(0, 256, (6, 5, 4)).astype(np.uint8)
+    images[0, 0, 0] = 255
+    for part, count in (("train", 6), ("t10k", 3)):
+        _write_idx(folder / f"{part}-images-idx3-ubyte.gz", images[:count])
+        labels = np.arange(count, dtype=np.uint8)
+        _write_idx(folder / f"{part}-labels-idx1-ubyte.gz", labels)
+    return images
+
+
+def test_fashion_mnist_from_a_folder(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = _write_fashion(tmp_path)
+    monkeypatch.setenv("EDGEPRO_FASHION_MNIST", str(tmp_path))
+    data = load_dataset("fashion-mnist")
+    assert data.x_train.shape == (6, 5, 4, 1) and data.x_test.shape == (3, 5, 4, 1)
+    assert data.x_train.max() == 1
+    np.testing.assert_array_equal(np.rint(data.x_train[..., 0] * 255), images)
+    np.testing.assert_array_equal(data.y_train, np.arange(6))
+
+
+@pytest.mark.skipif(
+    not pathlib.Path(datasets._FASHION_FOLDERS[0]).is_dir(),
+    reason="Debian's dataset-fashion-mnist is not installed",
+)
+def test_fashion_mnist_of_debian(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGEPRO_FASHION_MNIST", raising=False)
+    data = load_dataset("fashion-mnist")
+    assert data.x_train.shape == (60000, 28, 28, 1) and data.classes == 10
+    assert (np.bincount(data.y_test) == 1000).all()
+
+
+def test_damaged_files_are_refused(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write_fashion(tmp_path)
+    monkeypatch.setenv("EDGEPRO_FASHION_MNIST", str(tmp_path))
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    whole = gzip.decompress(path.read_bytes())
+    for damaged in (b"", whole[:-1], whole + b"0", b"\x00\x00\x0d" + whole[3:]):
+        path.write_bytes(gzip.compress(damaged))
+        with pytest.raises(DatasetError, match="expected an IDX file"):
+            load_dataset("fashion-mnist")
+    path.write_bytes(b"no gzip")
+    with pytest.raises(DatasetError, match="gzipped"):
+        load_dataset("fashion-mnist")
+
+
+def test_npz(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "d.npz"
+    x = np.linspace(-2, 2, 24).astype(np.float16).reshape(6, 4)
+    np.savez(path, x_train=x, y_train=np.arange(6), x_test=x[:2], y_test=np.arange(2))
+    data = load_dataset(f"npz:{path}")
+    assert data.x_train.dtype == np.float32 and data.classes == 6
+    np.testing.assert_array_equal(data.x_train, x.astype(np.float32))
+
+
+def test_npz_of_another_form(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "d.npz"
+    np.savez(path, x_train=np.zeros(3))
+    with pytest.raises(DatasetError, match="y_train"):
+        load_dataset(f"npz:{path}")
+    arrays = {"x_train": np.zeros((3, 2)), "x_test": np.zeros((3, 2))}
+    np.savez(path, y_train=np.zeros(2), y_test=np.zeros(3), **arrays)
+    with pytest.raises(DatasetError, match="a label for each sample"):
+        load_dataset(f"npz:{path}")
+
+
+def test_unknown_names_and_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DatasetError, match="'mnist'"):
+        load_dataset("mnist")
+    with pytest.raises(DatasetError, match="FileNotFoundError"):
+        load_dataset("npz:/nowhere.npz")
+    monkeypatch.setenv("EDGEPRO_FASHION_MNIST", "/nowhere")
+    with pytest.raises(DatasetError, match="/nowhere"):
+        load_dataset("fashion-mnist")
