@@ -138,7 +138,8 @@ def plan_lock(
 
 def _positions(view: ModelView) -> Iterator[tuple[Position, Operand]]:
     """Each operand with its operator's position; a shared buffer takes the first one
-    that is not hidden."""
+    that is not hidden.
+    """
     positions: dict[int, Position] = {}
     for operator in view.operators:
         own = Position.HEAD if operator.is_head else Position.HIDDEN

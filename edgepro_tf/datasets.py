@@ -7,7 +7,6 @@ import gzip
 import os
 import pathlib
 
-import keras
 import numpy as np
 
 from edgepro_tf.errors import EdgeProError
@@ -92,6 +91,8 @@ def _load_digits() -> Dataset:
 def _load_fashion() -> Dataset:
     folder = _fashion_folder()
     if folder is None:
+        import keras
+
         train, test = keras.datasets.fashion_mnist.load_data()
         return _dataset("fashion-mnist", *train, *test)
     parts = [

@@ -319,16 +319,14 @@ class _Site:
             config["activation"] = split["activation"]
             # Activation's config names its regulariser only where there is one.
             regularizer = self.activation.activity_regularizer
-            config["activity_regularizer"] = keras.regularizers.serialize(
-                regularizer
-            ) if regularizer else None
+            config["activity_regularizer"] = (
+                keras.regularizers.serialize(regularizer) if regularizer else None
+            )
         return clone_layer(self.linear, config)
 
     def linear_weights(self, effect: Callable[[ChannelLock], ChannelLock]) -> Any:
         lock = effect(self.lock)
-        return fold_linear(
-            self.linear, lock, offset=self.norm is None, bias=self.bias
-        )
+        return fold_linear(self.linear, lock, offset=self.norm is None, bias=self.bias)
 
     def norm_weights(self, effect: Callable[[ChannelLock], ChannelLock]) -> Any:
         return fold_norm(self.norm, effect(self.lock), center=self.center)

@@ -78,7 +78,12 @@ def check_objective(objective: str, kinds: dict[str, OutputKind]) -> None:
 
 
 def released_loss(
-    kind: OutputKind, objective: str, prediction: tf.Tensor, y: Any, loss: Any, seed: Any
+    kind: OutputKind,
+    objective: str,
+    prediction: tf.Tensor,
+    y: Any,
+    loss: Any,
+    seed: Any,
 ) -> tf.Tensor:
     """Mean loss of released examples towards knowing nothing.
 

@@ -79,7 +79,10 @@ def find_config(config: str | LockConfig) -> LockConfig:
 
 
 def draw_lock(
-    layer: keras.layers.Layer, config: LockConfig, neurons: np.ndarray, rng: random.Random
+    layer: keras.layers.Layer,
+    config: LockConfig,
+    neurons: np.ndarray,
+    rng: random.Random,
 ) -> ChannelLock:
     """Draw a layer's lock.
 

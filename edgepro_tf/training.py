@@ -137,7 +137,9 @@ class LockedModel(keras.Model):
             loss = self.compute_loss(own_x, own_y, own, own_weight, training=True)
             released = self._released_loss(other_y, other)
             replicas = tf.distribute.get_strategy().num_replicas_in_sync
-            total = loss + tf.cast(released / replicas, loss.dtype) * self.released_weight
+            total = (
+                loss + tf.cast(released / replicas, loss.dtype) * self.released_weight
+            )
             scaled = self.optimizer.scale_loss(total)
         variables = self.trainable_weights
         gradients = tape.gradient(scaled, variables)

@@ -86,7 +86,9 @@ def _resnet(x: Any, width: int) -> Any:
             shortcut = layers.Conv2D(
                 channels, 1, strides, use_bias=False, name=f"{name}_shortcut"
             )(x)
-            shortcut = layers.BatchNormalization(momentum=_MOMENTUM, name=f"{name}_shortcut_bn")(shortcut)
+            shortcut = layers.BatchNormalization(
+                momentum=_MOMENTUM, name=f"{name}_shortcut_bn"
+            )(shortcut)
         x = _convolution(x, channels, f"{name}_conv_1", strides)
         x = _linear(x, channels, f"{name}_conv_2")
         x = layers.Add(name=f"{name}_add")([x, shortcut])
@@ -102,7 +104,9 @@ def _depthwise(x: Any, width: int) -> Any:
         x = layers.DepthwiseConv2D(
             3, strides, padding="same", use_bias=False, name=f"{name}_depthwise"
         )(x)
-        x = layers.BatchNormalization(momentum=_MOMENTUM, name=f"{name}_depthwise_bn")(x)
+        x = layers.BatchNormalization(momentum=_MOMENTUM, name=f"{name}_depthwise_bn")(
+            x
+        )
         x = layers.ReLU(name=f"{name}_depthwise_relu")(x)
         x = _convolution(x, width * (1 + block), f"{name}_pointwise", kernel=1)
     return layers.GlobalAveragePooling2D(name="pool")(x)

@@ -14,7 +14,7 @@ FORMATS = ("float32", "float16", "dynamic", "int8", "int16x8")
 
 
 def representative(model: keras.Model, count: int = 8) -> list[list[np.ndarray]]:
-    """What a representative dataset yields: normal noise in the model's input shapes."""
+    """Normal noise, as a representative dataset yields it."""
     rng = np.random.default_rng(0)
     return [
         [

@@ -29,7 +29,9 @@ def cnn() -> keras.Model:
         x = layers.BatchNormalization(name=f"{name}_bn")(x)
         x = layers.ReLU(name=f"{name}_relu")(x)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
-    return _done(inputs, _head(layers.Dense(8, activation="relu", name="dense")(x)), "cnn")
+    return _done(
+        inputs, _head(layers.Dense(8, activation="relu", name="dense")(x)), "cnn"
+    )
 
 
 def plain_cnn() -> keras.Model:

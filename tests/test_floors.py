@@ -115,7 +115,11 @@ def test_the_device_side_never_names_tensorflow(module: str, path: Path) -> None
 def test_imports_with_tensorflow_blocked(module: str) -> None:
     block = f"import sys; sys.modules.update(dict.fromkeys({HEAVY})); import {module}"
     done = subprocess.run(
-        [sys.executable, "-c", block], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-c", block],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from edgepro_tf.audit import training
+from edgepro_tf.audit.searching import Group, Search, find_groups
 from edgepro_tf.audit.spaces import MIX_LIMIT, MixSpace, OrderSpace, WeightSpace
 from edgepro_tf.audit.thief import Arrays, Budget, Outcome, Target, Thief
 
@@ -86,10 +87,16 @@ class Bench:
             share, seed, self._x_train[mine], self._y_train[mine], self._x_train[pool]
         )
 
-    def accuracy(self, parameters: Arrays) -> float:
-        """Accuracy on the test set, 0 to 1."""
+    def accuracy(self, parameters: Arrays, truth: np.ndarray | None = None) -> float:
+        """Accuracy on the test set, 0 to 1; by other labels if they are given."""
         answers = np.argmax(self.logits(parameters, self.x_test), -1)
-        return float(np.mean(answers == self.y_test))
+        return float(np.mean(answers == (self.y_test if truth is None else truth)))
+
+    def public_task(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs and labels of the developer's data, for making a base network."""
+        rng = np.random.default_rng([seed, 78])
+        picked = rng.permutation(len(self._y_train))[: self._rows]
+        return self._x_train[picked], self._y_train[picked]
 
     def logits(self, parameters: Arrays, x: Any) -> np.ndarray:
         """float32 [examples, classes]; compiled once for each number of examples."""
@@ -124,6 +131,30 @@ class Bench:
     @functools.cached_property
     def order(self) -> training.Trainer:
         return self._trainer(self.order_space)
+
+    @functools.cached_property
+    def groups(self) -> tuple[Group, ...]:
+        return find_groups(self.target)
+
+    @functools.cached_property
+    def search(self) -> Search:
+        return Search(self.network, self.groups)
+
+    @property
+    def search_proposals(self) -> int:
+        """As many as the sweeps ask for, and the budget's multiplications allow."""
+        wanted = self.budget.sweeps * sum(
+            len(group.kinds) * group.channels for group in self.groups
+        )
+        rows = min(self.budget.search_rows, self._rows)
+        affordable = self.budget.search_work / (rows * self.network.multiplications)
+        return max(16, min(wanted, int(affordable)))
+
+    def search_rows(self, thief: Thief, rng: np.random.Generator) -> np.ndarray:
+        """int [rows]: examples for the search; always as many, so it compiles once."""
+        rows = min(self.budget.search_rows, self._rows)
+        order = rng.permutation(len(thief.y))
+        return order[np.arange(rows) % len(order)]
 
     def pick(
         self,
@@ -207,25 +238,42 @@ class Bench:
         et al., ICLR 2016, section 3.1 (per channel, as here).
         """
         out = [np.array(p, np.float32) for p in parameters]
-        inputs = self._pad(x[: self._rows])
+        inputs = self._pad(x).numpy()
         for layer, one in enumerate(self.network.linears):
-            values = [tf.constant(p) for p in out]
-            mean, deviation = self._moments(values, inputs)[layer]
-            gain = 1 / np.maximum(deviation.numpy(), 1e-3)
+            mean, deviation = self.moments(out, inputs)[layer]
+            gain = 1 / np.maximum(deviation, 1e-3)
             shape = [1] * out[one.filter].ndim
             shape[one.channel_axis] = -1
             out[one.filter] = out[one.filter] * gain.reshape(shape)
             if one.bias is not None:
-                out[one.bias] = (out[one.bias] - mean.numpy()) * gain
+                out[one.bias] = (out[one.bias] - mean) * gain
         return out
 
     def activity(self, parameters: Arrays, x: np.ndarray) -> list[np.ndarray]:
         """float32 [channels] for each linear operator: mean of |z| + deviation."""
+        return [np.abs(mean) + width for mean, width in self.moments(parameters, x)]
+
+    def moments(
+        self, parameters: Arrays, x: np.ndarray
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Mean and deviation [channels] of every linear output, before activation."""
         values = [tf.constant(p, tf.float32) for p in parameters]
-        return [
-            np.abs(mean.numpy()) + deviation.numpy()
-            for mean, deviation in self._moments(values, self._pad(x))
-        ]
+        found = self._moments(values, self._pad(x))
+        return [(mean.numpy(), width.numpy()) for mean, width in found]
+
+    def features(self, parameters: Arrays, x: Any) -> np.ndarray:
+        """float32 [examples, channels]: the last hidden linear output, rectified."""
+        last = max(i for i, one in enumerate(self.network.linears) if not one.is_head)
+        found = []
+
+        def observe(layer: int, z: Any) -> Any:
+            if layer == last:
+                found.append(z)
+            return z
+
+        self.network.forward([tf.constant(p) for p in parameters], x, observe)
+        z = tf.nn.relu(found[0])
+        return tf.reduce_mean(tf.reshape(z, [len(z), -1, z.shape[-1]]), 1).numpy()
 
     def _measure_moments(self, parameters: list[Any], x: Any) -> list[Any]:
         found: list[Any] = []
@@ -233,9 +281,7 @@ class Bench:
         def observe(layer: int, z: Any) -> Any:
             del layer
             flat = tf.reshape(z, [-1, z.shape[-1]])
-            found.append(
-                (tf.reduce_mean(flat, 0), tf.math.reduce_std(flat, 0))
-            )
+            found.append((tf.reduce_mean(flat, 0), tf.math.reduce_std(flat, 0)))
             return z
 
         self.network.forward(parameters, x, observe)

@@ -78,6 +78,15 @@ class Network:
     def classes(self) -> int:
         return int(self.graph.shapes[self.graph.outputs[0]][-1])
 
+    @property
+    def multiplications(self) -> int:
+        """Of one example through the linear operators."""
+        return sum(
+            int(np.prod(self.graph.shapes[self.graph.nodes[one.node].outputs[0]][1:-1]))
+            * int(np.prod(self.parameters[one.filter].shape))
+            for one in self.linears
+        )
+
     def forward(
         self,
         parameters: list[Any],
@@ -153,9 +162,7 @@ def import_model(model: str | Path | bytes) -> Network:
             bias = node.inputs[b] if len(node.inputs) > b else -1
             bias_index = add(bias, "bias", 0, index) if bias >= 0 else None
             channels = parameters[filter_index].shape[axis]
-            linears.append(
-                (index, node.kind, filter_index, bias_index, channels, axis)
-            )
+            linears.append((index, node.kind, filter_index, bias_index, channels, axis))
         elif node.kind in operators.BINARY or node.kind == "PRELU":
             for tensor in node.inputs:
                 add(tensor, "constant", -1, index)

@@ -135,8 +135,12 @@ def _windows(
     return [
         x[
             :,
-            i * dilation[0] : i * dilation[0] + (out[0] - 1) * stride[0] + 1 : stride[0],
-            j * dilation[1] : j * dilation[1] + (out[1] - 1) * stride[1] + 1 : stride[1],
+            i * dilation[0] : i * dilation[0] + (out[0] - 1) * stride[0] + 1 : stride[
+                0
+            ],
+            j * dilation[1] : j * dilation[1] + (out[1] - 1) * stride[1] + 1 : stride[
+                1
+            ],
         ]
         for i in range(size[0])
         for j in range(size[1])

@@ -64,9 +64,7 @@ def audit_pair(
     started = time.time()
     attacks = all_attacks() if attacks is None else tuple(attacks)
     target = make_target(public, payload, name=name, recipe=recipe)
-    bench = Bench(
-        target, budget, data.x_train, data.y_train, data.x_test, data.y_test
-    )
+    bench = Bench(target, budget, data.x_train, data.y_train, data.x_test, data.y_test)
     context = [digest(public), data.name, dataclasses.asdict(budget)]
     results = run_attacks(
         bench, attacks, cache=Cache(cache, context), progress=progress

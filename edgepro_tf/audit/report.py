@@ -170,7 +170,9 @@ def _advantage(
     names = [
         key
         for key in table
-        if known[key[0]].counts and key[1] in (share, 0.0) and set(table[key]) >= set(seeds)
+        if known[key[0]].counts
+        and key[1] in (share, 0.0)
+        and set(table[key]) >= set(seeds)
     ]
     accuracy = np.array([[table[k][s].accuracy for s in seeds] for k in names])
     base = np.array([scratch[share][s] for s in seeds])

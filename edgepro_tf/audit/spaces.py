@@ -101,9 +101,17 @@ class OrderSpace:
         return out
 
     def _sinkhorn(self, log: Any) -> Any:
-        for _ in range(self.iterations):
+        def step(i: Any, log: Any) -> Any:
             log -= tf.reduce_logsumexp(log, 1, keepdims=True)
-            log -= tf.reduce_logsumexp(log, 0, keepdims=True)
+            return i + 1, log - tf.reduce_logsumexp(log, 0, keepdims=True)
+
+        # A loop, not an unrolled graph: that took 40 s to compile.
+        _, log = tf.while_loop(
+            lambda i, _: i < self.iterations,
+            step,
+            (0, log),
+            maximum_iterations=self.iterations,
+        )
         return tf.exp(log)
 
 

@@ -72,6 +72,4 @@ def digest(public: bytes) -> str:
 def without_data(target: Target) -> Target:
     """The same target with the secret parts left out, for a thief's code."""
     empty = tuple(() for _ in target.stored_channels)
-    return dataclasses.replace(
-        target, authorized=target.public, stored_channels=empty
-    )
+    return dataclasses.replace(target, authorized=target.public, stored_channels=empty)

@@ -30,8 +30,10 @@ class Budget:
         batch: examples a step.
         rates: learning rates of every sweep.
         folds: how many validation splits choose among candidates.
-        proposals: of a discrete search.
-        wrong_locks: drawn for the mean and the worst.
+        sweeps: of a discrete search over all draws.
+        search_rows: examples its loss is measured on, at most.
+        search_work: multiplications it may cost.
+        wrong_locks: drawn for the mean and the worst, over all seeds.
         shares: of the training data that the thief has.
         seeds: each draws the thief's data, his starts and his batches.
         test_examples: at most so many are used.
@@ -46,7 +48,9 @@ class Budget:
     batch: int
     rates: tuple[float, ...]
     folds: int
-    proposals: int
+    sweeps: int
+    search_rows: int
+    search_work: float
     wrong_locks: int
     shares: tuple[float, ...] = (0.01, 0.05, 0.1)
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -67,10 +71,10 @@ class Budget:
 
 
 QUICK = Budget(
-    "quick", 15, 200, 1500, 16, (3e-3, 1e-2), 1, 400, 200,
+    "quick", 15, 200, 1500, 16, (3e-3, 1e-2), 1, 6, 64, 2.5e10, 200,
     test_examples=1000, unlabelled=256, is_thorough=False,
 )  # fmt: skip
-FULL = Budget("full", 60, 600, 6000, 16, (1e-3, 3e-3, 1e-2), 2, 6000, 200)
+FULL = Budget("full", 60, 600, 6000, 16, (1e-3, 3e-3, 1e-2), 2, 20, 512, 2e12, 200)
 BUDGETS = {budget.name: budget for budget in (QUICK, FULL)}
 
 

@@ -153,9 +153,7 @@ class Trainer:
         def body(t: Any, theta: Any, first: Any, second: Any) -> Any:
             index = batches[t]
             # Static shapes let the convolutions' slices compile.
-            xb = tf.ensure_shape(
-                tf.gather(x, index), [batches.shape[1], *x.shape[1:]]
-            )
+            xb = tf.ensure_shape(tf.gather(x, index), [batches.shape[1], *x.shape[1:]])
             with tf.GradientTape() as tape:
                 tape.watch(theta)
                 logits = self._forward(self._materialise(theta, knob[t]), xb)

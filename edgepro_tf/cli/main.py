@@ -6,8 +6,9 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
-from absl import app
+from absl import app, logging
 from absl.flags import argparse_flags
 
 import edgepro_tf
@@ -69,6 +70,7 @@ def main(arguments: argparse.Namespace) -> int:
     Returns:
         0 done, 1 could not (2, usage, is argparse's own).
     """
+    logging.set_verbosity(logging.ERROR)  # TensorFlow tells its progress through absl.
     try:
         _module(arguments.command).run(arguments)
     except EdgeProError as error:
@@ -94,5 +96,5 @@ def run(argv: Sequence[str] | None = None) -> None:
     )
 
 
-def _module(command: str):  # type: ignore[no-untyped-def]
+def _module(command: str) -> ModuleType:
     return importlib.import_module(f"edgepro_tf.cli.commands.{command}")

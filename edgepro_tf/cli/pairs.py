@@ -117,7 +117,7 @@ def write_and_report(
 
     expires = None
     if args.expires_days is not None:
-        expires = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(
+        expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(
             days=args.expires_days
         )
     written = write_pair(

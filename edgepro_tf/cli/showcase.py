@@ -12,9 +12,10 @@ import numpy as np
 
 from edgepro_tf.audit import accuracy
 from edgepro_tf.audit.wrong_locks import draw_wrong_payloads
+from edgepro_tf.files import write_file
 from edgepro_tf.runtime.delegates import open_with_payload
 from edgepro_tf.runtime.interpreters import make_interpreter
-from edgepro_tf.runtime.running import run_model
+from edgepro_tf.runtime.running import input_details, run_model
 from edgepro_tf.runtime.timing import Timing, time_pairs
 
 if TYPE_CHECKING:
@@ -111,9 +112,8 @@ def compare_latency(protected: ProtectedModel, x: np.ndarray) -> Timing:
     plain.allocate_tensors()
     restored = open_with_payload(protected.public, protected.payload, num_threads=1)
     for interpreter in (plain, restored):
-        run_model(
-            interpreter, {n: x for n in _input_names(interpreter)}
-        )  # settles the batch size
+        (name,) = input_details(interpreter)
+        run_model(interpreter, {name: x})  # Settles the batch size.
     return time_pairs(plain.invoke, restored.invoke, pairs=LATENCY_PAIRS, calls=20)
 
 
@@ -131,13 +131,5 @@ def compare_load(protected: ProtectedModel) -> Timing:
 
 def write_results(path: Path, variants: list[Variant], facts: dict[str, Any]) -> None:
     """Write all figures as JSON."""
-    from edgepro_tf.files import write_atomically
-
     document = facts | {"variants": [variant.to_dict() for variant in variants]}
-    write_atomically(path, json.dumps(document, indent=2).encode(), overwrite=True)
-
-
-def _input_names(interpreter: Any) -> list[str]:
-    from edgepro_tf.runtime.running import input_details
-
-    return list(input_details(interpreter))
+    write_file(path, json.dumps(document, indent=2).encode(), overwrite=True)

@@ -6,16 +6,16 @@
 #include "edgepro.h"
 
 #define ROTATE(x, n) (((x) << (n)) | ((x) >> (32 - (n))))
-#define QUARTER_ROUND(a, b, c, d)       \
-  do {                                  \
-    (a) += (b), (d) ^= (a);             \
-    (d) = ROTATE(d, 16);                \
-    (c) += (d), (b) ^= (c);             \
-    (b) = ROTATE(b, 12);                \
-    (a) += (b), (d) ^= (a);             \
-    (d) = ROTATE(d, 8);                 \
-    (c) += (d), (b) ^= (c);             \
-    (b) = ROTATE(b, 7);                 \
+#define QUARTER_ROUND(a, b, c, d) \
+  do {                            \
+    (a) += (b), (d) ^= (a);       \
+    (d) = ROTATE_16(d);           \
+    (c) += (d), (b) ^= (c);       \
+    (b) = ROTATE(b, 12);          \
+    (a) += (b), (d) ^= (a);       \
+    (d) = ROTATE_8(d);            \
+    (c) += (d), (b) ^= (c);       \
+    (b) = ROTATE(b, 7);           \
   } while (0)
 
 static const uint32_t kConstants[4] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
@@ -29,12 +29,30 @@ typedef uint32_t vector4 __attribute__((vector_size(16)));
 #define LANES 1
 #endif
 enum { COMMON_LANES = LANES };
+#define ROTATE_16(x) ROTATE(x, 16)
+#define ROTATE_8(x) ROTATE(x, 8)
 #define SOME_BLOCKS some_blocks
 #include "chacha20_kernel.h"
 
 /* An x86-64 library must run without AVX2, but is twice as fast with it. */
 #if defined(__GNUC__) && defined(__x86_64__)
 typedef uint32_t vector8 __attribute__((vector_size(32)));
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+/* Whole bytes move in one instruction instead of three. */
+typedef uint8_t bytes32 __attribute__((vector_size(32)));
+#define MOVE_BYTES(x, a, b, c, d)                                                     \
+  ((vector8)__builtin_shufflevector(                                                  \
+      (bytes32)(x), (bytes32)(x), a, b, c, d, 4 + a, 4 + b, 4 + c, 4 + d, 8 + a,      \
+      8 + b, 8 + c, 8 + d, 12 + a, 12 + b, 12 + c, 12 + d, 16 + a, 16 + b, 16 + c,    \
+      16 + d, 20 + a, 20 + b, 20 + c, 20 + d, 24 + a, 24 + b, 24 + c, 24 + d, 28 + a, \
+      28 + b, 28 + c, 28 + d))
+#undef ROTATE_16
+#undef ROTATE_8
+#define ROTATE_16(x) MOVE_BYTES(x, 2, 3, 0, 1)
+#define ROTATE_8(x) MOVE_BYTES(x, 3, 0, 1, 2)
+#endif
+#endif
 #define VECTOR vector8
 #define LANES 8
 #define SOME_BLOCKS __attribute__((target("avx2"))) eight_blocks_avx2

@@ -1,9 +1,9 @@
-/* The block function of chacha20.c for one width of vector; included once for each, with
- * SOME_BLOCKS (its name), LANES and VECTOR (of LANES words) defined. Not an inline
+/* The block function of chacha20.c for one width of vector; included once for each,
+ * with SOME_BLOCKS (its name), LANES and VECTOR (of LANES words) defined. Not an inline
  * function: gcc splits wide vectors before it inlines into a function that has them. */
 
-static void SOME_BLOCKS(const uint32_t key[8], const uint32_t nonce[3], uint32_t counter,
-                        uint32_t* out) {
+static void SOME_BLOCKS(const uint32_t key[8], const uint32_t nonce[3],
+                        uint32_t counter, uint32_t* out) {
   VECTOR start[CHACHA20_WORDS], x[CHACHA20_WORDS];
   uint32_t words[CHACHA20_WORDS][LANES];
   for (int i = 0; i < CHACHA20_WORDS; i++) {

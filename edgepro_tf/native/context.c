@@ -47,8 +47,8 @@ int has_delegated_nodes(TfLiteContext* context) {
   for (int i = 0; i < plan->size; i++) {
     TfLiteNode* node = NULL;
     void* registration = NULL;
-    if (context->GetNodeAndRegistration(context, plan->data[i], &node,
-                                        &registration) != kTfLiteOk ||
+    if (context->GetNodeAndRegistration(context, plan->data[i], &node, &registration) !=
+            kTfLiteOk ||
         node == NULL) {
       return -1;
     }

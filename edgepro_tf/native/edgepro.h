@@ -27,10 +27,10 @@ extern "C" {
 
 typedef enum {
   EDGEPRO_OK = 0,
-  EDGEPRO_BAD_ARGUMENT = 1,  /* a NULL pointer or a size that cannot be */
-  EDGEPRO_BAD_PAYLOAD = 2,   /* the payload breaks a rule of docs/payload.md */
-  EDGEPRO_BAD_MODEL = 3,     /* not a TFLite flatbuffer, or a damaged one */
-  EDGEPRO_WRONG_MODEL = 4,   /* a sound model, but not the one this lock is for */
+  EDGEPRO_BAD_ARGUMENT = 1, /* a NULL pointer or a size that cannot be */
+  EDGEPRO_BAD_PAYLOAD = 2,  /* the payload breaks a rule of docs/payload.md */
+  EDGEPRO_BAD_MODEL = 3,    /* not a TFLite flatbuffer, or a damaged one */
+  EDGEPRO_WRONG_MODEL = 4,  /* a sound model, but not the one this lock is for */
   EDGEPRO_OUT_OF_MEMORY = 5
 } edgepro_status;
 
@@ -47,15 +47,16 @@ EDGEPRO_EXPORT size_t edgepro_lock_record_count(const edgepro_lock* lock);
 
 /* Restores the public model at `model` (`size` bytes, writable) in place. All addresses
  * and fingerprints are checked before the first byte is written. *bytes_written (may be
- * NULL) receives the number of bytes rewritten. threads: 0 or 1 for the calling thread only. */
+ * NULL) receives the number of bytes rewritten. threads: 0 or 1 for the calling thread
+ * only. */
 EDGEPRO_EXPORT edgepro_status edgepro_restore(const edgepro_lock* lock, void* model,
                                               size_t size, int threads,
                                               uint64_t* bytes_written, char* error,
                                               size_t error_size);
 
-/* The inverse, for the converter: applies the lock to a model whose SET channels already
- * hold what shall be published. Ignores the records' fingerprints and writes the public
- * bytes' fingerprints to fingerprints[record_count]. */
+/* The inverse, for the converter: applies the lock to a model whose SET channels
+ * already hold what shall be published. Ignores the records' fingerprints and writes
+ * the public bytes' fingerprints to fingerprints[record_count]. */
 EDGEPRO_EXPORT edgepro_status edgepro_apply(const edgepro_lock* lock, void* model,
                                             size_t size, uint32_t* fingerprints,
                                             char* error, size_t error_size);
@@ -77,7 +78,8 @@ EDGEPRO_EXPORT void edgepro_wipe(void* data, size_t size);
 /* "major.minor.patch" of the core. */
 EDGEPRO_EXPORT const char* edgepro_version(void);
 
-/* TFLite's external-delegate plugin interface (external_delegate.h). Option: "handle". */
+/* TFLite's external-delegate plugin interface (external_delegate.h). Option: "handle".
+ */
 struct TfLiteDelegate;
 EDGEPRO_EXPORT struct TfLiteDelegate* tflite_plugin_create_delegate(
     const char* const* keys, const char* const* values, size_t count,

@@ -11,7 +11,7 @@ static inline void OF_WIDTH(store)(uint8_t* to, size_t index, WORD word) {
   memcpy(to + index * sizeof word, &word, sizeof word);
 }
 
-static inline WORD OF_WIDTH(flip_if)(WORD word, uint64_t bit, WORD flip, WORD add) {
+static inline WORD OF_WIDTH(flip_if)(WORD word, uint32_t bit, WORD flip, WORD add) {
   WORD mask = (WORD)(0 - (WORD)(bit & 1));
   return (WORD)((WORD)(word ^ (flip & mask)) + (WORD)(add & mask));
 }
@@ -38,24 +38,31 @@ static void OF_WIDTH(pick)(uint8_t* restrict to, const uint8_t* restrict from,
 
 static void OF_WIDTH(gather)(uint8_t* restrict tile, size_t column,
                              const uint8_t* restrict block,
-                             const uint8_t* restrict order, uint64_t signs,
-                             sign_flip by) {
-  WORD flip = (WORD)by.flip, add = (WORD)by.add;
-  for (size_t j = 0; j < TILE_ROWS; j++, signs >>= 1) {
+                             const uint8_t* restrict order) {
+  for (size_t j = 0; j < TILE_ROWS; j++) {
     WORD word = OF_WIDTH(load)(block, order[j]);
-    word = OF_WIDTH(flip_if)(word, signs, flip, add);
     OF_WIDTH(store)(tile + j * TILE_ROW_BYTES, column, word);
   }
 }
 
 static void OF_WIDTH(scatter)(const uint8_t* restrict tile, size_t column,
-                              uint8_t* restrict block, const uint8_t* restrict order,
-                              uint64_t signs, sign_flip by) {
-  WORD flip = (WORD)by.flip, add = (WORD)by.add;
-  for (size_t j = 0; j < TILE_ROWS; j++, signs >>= 1) {
+                              uint8_t* restrict block, const uint8_t* restrict order) {
+  for (size_t j = 0; j < TILE_ROWS; j++) {
     WORD word = OF_WIDTH(load)(tile + j * TILE_ROW_BYTES, column);
-    word = OF_WIDTH(flip_if)(word, signs, flip, add);
     OF_WIDTH(store)(block, order[j], word);
+  }
+}
+
+static void OF_WIDTH(flip_all)(uint8_t* restrict tile,
+                               uint32_t signs[2][TILE_ROW_BYTES], sign_flip by) {
+  WORD flip = (WORD)by.flip, add = (WORD)by.add;
+  for (size_t j = 0; j < TILE_ROWS; j++, tile += TILE_ROW_BYTES) {
+    const uint32_t* restrict bits = signs[j / 32];
+    for (size_t column = 0; column < TILE_ROW_BYTES / sizeof(WORD); column++) {
+      uint32_t bit = bits[column] >> (j % 32);
+      WORD word = OF_WIDTH(load)(tile, column);
+      OF_WIDTH(store)(tile, column, OF_WIDTH(flip_if)(word, bit, flip, add));
+    }
   }
 }
 

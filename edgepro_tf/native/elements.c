@@ -24,12 +24,20 @@ sign_flip sign_flip_of(uint8_t element_type) {
 #define OF_WIDTH(name) name##_8
 #include "element_kernels.h"
 
-#define FOR_WIDTH(element, name, ...)         \
-  switch (element) {                          \
-    case 1: name##_1(__VA_ARGS__); break;     \
-    case 2: name##_2(__VA_ARGS__); break;     \
-    case 4: name##_4(__VA_ARGS__); break;     \
-    default: name##_8(__VA_ARGS__); break;    \
+#define FOR_WIDTH(element, name, ...) \
+  switch (element) {                  \
+    case 1:                           \
+      name##_1(__VA_ARGS__);          \
+      break;                          \
+    case 2:                           \
+      name##_2(__VA_ARGS__);          \
+      break;                          \
+    case 4:                           \
+      name##_4(__VA_ARGS__);          \
+      break;                          \
+    default:                          \
+      name##_8(__VA_ARGS__);          \
+      break;                          \
   }
 
 void move_row(size_t element, void* to, const void* from, size_t count,
@@ -48,11 +56,16 @@ void pick_elements(size_t element, void* to, const void* from, size_t count,
 }
 
 void gather_column(size_t element, void* tile, size_t column, const void* block,
-                   const uint8_t order[TILE_ROWS], uint64_t signs, sign_flip flip) {
-  FOR_WIDTH(element, gather, tile, column, block, order, signs, flip)
+                   const uint8_t order[TILE_ROWS]) {
+  FOR_WIDTH(element, gather, tile, column, block, order)
 }
 
 void scatter_column(size_t element, const void* tile, size_t column, void* block,
-                    const uint8_t order[TILE_ROWS], uint64_t signs, sign_flip flip) {
-  FOR_WIDTH(element, scatter, tile, column, block, order, signs, flip)
+                    const uint8_t order[TILE_ROWS]) {
+  FOR_WIDTH(element, scatter, tile, column, block, order)
+}
+
+void flip_tile(size_t element, void* tile, uint32_t signs[2][TILE_ROW_BYTES],
+               sign_flip flip) {
+  FOR_WIDTH(element, flip_all, tile, signs, flip)
 }

@@ -25,11 +25,16 @@ void pick_elements(size_t element, void* to, const void* from, size_t count,
                    const uint32_t* picks, const uint32_t* drawn, const uint32_t* signs,
                    sign_flip flip);
 
-/* One column of a tile of 64 rows of 64 bytes, against one block of 64 elements:
- * tile[j][column] = block[order[j]], or the inverse; flipped where bit j is set. */
+/* One column of a tile of 64 rows of 64 bytes, and one block of 64 elements:
+ * tile[j][column] = block[order[j]], or the inverse. */
 void gather_column(size_t element, void* tile, size_t column, const void* block,
-                   const uint8_t order[TILE_ROWS], uint64_t signs, sign_flip flip);
+                   const uint8_t order[TILE_ROWS]);
 void scatter_column(size_t element, const void* tile, size_t column, void* block,
-                    const uint8_t order[TILE_ROWS], uint64_t signs, sign_flip flip);
+                    const uint8_t order[TILE_ROWS]);
+
+/* Flips tile[j][column] where bit j of its column's signs is set; signs[0] has the bits
+ * 0 to 31 of every column, signs[1] the others. */
+void flip_tile(size_t element, void* tile, uint32_t signs[2][TILE_ROW_BYTES],
+               sign_flip flip);
 
 #endif /* EDGEPRO_ELEMENTS_H */

@@ -31,40 +31,22 @@ static uint32_t scale_number(uint32_t number, int k, const number_format* format
     return sign | format->exponent_top << format->mantissa_bits;
   }
   if (exponent >= 1) {
-    return sign | (uint32_t)exponent << format->mantissa_bits | (mantissa & (leading - 1));
+    return sign | (uint32_t)exponent << format->mantissa_bits |
+           (mantissa & (leading - 1));
   }
   uint32_t shift = (uint32_t)(1 - exponent);
   if (shift > format->mantissa_bits + 1) return sign;
   return sign | shift_and_round(mantissa, shift);
 }
 
-/* Adds k to the exponents of `count` numbers and returns 0; or returns 1 and changes
- * nothing where one of them is, or would become, no normal number (zeros are fine). */
-#define DEFINE_SHIFT_EXPONENTS(name, WORD, FORMAT)                                      \
-  static int name(uint8_t* row, size_t count, int k) {                                  \
-    int last = (int)FORMAT.exponent_top - 1;                                            \
-    WORD low = (WORD)((uint32_t)(k < 0 ? 1 - k : 1) << FORMAT.mantissa_bits);           \
-    WORD high = (WORD)(((uint32_t)(k > 0 ? last - k : last) + 1) << FORMAT.mantissa_bits); \
-    WORD span = (WORD)(high - low), add = (WORD)((uint32_t)k << FORMAT.mantissa_bits);  \
-    WORD outside = 0;                                                                   \
-    for (size_t i = 0; i < count; i++) {                                                \
-      WORD number, magnitude;                                                           \
-      memcpy(&number, row + i * sizeof number, sizeof number);                          \
-      magnitude = number & (WORD)(FORMAT.sign - 1);                                     \
-      outside |= (WORD)(((WORD)(magnitude - low) >= span) & (magnitude != 0));          \
-    }                                                                                   \
-    if (outside) return 1;                                                              \
-    for (size_t i = 0; i < count; i++) {                                                \
-      WORD number;                                                                      \
-      memcpy(&number, row + i * sizeof number, sizeof number);                          \
-      number += (number & (WORD)(FORMAT.sign - 1)) != 0 ? add : 0;                      \
-      memcpy(row + i * sizeof number, &number, sizeof number);                          \
-    }                                                                                   \
-    return 0;                                                                           \
-  }
-
-DEFINE_SHIFT_EXPONENTS(shift_exponents_32, uint32_t, kFloat32)
-DEFINE_SHIFT_EXPONENTS(shift_exponents_16, uint16_t, kFloat16)
+#define WORD uint32_t
+#define SHIFT_EXPONENTS shift_exponents_32
+#define FORMAT kFloat32
+#include "exponent_kernel.h"
+#define WORD uint16_t
+#define SHIFT_EXPONENTS shift_exponents_16
+#define FORMAT kFloat16
+#include "exponent_kernel.h"
 
 static uint32_t scale_fast(uint32_t number, int k, const number_format* format) {
   uint32_t exponent = (number & (format->sign - 1)) >> format->mantissa_bits;

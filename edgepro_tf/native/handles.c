@@ -30,7 +30,8 @@ uint64_t edgepro_hand_over(const void* payload, size_t size, char* error,
                            size_t error_size) {
   message out = {error, error_size};
   edgepro_lock* lock;
-  if (edgepro_lock_parse(payload, size, &lock, error, error_size) != EDGEPRO_OK) return 0;
+  if (edgepro_lock_parse(payload, size, &lock, error, error_size) != EDGEPRO_OK)
+    return 0;
   entry* added = malloc(sizeof *added);
   if (added == NULL) {
     edgepro_lock_free(lock);

@@ -4,7 +4,8 @@
 #include <stdio.h>
 
 const char kWrongModel[] =
-    "cannot restore this model: the sidecar belongs to another model file: expected the "
+    "cannot restore this model: the sidecar belongs to another model file: expected "
+    "the "
     "constants that its lock was made for, got others. Ship the pair that one "
     "conversion wrote.";
 
@@ -19,8 +20,9 @@ edgepro_status fail(message* out, edgepro_status status, const char* format, ...
 }
 
 edgepro_status fail_out_of_memory(message* out, const char* verb, size_t size) {
-  return fail(out, EDGEPRO_OUT_OF_MEMORY,
-              "cannot %s this model: expected %zu bytes of free memory, got less. Close "
-              "other programs, or use a smaller model.",
-              verb, size);
+  return fail(
+      out, EDGEPRO_OUT_OF_MEMORY,
+      "cannot %s this model: expected %zu bytes of free memory, got less. Close "
+      "other programs, or use a smaller model.",
+      verb, size);
 }

@@ -74,10 +74,11 @@ static edgepro_status find_places(model_job* j, size_t size, message* out) {
     }
   }
   if (is_model && !file.is_damaged) return check_places(j, out);
-  return fail(out, EDGEPRO_BAD_MODEL,
-              "cannot %s this model: expected a TFLite flatbuffer, got %s of %zu bytes. "
-              "Transfer the file again.",
-              j->verb, is_model ? "a damaged one" : "other data", size);
+  return fail(
+      out, EDGEPRO_BAD_MODEL,
+      "cannot %s this model: expected a TFLite flatbuffer, got %s of %zu bytes. "
+      "Transfer the file again.",
+      j->verb, is_model ? "a damaged one" : "other data", size);
 }
 
 static void take_fingerprint(void* context, size_t i, int worker) {
@@ -91,7 +92,8 @@ static void run_record(model_job* j, uint32_t i, int worker, int threads) {
   uint8_t *place = j->model + j->places[i].offset, *copy = j->working[worker];
   size_t size = j->places[i].size;
   memcpy(copy, place, size);
-  job work = {j->lock, i, j->way, copy, place, copy + ((size + 7) & ~(size_t)7), threads};
+  job work = {j->lock, i, j->way, copy, place, copy + ((size + 7) & ~(size_t)7),
+              threads};
   run_steps(&work);
 }
 
@@ -162,9 +164,10 @@ static edgepro_status run_model(model_job* j, size_t size, message* out) {
 
 static edgepro_status open_job(model_job* j, size_t size, message* out) {
   if (j->lock == NULL || j->model == NULL) {
-    return fail(out, EDGEPRO_BAD_ARGUMENT,
-                "cannot %s this model: expected a lock and a model, got none. Pass both.",
-                j->verb);
+    return fail(
+        out, EDGEPRO_BAD_ARGUMENT,
+        "cannot %s this model: expected a lock and a model, got none. Pass both.",
+        j->verb);
   }
   if (j->threads < 1) j->threads = 1;
   if (j->threads > PARALLEL_MAX_THREADS) j->threads = PARALLEL_MAX_THREADS;

@@ -33,13 +33,11 @@ static int check_rules(reader* from, const record* r) {
   require(from, r->type != TYPE_UINT8 || !(r->steps & STEP_SIGNS),
           "expected no sign step on raw bytes, got one");
   require(from,
-          !(r->steps & STEP_EXPONENTS) ||
-              (is_float(r) && r->exponent_range >= 1 &&
-               r->exponent_range <= MAX_EXPONENT_RANGE),
+          !(r->steps & STEP_EXPONENTS) || (is_float(r) && r->exponent_range >= 1 &&
+                                           r->exponent_range <= MAX_EXPONENT_RANGE),
           "expected exponents of float elements within 1..8, got others");
   return require(
-      from,
-      !(r->steps & STEP_SHUFFLE) || !(r->steps & (STEP_ORDER | STEP_EXPONENTS)),
+      from, !(r->steps & STEP_SHUFFLE) || !(r->steps & (STEP_ORDER | STEP_EXPONENTS)),
       "expected a shuffle alone, got it beside order or exponents");
 }
 

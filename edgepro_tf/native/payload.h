@@ -8,7 +8,13 @@
 #include "edgepro.h"
 
 enum { SEED_BYTES = 32 };
-enum { STEP_ORDER = 1, STEP_SIGNS = 2, STEP_EXPONENTS = 4, STEP_SHUFFLE = 8, STEP_SET = 16 };
+enum {
+  STEP_ORDER = 1,
+  STEP_SIGNS = 2,
+  STEP_EXPONENTS = 4,
+  STEP_SHUFFLE = 8,
+  STEP_SET = 16
+};
 enum { SET_ONE_VALUE = 0, SET_VALUE_A_CHANNEL = 1, SET_WHOLE = 2 };
 enum { TARGET_DATA = 0, TARGET_SCALES = 1 };
 enum {

@@ -30,10 +30,11 @@ static struct TfLiteDelegate* create(const char* const* keys, const char* const*
   }
   edgepro_lock* lock = text == NULL ? NULL : take_over(parse_handle(text));
   if (lock != NULL) return delegate_create(lock, out);
-  fail(out, EDGEPRO_BAD_ARGUMENT,
-       "cannot create EdgePro's delegate: expected a handle that was handed out and not "
-       "used yet, got %.40s. Hand the lock over again for each interpreter. ",
-       text == NULL ? "none" : text);
+  fail(
+      out, EDGEPRO_BAD_ARGUMENT,
+      "cannot create EdgePro's delegate: expected a handle that was handed out and not "
+      "used yet, got %.40s. Hand the lock over again for each interpreter. ",
+      text == NULL ? "none" : text);
   return NULL;
 }
 

@@ -7,6 +7,8 @@
 
 /* XNNPACK reads up to a few vectors past a constant's end. */
 enum { ALIGNMENT = 64, SLACK = 64 };
+/* A shuffle of this size is worth starting threads for: 1 ms and more. */
+enum { LARGE_BYTES = 1 << 20, LARGE_THREADS = 4 };
 
 struct copies {
   copies* next;
@@ -67,9 +69,8 @@ static int compare_originals(const void* left, const void* right) {
 
 const restored_constant* find_by_original(const restored* all, const void* address) {
   restored_constant wanted = {address, NULL, 0}, *key = &wanted;
-  restored_constant** found =
-      bsearch(&key, (void*)all->by_original, all->shared_count,
-              sizeof *all->by_original, compare_originals);
+  restored_constant** found = bsearch(&key, (void*)all->by_original, all->shared_count,
+                                      sizeof *all->by_original, compare_originals);
   return found == NULL ? NULL : *found;
 }
 
@@ -112,7 +113,8 @@ static int fill_copies(restored* all, const TfLiteContext* context, uint32_t sub
   for (uint32_t i = 0; i < lock->count; i++) {
     if (lock->records[i].subgraph != subgraph) continue;
     void* source = find_target(context, &lock->records[i]);
-    job work = {lock, i, RESTORE, source, all->of_record[i].copy, scratch, 1};
+    int threads = record_bytes(&lock->records[i]) < LARGE_BYTES ? 1 : LARGE_THREADS;
+    job work = {lock, i, RESTORE, source, all->of_record[i].copy, scratch, threads};
     run_steps(&work);
   }
   edgepro_wipe(scratch, most);

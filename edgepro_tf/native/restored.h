@@ -16,8 +16,8 @@ typedef struct copies copies; /* one allocation that holds some of the copies */
 
 typedef struct {
   edgepro_lock* lock;
-  restored_constant* of_record; /* [lock->count] */
-  uint32_t count;               /* records restored */
+  restored_constant* of_record;    /* [lock->count] */
+  uint32_t count;                  /* records restored */
   restored_constant** by_original; /* those of constant data, in order of address */
   uint32_t shared_count;
   copies* first_copies;

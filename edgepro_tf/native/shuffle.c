@@ -17,9 +17,9 @@ enum { BLOCK = 64, CHUNK_BLOCKS = 1024, PREFETCH_BLOCKS = 12 };
 
 typedef struct {
   const job* work;
-  const record* r;
   size_t element, blocks, tail;
   const uint32_t* order; /* P: which public block holds class b */
+  int has_signs;
   sign_flip flip;
 } shuffle;
 
@@ -30,12 +30,6 @@ typedef struct {
 
 size_t block_shuffle_scratch_bytes(const record* r) {
   return element_count(r) / BLOCK * sizeof(uint32_t);
-}
-
-static uint64_t draw_signs(draws* stream, const record* r) {
-  uint32_t words[2] = {0, 0};
-  if (r->steps & STEP_SIGNS) draw_words(stream, words, 2);
-  return words[0] | (uint64_t)words[1] << 32;
 }
 
 static uint8_t* public_block(const shuffle* s, size_t b) {
@@ -70,31 +64,48 @@ static void move_tile(const shuffle* s, uint8_t* tile, size_t first, size_t colu
   }
 }
 
+/* Permutes one tile's blocks into (RESTORE) or out of its columns. */
+static void permute_tile(const shuffle* s, draws* stream, uint8_t* tile, size_t first,
+                         size_t columns) {
+  uint8_t orders[TILE_ROW_BYTES][BLOCK];
+  uint32_t signs[2][TILE_ROW_BYTES] = {{0}};
+  for (size_t column = 0; column < columns; column++) {
+    draw_block(stream, orders[column]);
+    if (!s->has_signs) continue;
+    signs[0][column] = draw_word(stream);
+    signs[1][column] = draw_word(stream);
+  }
+  if (s->work->way == APPLY && s->has_signs)
+    flip_tile(s->element, tile, signs, s->flip);
+  for (size_t column = 0; column < columns; column++) {
+    uint8_t* block = public_block(s, first + column);
+    prefetch_block(s, first + column + PREFETCH_BLOCKS);
+    if (s->work->way == RESTORE) {
+      gather_column(s->element, tile, column, block, orders[column]);
+    } else {
+      scatter_column(s->element, tile, column, block, orders[column]);
+    }
+  }
+  if (s->work->way == RESTORE && s->has_signs) {
+    flip_tile(s->element, tile, signs, s->flip);
+  }
+}
+
 static void move_chunk(void* context, size_t chunk, int worker) {
   const shuffle* s = context;
   const job* work = s->work;
   size_t first = chunk * CHUNK_BLOCKS, width = TILE_ROW_BYTES / s->element;
   size_t end = s->blocks - first < CHUNK_BLOCKS ? s->blocks : first + CHUNK_BLOCKS;
-  uint64_t tile[TILE_ROWS * TILE_ROW_BYTES / sizeof(uint64_t)];
-  uint8_t order[BLOCK];
+  uint64_t words[TILE_ROWS * TILE_ROW_BYTES / sizeof(uint64_t)] = {0};
+  uint8_t* tile = (uint8_t*)words;
   draws stream;
   (void)worker;
   draws_begin(&stream, work->lock->seed, work->record, 1 + (uint32_t)chunk);
   for (; first < end; first += width) {
     size_t columns = end - first < width ? end - first : width;
-    if (work->way == APPLY) move_tile(s, (uint8_t*)tile, first, columns);
-    for (size_t column = 0; column < columns; column++) {
-      uint8_t* block = public_block(s, first + column);
-      prefetch_block(s, first + column + PREFETCH_BLOCKS);
-      draw_block(&stream, order);
-      uint64_t signs = draw_signs(&stream, s->r);
-      if (work->way == RESTORE) {
-        gather_column(s->element, tile, column, block, order, signs, s->flip);
-      } else {
-        scatter_column(s->element, tile, column, block, order, signs, s->flip);
-      }
-    }
-    if (work->way == RESTORE) move_tile(s, (uint8_t*)tile, first, columns);
+    if (work->way == APPLY) move_tile(s, tile, first, columns);
+    permute_tile(s, &stream, tile, first, columns);
+    if (work->way == RESTORE) move_tile(s, tile, first, columns);
   }
   draws_end(&stream);
 }
@@ -118,9 +129,15 @@ static void move_tail(const shuffle* s, const tail_draws* drawn) {
 void run_block_shuffle(const job* work) {
   const record* r = &work->lock->records[work->record];
   size_t count = element_count(r);
-  shuffle s = {work, r, element_size(r), count / BLOCK, count % BLOCK, work->scratch,
+  shuffle s = {work,
+               element_size(r),
+               count / BLOCK,
+               count % BLOCK,
+               work->scratch,
+               (r->steps & STEP_SIGNS) != 0,
                sign_flip_of(r->type)};
-  size_t first = s.blocks * BLOCK, chunks = (s.blocks + CHUNK_BLOCKS - 1) / CHUNK_BLOCKS;
+  size_t first = s.blocks * BLOCK,
+         chunks = (s.blocks + CHUNK_BLOCKS - 1) / CHUNK_BLOCKS;
   tail_draws tail = {{0}, {0, 0}};
   draws stream;
   draws_begin(&stream, work->lock->seed, work->record, 0);

@@ -19,7 +19,8 @@ static void set_channels(const record* r, uint8_t* data) {
   for (uint32_t i = 0; i < r->set_count; i++) {
     channel = next_set_channel(&cursor, channel);
     for (size_t o = 0; o < r->outer; o++) {
-      fill_row(data + (o * r->channels + (size_t)channel) * row, value, element, r->inner);
+      fill_row(data + (o * r->channels + (size_t)channel) * row, value, element,
+               r->inner);
     }
     if (r->set_form == SET_VALUE_A_CHANNEL) value += element;
   }

@@ -19,7 +19,8 @@ typedef struct {
   int threads;
 } job;
 
-/* RESTORE: source holds the public bytes. APPLY: the authorized ones; SET is left out. */
+/* RESTORE: source holds the public bytes. APPLY: the authorized ones; SET is left out.
+ */
 void run_steps(const job* work);
 size_t steps_scratch_bytes(const record* r);
 

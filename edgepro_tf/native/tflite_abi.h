@@ -2,8 +2,8 @@
  * header of TFLite is shipped in its wheels.
  *
  * Source: tensorflow/lite/core/c/common.h and c_api_types.h (Apache-2.0). The layout is
- * the same in TensorFlow 2.14 to 2.21 and LiteRT 2.0.2 to 2.3; tests run in all of them,
- * and context.c looks before it believes. */
+ * the same in TensorFlow 2.14 to 2.21 and LiteRT 2.0.2 to 2.3; tests run in all of
+ * them, and context.c looks before it believes. */
 #ifndef EDGEPRO_TFLITE_ABI_H
 #define EDGEPRO_TFLITE_ABI_H
 

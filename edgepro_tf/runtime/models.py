@@ -11,6 +11,7 @@ from edgepro_tf.files import PathOrBytes
 from edgepro_tf.runtime.buffers import restore_to_buffer
 from edgepro_tf.runtime.delegates import make_delegate, open_with_payload
 from edgepro_tf.runtime.interpreters import find_runtime
+from edgepro_tf.runtime.memory_files import MemoryFile, restore_to_memory_file
 from edgepro_tf.sidecar import (
     Identity,
     IssuerKey,
@@ -135,6 +136,45 @@ def restore_model(
     opened = _open(sidecar, identity, issuer, audience, model)
     try:
         return restore_to_buffer(model, opened.payload, threads=threads)
+    except WrongModelError:
+        _name_both(opened, model)
+        raise
+
+
+def restore_model_file(
+    model: str | Path | bytes,
+    sidecar: PathOrBytes,
+    *,
+    identity: Identity | Passphrase,
+    issuer: IssuerKey,
+    audience: str | None = None,
+    threads: int = 1,
+) -> MemoryFile:
+    """Restore a public model into a sealed memory file, for what takes only a path.
+
+    ``with restore_model_file(...) as file: open_somehow(file.path)``. Linux and Android
+    only; needs memory of the model's size, so prefer ``open_interpreter`` or
+    ``restore_model`` where they do.
+
+    Args:
+        model: path or content of the public ``.tflite``.
+        sidecar: path or content.
+        identity: the private key (or passphrase) that opens the sidecar.
+        issuer: the public key of who must have signed it.
+        audience: the application id it must be for; None if it names none.
+        threads: CPU threads that restore.
+
+    Returns:
+        The authorized model behind a path of this process; close it once opened.
+
+    Raises:
+        SidecarError: the sidecar does not open; its subclasses say why.
+        WrongModelError: it belongs to another model.
+        InterpreterError: this system has no memory files.
+    """
+    opened = _open(sidecar, identity, issuer, audience, model)
+    try:
+        return restore_to_memory_file(model, opened.payload, threads=threads)
     except WrongModelError:
         _name_both(opened, model)
         raise

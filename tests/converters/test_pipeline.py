@@ -1,4 +1,4 @@
-"""Keras model or .tflite in, a pair out that restores to the bit and is worthless bare."""
+"""A Keras model or a file in, a pair out that restores to the bit, worthless bare."""
 
 import keras
 import numpy as np

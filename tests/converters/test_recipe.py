@@ -86,9 +86,7 @@ def test_budget_is_kept_and_spent_on_small_constants_first(share: float) -> None
     assert sum(r.size_bytes for r in records) <= share * len(model)
     left_out = [r for r in plan(model) if r.tensor not in {k.tensor for k in records}]
     if left_out:
-        assert min(r.size_bytes for r in records) <= min(
-            r.size_bytes for r in left_out
-        )
+        assert min(r.size_bytes for r in records) <= min(r.size_bytes for r in left_out)
 
 
 def test_budget_never_drops_what_training_set() -> None:

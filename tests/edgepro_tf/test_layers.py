@@ -18,7 +18,9 @@ OFFSET = np.array([0, 0.25, 3, -1], np.float32)
 ORDER = np.array([2, 0, 1, 3], np.int32)
 
 
-def _layer(shape: tuple[int | None, ...], axis: int = -1, **kwargs: object) -> NeuronLock:
+def _layer(
+    shape: tuple[int | None, ...], axis: int = -1, **kwargs: object
+) -> NeuronLock:
     layer = NeuronLock(axis, **kwargs)
     layer.build(shape)
     layer.assign_lock(ChannelLock(SCALE, OFFSET, ORDER))

@@ -35,9 +35,7 @@ def _samples() -> tuple[np.ndarray, np.ndarray]:
 
 def test_taylor_finds_the_neuron_that_matters_even_channel_0() -> None:
     x, y = _samples()
-    chosen = select_neurons(
-        _planted(), x, y, layer="hidden", fraction=0.2, loss=LOSS
-    )
+    chosen = select_neurons(_planted(), x, y, layer="hidden", fraction=0.2, loss=LOSS)
     np.testing.assert_array_equal(chosen, [0])
     assert chosen.dtype == np.int64
 

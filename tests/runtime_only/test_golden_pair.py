@@ -151,13 +151,13 @@ def test_damaged_sidecar_says_so() -> None:
 
 
 def test_wrong_model_of_another_size_names_both() -> None:
-    with pytest.raises(WrongModelError, match="belongs to model .* this file is"):
+    with pytest.raises(WrongModelError, match=r"belongs to model .* this file is"):
         open_interpreter(MODEL.read_bytes() + b"\0", SIDECAR, **KEYS)
 
 
 def test_wrong_model_of_the_same_size_names_both() -> None:
     authorized = (GOLDEN / "authorized.tflite").read_bytes()
-    with pytest.raises(WrongModelError, match="belongs to model .* this file is"):
+    with pytest.raises(WrongModelError, match=r"belongs to model .* this file is"):
         open_interpreter(authorized, SIDECAR, **KEYS)
     with pytest.raises(WrongModelError):
         restore_model(authorized, SIDECAR, **KEYS)

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from edgepro_tf.audit.thief import Attack
 
-FAMILIES = ("guesses", "finetuning", "pruning", "learned_locks")
+FAMILIES = (
+    "guesses",
+    "finetuning",
+    "pruning",
+    "learned_locks",
+    "search",
+    "unlabelled",
+    "no_data",
+    "helpers",
+)
 
 
 def all_attacks() -> tuple[Attack, ...]:

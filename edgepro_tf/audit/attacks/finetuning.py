@@ -78,9 +78,7 @@ def _last_parameters(bench: Bench, count: int) -> set[int]:
     }
 
 
-def _staircase(
-    bench: Bench, thief: Thief, rate: float, backward: bool
-) -> np.ndarray:
+def _staircase(bench: Bench, thief: Thief, rate: float, backward: bool) -> np.ndarray:
     """Learning rates in which layer after layer joins during the first half."""
     steps, linears = bench.steps(thief), bench.network.linears
     plan = np.full((steps, len(bench.network.parameters)), 1.0)

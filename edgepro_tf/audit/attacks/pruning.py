@@ -43,7 +43,9 @@ def prune(bench: Bench, thief: Thief, *, by: str, tunes: bool) -> Outcome:
         theta = [p * m for p, m in zip(start, mask, strict=True)]
         theta = bench.renormalise(theta, thief.x)
         candidates += [
-            Candidate(f"{name}, rate {rate:g}", theta, bench.plan(thief, theta, rate), mask)
+            Candidate(
+                f"{name}, rate {rate:g}", theta, bench.plan(thief, theta, rate), mask
+            )
             for rate in bench.budget.rates
         ]
     return bench.outcome(bench.weights, candidates, thief, f"prune {by}")

@@ -26,6 +26,8 @@ from edgepro_tf.cli import console
 
 if TYPE_CHECKING:
     from edgepro_tf.cli.showcase import Variant
+    from edgepro_tf.cli.training_job import TrainedNetwork
+    from edgepro_tf.datasets import Dataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +83,13 @@ def run(args: argparse.Namespace) -> None:
     console.say(f"pairs, keys, results.json and results.png are in {args.out}")
 
 
-def _protect(args, data, trained, recipe: str, name: str) -> Variant:  # type: ignore
+def _protect(
+    args: argparse.Namespace,
+    data: Dataset,
+    trained: TrainedNetwork,
+    recipe: str,
+    name: str,
+) -> Variant:
     """Convert, seal, write, and measure one variant."""
     from converters import convert_keras, write_pair
     from edgepro_tf.cli import showcase
@@ -112,7 +120,7 @@ def _protect(args, data, trained, recipe: str, name: str) -> Variant:  # type: i
 def _progress(iterator: Iterator[bytes], total: int) -> Iterator[bytes]:
     from tqdm import tqdm
 
-    return tqdm(iterator, total=total, desc="wrong keys", unit="key", leave=False)
+    return tqdm(iterator, total=total, desc="wrong keys", unit="key", disable=None)
 
 
 def _table(variants: list[Variant], baseline: float, classes: int) -> str:

@@ -30,7 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", choices=("cnn", "mlp", "resnet", "depthwise"), default="cnn"
     )
     parser.add_argument(
-        "--lock", choices=("none", "paper", "default", "rich"), default="none", help="default none"
+        "--lock",
+        choices=("none", "paper", "default", "rich"),
+        default="none",
+        help="default none",
     )
     parser.add_argument("--epochs", type=int, default=None, help="default: by data set")
     parser.add_argument("--batch_size", type=int, default=64)

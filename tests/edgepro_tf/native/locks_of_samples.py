@@ -17,8 +17,8 @@ from edgepro_tf.payload import pack_lock
 from tests.edgepro_tf.native.tiny_file import TinyTensor, write_file
 
 SMALL_SHAPES = st.tuples(st.integers(1, 5), st.integers(1, 40), st.integers(1, 20))
-# Around the border of the block shuffle, with and without a tail, several chunks.
-SIZES = (1, 2, 63, 64, 65, 4095, 4096, 4097, 4159, 4160, 65536 + 5)
+# Around the border of the block shuffle, with and without a tail.
+SIZES = (1, 2, 63, 64, 65, 4095, 4096, 4097, 4159, 4160)
 
 
 def values_of(element_type: ElementType, size: int, seed: int) -> np.ndarray:
@@ -103,7 +103,9 @@ def fill_constants(lock: ModelLock, seed: int) -> list[np.ndarray]:
     ]
 
 
-def place(lock: ModelLock, constants: list[np.ndarray], alignment: int = 16) -> bytearray:
+def place(
+    lock: ModelLock, constants: list[np.ndarray], alignment: int = 16
+) -> bytearray:
     """A file whose tensor i is the constant of record i (or has it for scales)."""
     buffers, tensors = [b""], []
     for record, constant in zip(lock.tensors, constants, strict=True):

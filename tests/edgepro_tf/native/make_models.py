@@ -53,7 +53,7 @@ def convert(kind: str) -> bytes:
 
 
 class TwoSignatures(tf.Module):
-    """Two functions over one dense layer's weights, and one weight of their own each."""
+    """Two functions over one dense layer, and a further layer of its own for each."""
 
     def __init__(self) -> None:
         rng = np.random.default_rng(3)

@@ -1,4 +1,4 @@
-"""The kept models of ``models/`` and locks over their constants; needs no TensorFlow."""
+"""The kept models of ``models/`` and locks over their constants; no TensorFlow."""
 
 from __future__ import annotations
 

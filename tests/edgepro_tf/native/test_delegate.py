@@ -222,7 +222,7 @@ def test_delegate_of_an_ended_interpreter_never_restores_half(runtime: Runtime) 
     np.testing.assert_array_equal(
         answer(public, runtime, delegates=[delegate]), expected
     )
-    for _ in range(20):
+    for _ in range(5):
         gc.collect()
         with pytest.raises(InterpreterError, match="one delegate for each"):
             answer(public, runtime, delegates=[delegate])

@@ -68,6 +68,8 @@ def test_fingerprint_is_the_reference(data: bytes) -> None:
 def test_fingerprint_tells_order_length_and_bits() -> None:
     data = np.random.default_rng(0).bytes(64)
     changed = [data + b"\0", data[:-1], data[32:] + data[:32], data[8:16] + data[8:]]
-    changed += [data[:40] + bytes([data[40] ^ 1 << bit]) + data[41:] for bit in range(8)]
+    changed += [
+        data[:40] + bytes([data[40] ^ 1 << bit]) + data[41:] for bit in range(8)
+    ]
     prints = [native.fingerprint(each) for each in [data, *changed]]
     assert len(set(prints)) == len(prints)

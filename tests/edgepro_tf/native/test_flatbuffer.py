@@ -1,4 +1,4 @@
-"""The walker believes no offset: damaged files are refused or restored, never a crash."""
+"""The walker believes no offset: damaged files are refused, and never a crash."""
 
 import contextlib
 import struct

@@ -41,7 +41,9 @@ def test_what_python_packs_the_core_reads(lock: ModelLock) -> None:
 
 @thorough
 @given(lock=locks(), data=st.data())
-def test_both_judge_mutated_payloads_alike(lock: ModelLock, data: st.DataObject) -> None:
+def test_both_judge_mutated_payloads_alike(
+    lock: ModelLock, data: st.DataObject
+) -> None:
     payload = bytearray(pack_lock(lock))
     head = len(HEAD)
     for _ in range(data.draw(st.integers(1, 3))):

@@ -1,0 +1,167 @@
+"""Thieves with a helper: a public base network, a device's answers, another task."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from edgepro_tf.audit import statistics
+from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.starts import fresh_start, heads, public_start, unreadable
+from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
+from edgepro_tf.locks import Step
+
+_BASE_RATE = 1e-3
+
+
+def match_base(bench: Bench, thief: Thief) -> Outcome:
+    """Match public rows to a public base network's; tune; against tuning the base.
+
+    The base stands for a pre-trained network that the developer began from. Here it is
+    made from the authorized one by training it on another task (classes renamed),
+    with a new head, for one budget: as far as fine-tuning moves a network.
+
+    Source: Ainsworth, Hayase and Srinivasa, "Git Re-Basin", ICLR 2023, section 3.2
+    (weight matching), here with signs; Kuhn 1955 for the assignment.
+    """
+    rng = thief.rng("base")
+    base = _make_base(bench, thief, rng)
+    matched, details = _adopt_rows(bench, base)
+    names = {"base alone": base, "base and public rows": matched}
+    found = {
+        name: _tune(bench, thief, start, f"tune {name}")
+        for name, start in names.items()
+    }
+    gained = found["base and public rows"] - found["base alone"]
+    details |= {"base_alone": found["base alone"], "advantage": gained}
+    return Outcome(found["base and public rows"], "against tuning the base", details)
+
+
+def distil_answers(bench: Bench, thief: Thief) -> Outcome:
+    """Train on an authorized device's answers to the thief's inputs.
+
+    The black-box bound: it needs no public file at all. The difference that the file
+    makes is reported as the advantage.
+
+    Source: Orekondy, Schiele and Fritz, "Knockoff Nets", CVPR 2019, section 4; Hinton,
+    Vinyals and Dean 2015 for the soft labels.
+    """
+    asked = np.concatenate([thief.x, thief.pool])
+    logits = bench.logits(bench.target.authorized, asked)
+    answers = np.exp(logits - np.logaddexp.reduce(logits, -1, keepdims=True))
+    starts = {
+        "from nothing": fresh_start(bench.network, thief.rng("knock-off")),
+        "from the public file": public_start(bench, thief, fresh=unreadable(bench)),
+    }
+    found = {}
+    for name, start in starts.items():
+        theta = bench.renormalise(start, asked)
+        rate = bench.budget.rates[len(bench.budget.rates) // 2 - 1]
+        plan = bench.plan(thief, theta, rate)
+        theta = bench.train(
+            bench.weights, Candidate("", theta, plan), asked, answers,
+            np.arange(len(asked)), thief.rng(f"distil {name}"),
+        )  # fmt: skip
+        found[name] = bench.accuracy(theta)
+    gained = found["from the public file"] - found["from nothing"]
+    details = {"queries": len(asked), "from_nothing": found["from nothing"],
+               "advantage": gained}  # fmt: skip
+    return Outcome(max(found.values()), max(found, key=lambda n: found[n]), details)
+
+
+def transfer_task(bench: Bench, thief: Thief) -> Outcome:
+    """Use the public file for another task: classes joined in random groups.
+
+    Source: Yosinski et al., "How Transferable Are Features", NIPS 2014.
+    """
+    groups = thief.rng("task").permutation(bench.classes) % max(2, bench.classes // 3)
+    other = dataclasses.replace(thief, y=groups[thief.y])
+    truth = groups[bench.y_test]
+    starts = {
+        "from nothing": fresh_start(bench.network, thief.rng("task fresh")),
+        "from the public file": public_start(bench, thief, fresh=heads(bench)),
+    }
+    found = {}
+    for name, start in starts.items():
+        parameters, _ = bench.pick(
+            bench.weights, _candidates(bench, other, start), other, f"task {name}"
+        )
+        found[name] = bench.accuracy(parameters, truth)
+    gained = found["from the public file"] - found["from nothing"]
+    details = {"from_nothing": found["from nothing"], "advantage": gained}
+    return Outcome(found["from the public file"], "against scratch, same task", details)
+
+
+def _make_base(bench: Bench, thief: Thief, rng: np.random.Generator) -> Arrays:
+    start = list(bench.target.authorized)
+    fresh = fresh_start(bench.network, rng)
+    for i in heads(bench):
+        start[i] = fresh[i]
+    order = rng.permutation(bench.classes)
+    x, y = bench.public_task(thief.seed)
+    plan = bench.plan(thief, start, _BASE_RATE)
+    candidate = Candidate("", start, plan)
+    return bench.train(bench.weights, candidate, x, order[y], np.arange(len(y)), rng)
+
+
+def _adopt_rows(bench: Bench, base: Arrays) -> tuple[Arrays, dict[str, object]]:
+    """The base, with every public row in the place of the base row that it resembles."""
+    target, out = bench.target, [np.array(p) for p in base]
+    right = total = 0
+    for layer in target.readable_layers:
+        one = target.network.linears[layer]
+        rows = statistics.filter_rows(target.public[one.filter], one.channel_axis)
+        known = statistics.filter_rows(base[one.filter], one.channel_axis)
+        true = statistics.filter_rows(target.authorized[one.filter], one.channel_axis)
+        likeness = statistics.cosines(known, rows)
+        order = np.arange(one.channels)
+        if target.steps[one.filter] & Step.ORDER:
+            order = linear_sum_assignment(-np.abs(likeness))[1]
+        factor = np.sign(likeness[np.arange(one.channels), order])
+        ratio = np.linalg.norm(known, axis=1) / np.maximum(
+            np.linalg.norm(rows[order], axis=1), 1e-12
+        )
+        if target.steps[one.filter] & Step.EXPONENTS:
+            factor *= 2.0 ** np.round(np.log2(np.maximum(ratio, 1e-6)))
+        adopted = rows[order] * factor[:, None]
+        same = np.diag(statistics.cosines(adopted, true)) > 0.999
+        right, total = right + int(same.sum()), total + one.channels
+        moved = np.moveaxis(out[one.filter], one.channel_axis, 0)
+        moved[:] = adopted.reshape(moved.shape)
+    return out, {"rows_found": right / total if total else 0.0}
+
+
+def _tune(bench: Bench, thief: Thief, start: Arrays, purpose: str) -> float:
+    candidates = _candidates(bench, thief, start, (0.1, 1.0))
+    return bench.outcome(bench.weights, candidates, thief, purpose).accuracy
+
+
+def _candidates(
+    bench: Bench, thief: Thief, start: Arrays, factors: tuple[float, ...] = (1.0,)
+) -> list[Candidate]:
+    starts = {"plain": start, "normalised": bench.renormalise(start, thief.x)}
+    return [
+        Candidate(f"{name}, rate {r * f:g}", p, bench.plan(thief, p, r * f))
+        for name, p in starts.items()
+        for f in factors
+        for r in bench.budget.rates
+    ]
+
+
+ATTACKS = (
+    Attack(
+        "a public base network matched", "with help", "Ainsworth et al., ICLR 2023",
+        LABELS, match_base, counts=False, is_slow=True,
+    ),
+    Attack(
+        "distillation of a device's answers", "with help",
+        "Orekondy et al. (Knockoff Nets), CVPR 2019", LABELS, distil_answers,
+        counts=False, is_slow=True,
+    ),
+    Attack(
+        "transfer to another task", "with help", "Yosinski et al., NIPS 2014", LABELS,
+        transfer_task, counts=False, is_slow=True,
+    ),
+)  # fmt: skip

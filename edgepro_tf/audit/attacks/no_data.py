@@ -1,0 +1,172 @@
+"""The public file alone: statistics that might betray neurons, signs and orders."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+from scipy.optimize import quadratic_assignment
+
+from edgepro_tf.audit import statistics
+from edgepro_tf.audit.bench import Bench
+from edgepro_tf.audit.thief import NOTHING, Attack, Outcome, Thief
+from edgepro_tf.locks import Step
+
+_REDRAWS = 20
+
+
+def read_signs(bench: Bench, thief: Thief) -> Outcome:
+    """Guess each channel's sign from a statistic; flip accordingly; measure.
+
+    The area under the curve of every statistic is averaged over fresh draws of the same
+    lock, so that one lucky draw betrays nothing.
+
+    Source: Adi et al. and others look for watermarks so; statistics as listed.
+    """
+    target, rng = bench.target, thief.rng("signs")
+    layers = [i for i in target.readable_layers if _has(target, i, Step.SIGNS)]
+    if not layers:
+        return Outcome(bench.accuracy(target.public), "no sign is drawn by channel")
+    areas: dict[str, list[float]] = defaultdict(list)
+    for _ in range(_REDRAWS):
+        drawn = target.guess([0.0] * len(target.steps), rng)
+        pooled: dict[str, list[np.ndarray]] = defaultdict(list)
+        truth: dict[str, list[np.ndarray]] = defaultdict(list)
+        for layer in layers:
+            signs = statistics.true_signs(target, drawn, layer)
+            for name, v in statistics.row_statistics(target, drawn, layer).items():
+                pooled[name].append(statistics.rankdata(v) / len(v))
+                truth[name].append(signs > 0)
+        for name, parts in pooled.items():
+            area = statistics.area_under_curve(
+                np.concatenate(parts), np.concatenate(truth[name])
+            )
+            areas[name].append(area)
+    return _outcome(bench, areas, layers)
+
+
+def find_neurons(bench: Bench, thief: Thief) -> Outcome:
+    """Point out authorization neurons by a statistic; drop the likeliest; measure."""
+    del thief
+    target = bench.target
+    stored = {
+        layer: target.stored_channels[one.filter]
+        for layer, one in enumerate(target.network.linears)
+        if target.stored_channels[one.filter]
+    }
+    if not stored:
+        return Outcome(bench.accuracy(target.public), "no authorization neurons")
+    areas: dict[str, list[float]] = defaultdict(list)
+    for layer, channels in stored.items():
+        truth = np.isin(np.arange(target.network.linears[layer].channels), channels)
+        found = statistics.row_statistics(target, target.public, layer)
+        for name, values in found.items():
+            areas[name].append(statistics.area_under_curve(values, truth))
+    best = _best(areas)
+    sign = 1 if np.mean(areas[best]) > 0.5 else -1
+    out = target.public
+    for layer, channels in stored.items():
+        one = target.network.linears[layer]
+        scores = sign * statistics.row_statistics(target, out, layer)[best]
+        dropped = np.argsort(-scores)[: len(channels)]
+        shape = [slice(None)] * out[one.filter].ndim
+        shape[one.channel_axis] = dropped
+        out[one.filter] = out[one.filter].copy()
+        out[one.filter][tuple(shape)] = 0
+    return Outcome(bench.accuracy(out), f"dropped by {best}", _details(areas))
+
+
+def match_readers(bench: Bench, thief: Thief) -> Outcome:
+    """Put rows in order by how alike they are and how alike they are read.
+
+    Rows that resemble each other should be read alike: a quadratic assignment between
+    the likeness of rows and the likeness of the next layer's columns.
+
+    Source: Vogelstein et al., "Fast Approximate Quadratic Programming for Graph
+    Matching", PLOS ONE 2015, as in scipy.
+    """
+    target, rng = bench.target, thief.rng("readers")
+    out, right, total = target.public, 0, 0
+    for layer in target.readable_layers:
+        one = target.network.linears[layer]
+        columns = statistics.reader_columns(target, out, layer)
+        if columns is None or not _has(target, layer, Step.ORDER):
+            continue
+        rows = statistics.filter_rows(out[one.filter], one.channel_axis)
+        found = quadratic_assignment(
+            np.abs(statistics.cosines(columns, columns)),
+            np.abs(statistics.cosines(rows, rows)),
+            method="faq",
+            options={"maximize": True, "rng": rng},
+        )
+        true = statistics.filter_rows(target.authorized[one.filter], one.channel_axis)
+        same = np.abs(np.diag(statistics.cosines(rows[found.col_ind], true)))
+        right, total = right + int((same > 0.999).sum()), total + one.channels
+        out[one.filter] = np.take(out[one.filter], found.col_ind, one.channel_axis)
+    if not total:
+        return Outcome(bench.accuracy(target.public), "no order is drawn")
+    details = {"rows_placed_right": right / total, "by_chance": 1 / one.channels}
+    return Outcome(bench.accuracy(out), "", details)
+
+
+def compare_versions(bench: Bench, thief: Thief) -> Outcome:
+    """Two files of one network, locked by two seeds: keep what is alike, merge.
+
+    (Two sidecars of one file carry the same lock: their difference is nil.)
+    """
+    target, rng = bench.target, thief.rng("versions")
+    second = target.guess([0.0] * len(target.steps), rng)
+    pairs = list(zip(target.public, second, strict=True))
+    variants = {
+        "mean": [(a + b) / 2 for a, b in pairs],
+        "what is alike": [np.where(a == b, a, 0).astype(np.float32) for a, b in pairs],
+    }
+    found = {name: bench.accuracy(p) for name, p in variants.items()}
+    best = max(found, key=lambda name: found[name])
+    locked = [(a == b).mean() for i, (a, b) in enumerate(pairs) if target.is_locked(i)]
+    same = float(np.mean(locked)) if locked else 1.0
+    return Outcome(found[best], best, {"elements_alike_in_locked_tensors": same})
+
+
+def _outcome(bench: Bench, areas: dict[str, list[float]], layers: list[int]) -> Outcome:
+    """Flip by the best statistic's rule; the accuracy that this gives."""
+    best = _best(areas)
+    direction = 1 if np.mean(areas[best]) > 0.5 else -1
+    out = bench.target.public
+    for layer in layers:
+        one = bench.network.linears[layer]
+        values = statistics.row_statistics(bench.target, out, layer)[best]
+        sign = np.where(direction * (values - np.median(values)) >= 0, 1.0, -1.0)
+        shape = [1] * out[one.filter].ndim
+        shape[one.channel_axis] = -1
+        out[one.filter] = (out[one.filter] * sign.reshape(shape)).astype(np.float32)
+    return Outcome(bench.accuracy(out), f"by {best}", _details(areas))
+
+
+def _best(areas: dict[str, list[float]]) -> str:
+    return max(areas, key=lambda name: abs(np.mean(areas[name]) - 0.5))
+
+
+def _details(areas: dict[str, list[float]]) -> dict[str, object]:
+    means = {name: float(np.mean(found)) for name, found in areas.items()}
+    two_sided = {name: max(v, 1 - v) for name, v in means.items()}
+    return {"auc": max(two_sided.values()), "auc_by_statistic": two_sided}
+
+
+def _has(target, layer: int, step: Step) -> bool:  # type: ignore[no-untyped-def]
+    return bool(target.steps[target.network.linears[layer].filter] & step)
+
+
+ATTACKS = (
+    Attack("signs from statistics", "no data", "ours", NOTHING, read_signs),
+    Attack(
+        "authorization neurons from statistics", "no data",
+        "Liu et al. (Fine-Pruning), RAID 2018, read the other way round", NOTHING,
+        find_neurons,
+    ),
+    Attack(
+        "order from readers", "no data", "Vogelstein et al., PLOS ONE 2015", NOTHING,
+        match_readers,
+    ),
+    Attack("two versions compared", "no data", "ours", NOTHING, compare_versions),
+)  # fmt: skip

@@ -1,0 +1,116 @@
+"""Inputs without labels: statistics, signs, entropy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.thief import INPUTS, Attack, Outcome, Thief
+
+
+def match_statistics(bench: Bench, thief: Thief) -> Outcome:
+    """Re-normalise every channel on inputs; with signs such that most are inactive.
+
+    A trained unit before a ReLU is off more often than on: a channel whose mean is
+    positive is taken for flipped. The better of both variants is reported.
+
+    Source: Li et al., "Revisiting Batch Normalization for Practical Domain Adaptation",
+    2016, section 3 (statistics); the sign rule is ours.
+    """
+    public = bench.target.public
+    variants = {
+        "statistics": bench.renormalise(public, thief.pool),
+        "signs": infer_signs(bench, thief),
+    }
+    found = {name: bench.accuracy(p) for name, p in variants.items()}
+    best = max(found, key=lambda name: found[name])
+    return Outcome(found[best], f"{best} (best of both on the test set)", found)
+
+
+def infer_signs(bench: Bench, thief: Thief) -> list[np.ndarray]:
+    """Flip hidden channels with a positive mean, layer by layer."""
+    out = bench.target.public
+    for layer, one in enumerate(bench.network.linears):
+        if one.is_head:
+            continue
+        mean, _ = bench.moments(out, thief.pool)[layer]
+        sign = np.where(mean > 0, -1.0, 1.0).astype(np.float32)
+        shape = [1] * out[one.filter].ndim
+        shape[one.channel_axis] = -1
+        out[one.filter] = out[one.filter] * sign.reshape(shape)
+        if one.bias is not None:
+            out[one.bias] = out[one.bias] * sign
+    return out
+
+
+def minimise_entropy(bench: Bench, thief: Thief) -> Outcome:
+    """Learn locks, or everything, so that answers become sure and balanced.
+
+    Source: Liang, Hu and Feng (SHOT), ICML 2020, section 3.2.
+    """
+    rng, space = thief.rng("entropy"), bench.mix_space
+    everything = np.arange(len(thief.pool))
+    labels = np.zeros(len(thief.pool), np.int64)  # Read by no one.
+    found = {}
+    start = bench.renormalise(bench.target.public, thief.pool)
+    for label, full in (("factors", False), ("everything", True)):
+        theta = space.start(start)
+        moves = range(len(theta)) if full else [
+            i for i in range(len(theta))
+            if i >= len(start) or bench.network.parameters[i].role == "bias"
+        ]  # fmt: skip
+        for rate in bench.budget.rates:
+            plan = bench.plan(thief, theta, rate, set(moves).__contains__)
+            candidate = Candidate("", theta, plan, space.masks(start, full))
+            learned = bench.train(
+                bench.mix_unlabelled, candidate, thief.pool, labels, everything, rng
+            )
+            parameters = bench.mix_unlabelled.parameters(learned)
+            found[f"{label}, rate {rate:g}"] = bench.accuracy(parameters)
+    best = max(found, key=lambda name: found[name])
+    return Outcome(found[best], f"{best} (best of all on the test set)")
+
+
+def cluster_features(bench: Bench, thief: Thief) -> Outcome:
+    """Cluster the last hidden layer; classes are named by the true labels (a bound).
+
+    What is measured is whether the public features separate classes at all, beside
+    those of a network drawn afresh (``fresh``).
+
+    Source: MacQueen 1967 (k-means); Hungarian naming as in Xie et al., ICML 2016.
+    """
+    from scipy.cluster.vq import kmeans2
+    from scipy.optimize import linear_sum_assignment
+
+    from edgepro_tf.audit.starts import fresh_start
+
+    def cluster(parameters: list[np.ndarray]) -> float:
+        normal = bench.renormalise(parameters, thief.pool)
+        features = bench.features(normal, bench.x_test)
+        with np.errstate(all="ignore"):
+            seed = int(thief.rng("cluster").integers(2**31))
+            _, groups = kmeans2(features, bench.classes, minit="++", rng=seed)
+        table = np.zeros((bench.classes, bench.classes))
+        np.add.at(table, (groups, bench.y_test), 1)
+        rows, columns = linear_sum_assignment(-table)
+        return float(table[rows, columns].sum() / len(groups))
+
+    fresh = cluster(fresh_start(bench.network, thief.rng("cluster fresh")))
+    return Outcome(cluster(bench.target.public), "named by true labels",
+                   {"fresh": fresh})  # fmt: skip
+
+
+ATTACKS = (
+    Attack(
+        "statistics and sign inference", "unlabelled", "Li et al. (AdaBN), 2016",
+        INPUTS, match_statistics,
+    ),
+    Attack(
+        "entropy minimisation", "unlabelled", "Liang, Hu and Feng (SHOT), ICML 2020",
+        INPUTS, minimise_entropy, is_slow=True,
+    ),
+    Attack(
+        "clustering of features", "unlabelled", "MacQueen 1967", INPUTS,
+        cluster_features, counts=False, is_slow=True,
+    ),
+)  # fmt: skip

@@ -1,0 +1,99 @@
+"""What statistics of a public file tell about its lock, without any data."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import kurtosis, rankdata, skew
+
+from edgepro_tf.audit.importer import Linear
+from edgepro_tf.audit.thief import Arrays, Target
+
+Columns = dict[str, np.ndarray]
+
+
+def filter_rows(values: np.ndarray, axis: int) -> np.ndarray:
+    """float64 [channels, elements a channel]."""
+    rows = np.moveaxis(np.asarray(values, np.float64), axis, 0)
+    return rows.reshape(len(rows), -1)
+
+
+def row_statistics(target: Target, parameters: Arrays, layer: int) -> Columns:
+    """Figures of every channel of a layer, each float64 [channels].
+
+    Norms, means, skewness, kurtosis, extremes of its row; likeness to the mean row; its
+    bias; and the product of its norm with the norm of what reads it.
+    """
+    one = target.network.linears[layer]
+    rows = filter_rows(parameters[one.filter], one.channel_axis)
+    norm = np.linalg.norm(rows, axis=1)
+    with np.errstate(all="ignore"):
+        found = {
+            "norm": norm,
+            "flatness": np.abs(rows).sum(1) / np.maximum(norm, 1e-12),
+            "mean": rows.mean(1),
+            "skewness": skew(rows, axis=1),
+            "kurtosis": kurtosis(rows, axis=1),
+            "largest": rows.max(1),
+            "likeness to the mean row": rows @ rows.mean(0) / np.maximum(norm, 1e-12),
+            "outlier of norm": np.abs(norm - np.median(norm)),
+        }
+    if one.bias is not None:
+        found["bias"] = np.asarray(parameters[one.bias], np.float64)
+        found["size of bias"] = np.abs(found["bias"])
+    readers = reader_columns(target, parameters, layer)
+    if readers is not None:
+        found["norm times reader's norm"] = norm * np.linalg.norm(readers, axis=1)
+        found["mean of reader's column"] = readers.mean(1)
+    return {name: np.nan_to_num(value) for name, value in found.items()}
+
+
+def reader_columns(target: Target, parameters: Arrays, layer: int) -> np.ndarray | None:
+    """float64 [channels, elements]: how the next linear operator reads each channel.
+
+    None where the next one in the file does not read this layer's channels as they are.
+    """
+    linears = target.network.linears
+    one: Linear = linears[layer]
+    if layer + 1 >= len(linears):
+        return None
+    after = linears[layer + 1]
+    w = np.asarray(parameters[after.filter], np.float64)
+    if after.kind == "DEPTHWISE_CONV_2D" or w.shape[-1] % one.channels:
+        return None
+    columns = np.moveaxis(w, -1, 0)  # A flattened image keeps its channels last.
+    columns = columns.reshape(-1, one.channels, *columns.shape[1:])
+    return np.moveaxis(columns, 1, 0).reshape(one.channels, -1)
+
+
+def area_under_curve(scores: np.ndarray, truth: np.ndarray) -> float:
+    """AUC of scores for a boolean truth; 0.5 where only one kind is there.
+
+    Source: Mann and Whitney 1947, with mid-ranks for ties.
+    """
+    positives = int(truth.sum())
+    negatives = len(truth) - positives
+    if not positives or not negatives:
+        return 0.5
+    ranks = rankdata(scores)[truth].sum()
+    return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def true_signs(target: Target, parameters: Arrays, layer: int) -> np.ndarray:
+    """float64 [channels]: the factor's sign between each public row and its true one.
+
+    Rows are paired by their likeness, which a lock by channels leaves at 1.
+    """
+    one = target.network.linears[layer]
+    locked = filter_rows(parameters[one.filter], one.channel_axis)
+    free = filter_rows(target.authorized[one.filter], one.channel_axis)
+    likeness = cosines(locked, free)
+    pairs = linear_sum_assignment(-np.abs(likeness))
+    return np.sign(likeness[pairs])
+
+
+def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Cosine of every row of a with every row of b."""
+    a = a / np.maximum(np.linalg.norm(a, axis=1, keepdims=True), 1e-12)
+    b = b / np.maximum(np.linalg.norm(b, axis=1, keepdims=True), 1e-12)
+    return a @ b.T

@@ -1,0 +1,78 @@
+"""The public file's structure is the stock conversion's: nothing tells what is locked."""
+
+import io
+import re
+import zipfile
+
+import pytest
+
+from converters import convert_keras, lock_tflite
+from converters.schema import read_model
+from edgepro_tf.locking import lock_model
+from edgepro_tf.runtime.interpreters import make_interpreter
+from tests.flatbuffers import FORMATS, build_cached, export_cached
+
+
+def structure_of(model: bytes) -> object:
+    """What a thief reads without looking at a weight's value.
+
+    Not the names: the stock converter counts a process's exports in them, picks one
+    of several for a fused tensor, and orders tensors by name, so that two stock
+    conversions of one model differ. ``words_of`` looks at names.
+    """
+    interpreter = make_interpreter(model)
+    details = interpreter.get_tensor_details()
+    tensors = sorted((tuple(map(int, d["shape"])), d["dtype"].__name__) for d in details)
+    view = read_model(model)
+    operands = [
+        [(o.role, o.view, o.constant.element_type) for o in operator.operands]
+        for operator in view.operators
+    ]
+    signatures = interpreter.get_signature_list()
+    return tensors, operands, view.operator_kinds, signatures
+
+
+def words_of(model: bytes) -> set[str]:
+    details = make_interpreter(model).get_tensor_details()
+    return set(re.split(r"[/;:]|_?\d+", ";".join(d["name"] for d in details)))
+
+
+@pytest.mark.parametrize("config", ["default", "rich"])
+@pytest.mark.parametrize("name", ["mobile", "residual", "mlp"])
+def test_lock_trained_looks_like_its_unprotected_twin(name: str, config: str) -> None:
+    locked = lock_model(build_cached(name), config=config, seed=3)
+    public = convert_keras(locked).public
+    twin = export_cached(name)
+    assert structure_of(public) == structure_of(twin)
+    # A fused normalisation is called after any of its own three operations.
+    assert words_of(public) <= words_of(twin) | {"mul", "add", "sub"}
+
+
+@pytest.mark.parametrize("number_format", FORMATS)
+def test_locked_file_looks_like_the_original(number_format: str) -> None:
+    original = export_cached("mobile", number_format)
+    public = lock_tflite(original).public
+    assert len(public) == len(original)
+    assert structure_of(public) == structure_of(original)
+    # No offset moved: only bytes inside the locked constants differ.
+    before, after = read_model(original), read_model(public)
+    spans = [
+        [(o.constant.data, o.constant.scales) for o in operator.operands]
+        for operator in before.operators
+    ]
+    assert spans == [
+        [(o.constant.data, o.constant.scales) for o in operator.operands]
+        for operator in after.operators
+    ]
+
+
+def test_appended_metadata_stays_where_tools_look_for_it() -> None:
+    """The Task Library reads associated files from a zip archive behind the model."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as files:
+        files.writestr("labels.txt", "cat\ndog\n")
+    original = export_cached("mobile") + archive.getvalue()
+    protected = lock_tflite(original)
+    assert protected.authorized == original
+    with zipfile.ZipFile(io.BytesIO(protected.public)) as files:
+        assert files.read("labels.txt") == b"cat\ndog\n"

@@ -1,0 +1,144 @@
+"""The command line, as a user walks it; exit codes 0, 1, 2; no traceback, no secret."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.flatbuffers import build_cached, export_cached
+
+ROOT = Path(__file__).parents[3]
+GOLDEN = ROOT / "tests" / "golden" / "v1"
+
+
+def edgepro(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edgepro_tf.cli", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("home") / "keys"
+    assert edgepro("keygen", "--out", folder).returncode == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pair(keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shipped")
+    source = folder / "source.tflite"
+    source.write_bytes(export_cached("mlp"))
+    done = edgepro("lock", source, "--keys", keys, "--out", folder / "m.tflite")
+    assert done.returncode == 0, done.stderr
+    assert "bit for bit" in done.stdout
+    return folder / "m.tflite"
+
+
+def test_private_keys_are_readable_by_their_owner_alone(keys: Path) -> None:
+    modes = {path.name: path.stat().st_mode & 0o777 for path in keys.iterdir()}
+    assert modes["identity.jwk"] == modes["issuer.jwk"] == 0o600
+    secret = json.loads((keys / "identity.jwk").read_text())["d"]
+    again = edgepro("keygen", "--out", keys)
+    assert again.returncode == 1 and "expected no" in again.stderr
+    assert secret not in again.stdout + again.stderr
+
+
+def test_convert_inspect_run(keys: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model.keras"
+    build_cached("mlp").save(model)
+    public = tmp_path / "m.tflite"
+    done = edgepro("convert", model, "--keys", keys, "--out", public)
+    assert done.returncode == 0, done.stderr
+    for path in (public, public.with_suffix(".edgepro")):
+        shown = edgepro("inspect", path)
+        assert shown.returncode == 0, shown.stderr
+    x = np.random.default_rng(0).normal(size=(3, 10)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    arguments = ["--keys", keys, "--input", tmp_path / "x.npy"]
+    done = edgepro("run", public, *arguments, "--output", tmp_path / "y.npz")
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "y.npz") as outputs:
+        (y,) = outputs.values()
+    expected = build_cached("mlp").predict(x, verbose=0)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_grant_opens_for_another_device(
+    keys: Path, pair: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    edgepro("keygen", "--out", other)
+    x = tmp_path / "x.npy"
+    np.save(x, np.zeros((1, 10), np.float32))
+    run = ["--issuer_key", keys / "issuer_key.jwk", "--input", x]
+    identity = ["--identity", other / "identity.jwk"]
+    refused = edgepro("run", pair, *identity, *run)
+    assert refused.returncode == 1
+    assert "sealed to" in refused.stderr and "edgepro: hint:" in refused.stderr
+    granted = tmp_path / "granted.edgepro"
+    sidecar = pair.with_suffix(".edgepro")
+    grant = ["--keys", keys, "--to", other / "recipient.jwk", "--out", granted]
+    done = edgepro("grant", sidecar, *grant)
+    assert done.returncode == 0, done.stderr
+    assert edgepro("run", pair, granted, *identity, *run).returncode == 0
+
+
+def test_passphrase_comes_from_the_environment(tmp_path: Path) -> None:
+    x = tmp_path / "x.npy"
+    with np.load(GOLDEN / "samples.npz") as samples:
+        np.save(x, samples["x"][:1])
+    run = ["run", GOLDEN / "model.tflite", "--passphrase", "--input", x]
+    run += ["--issuer_key", GOLDEN / "issuer_key.jwk"]
+    run += ["--audience", "com.example.golden"]
+    good = edgepro(*run, EDGEPRO_PASSPHRASE="golden pair, not a secret")
+    assert good.returncode == 0, good.stderr
+    bad = edgepro(*run, EDGEPRO_PASSPHRASE="not this one")
+    assert bad.returncode == 1 and "not this one" not in bad.stderr
+
+
+def test_existing_files_are_kept(keys: Path, pair: Path) -> None:
+    before = pair.read_bytes()
+    source = pair.parent / "source.tflite"
+    done = edgepro("lock", source, "--keys", keys, "--out", pair)
+    assert done.returncode == 1 and "--force" in done.stderr
+    assert pair.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "arguments, code, words",
+    [
+        ([], 2, "usage:"),
+        (["convert"], 2, "required"),
+        (["frobnicate"], 2, "invalid choice"),
+        (["inspect", "/no/such/file"], 1, "edgepro: error: cannot read"),
+        (["inspect", "setup.py"], 1, "edgepro: error:"),
+        (["lock", "setup.py", "--out", "m.txt"], 1, "ending in .tflite"),
+        (["lock", "setup.py", "--out", "m.tflite"], 1, "edgepro keygen"),
+        (["run", "m.tflite", "--dataset", "digits"], 1, "edgepro keygen"),
+        (["train", "--dataset", "nothing", "--out", "m.keras"], 1, "edgepro: error:"),
+    ],
+)
+def test_mistakes_get_a_sentence(arguments: list[str], code: int, words: str) -> None:
+    done = edgepro(*arguments)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_command_teaches() -> None:
+    from edgepro_tf.cli.main import COMMANDS
+
+    for command in COMMANDS:
+        shown = edgepro(command, "--help")
+        assert shown.returncode == 0
+        assert "example:" in shown.stdout

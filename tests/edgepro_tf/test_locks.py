@@ -1,0 +1,108 @@
+"""What a lock may be, and that it keeps its secrets to itself."""
+
+import numpy as np
+import pytest
+
+from edgepro_tf.errors import LockError
+from edgepro_tf.locks import (
+    ChannelLock,
+    ElementType,
+    ModelLock,
+    SetValues,
+    Step,
+    TensorLock,
+    secret_rng,
+)
+
+
+def make_lock(
+    scale: object, offset: object = None, order: object = None
+) -> ChannelLock:
+    count = len(np.atleast_1d(scale))
+    return ChannelLock(
+        scale,
+        np.zeros(count) if offset is None else offset,
+        np.arange(count) if order is None else order,
+    )
+
+
+def test_channel_lock_tells_what_it_does() -> None:
+    lock = make_lock([0, -2, 0.5, 0], [0.25, 0, 0, 1], [1, 0, 2, 3])
+    assert lock.channels == 4
+    assert lock.authorization_neurons.tolist() == [0, 3]
+    assert lock.has_order
+    assert not lock.has_offsets
+    assert make_lock([1, 1], [0, 3]).has_offsets
+
+
+def test_identity_changes_nothing() -> None:
+    lock = ChannelLock.identity(5)
+    assert not lock.has_order
+    assert not lock.has_offsets
+    assert lock.authorization_neurons.size == 0
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset", "order", "rule"),
+    [
+        ([1, 1], [0], [0, 1], "of one shape"),
+        ([[1, 1]], [[0, 0]], [[0, 1]], "of one shape"),
+        ([3, 1], [0, 0], [0, 1], "powers of two"),
+        ([np.nan, 1], [0, 0], [0, 1], "powers of two"),
+        ([np.inf, 1], [0, 0], [0, 1], "powers of two"),
+        ([1, 1], [0, 0], [0, 0], "permutation"),
+        ([1, 1], [0, 0], [1, 2], "permutation"),
+    ],
+)
+def test_what_is_no_channel_lock(
+    scale: object, offset: object, order: object, rule: str
+) -> None:
+    with pytest.raises(LockError, match=rule):
+        ChannelLock(scale, offset, order)
+
+
+def test_no_secret_in_a_repr() -> None:
+    stored = SetValues((1, 2), np.float32([123.5]))
+    record = TensorLock(
+        0, 0, ElementType.FLOAT32, (1, 4, 1), Step.SET, set_values=stored
+    )
+    lock = ModelLock(b"\xab" * 32, (record,))
+    shown = repr([make_lock([4, 0]), stored, record, lock])
+    for secret in ("123.5", "(1, 2)", "xab", "4.", "abab"):
+        assert secret not in shown
+
+
+def test_sizes() -> None:
+    record = TensorLock(0, 0, ElementType.INT16, (2, 4, 3), Step.ORDER)
+    assert (record.channels, record.size, record.size_bytes) == (4, 24, 48)
+    assert ModelLock(bytes(32), (record, record)).bytes_rewritten == 96
+
+
+def test_element_types_are_those_of_numpy() -> None:
+    sizes = {t.name: t.dtype.itemsize for t in ElementType}
+    assert sizes == {
+        "FLOAT32": 4,
+        "INT32": 4,
+        "INT8": 1,
+        "FLOAT16": 2,
+        "INT16": 2,
+        "INT64": 8,
+        "UINT8": 1,
+    }
+    assert [t.name for t in ElementType if t.is_float] == ["FLOAT32", "FLOAT16"]
+
+
+def test_fingerprints_bind_a_lock() -> None:
+    record = TensorLock(0, 0, ElementType.INT8, (1, 1, 1), Step.ORDER)
+    lock = ModelLock.with_new_seed((record,))
+    bound = lock.with_fingerprints([7])
+    assert bound.tensors[0].fingerprint == 7
+    assert bound.seed == lock.seed
+    with pytest.raises(ValueError, match="zip"):
+        lock.with_fingerprints([1, 2])
+
+
+def test_seeds_are_fresh_and_seeded_draws_are_not() -> None:
+    assert ModelLock.with_new_seed(()).seed != ModelLock.with_new_seed(()).seed
+    assert secret_rng(3).random() == secret_rng(3).random()
+    assert secret_rng().random() != secret_rng().random()
