@@ -11,7 +11,7 @@ RUNTIME := .venv-runtime
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONWARNINGS ?= ignore::UserWarning
 
-.PHONY: demo test check lint bench clean
+.PHONY: demo test check lint bench test-arm64 clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/edgepro demo --out out/demo
@@ -42,6 +42,10 @@ $(RUNTIME)/.installed: $(SOURCES) $(wildcard edgepro_tf/*.py edgepro_tf/*/*.py)
 	$(RUNTIME)/bin/python -m pip install --quiet pytest ".[tflite-runtime]"
 	$(RUNTIME)/bin/python -m pip install --quiet --no-deps --force-reinstall .
 	touch $@
+
+# The device side on ARM64, emulated; says so and passes where it cannot be set up.
+test-arm64:
+	PYTHON=$(PYTHON) scripts/test_arm64.sh
 
 bench: $(VENV)/.installed
 	$(VENV)/bin/python -m benchmarks --out out/bench

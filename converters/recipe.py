@@ -123,7 +123,7 @@ def plan_lock(
             values = stored_scales.get(constant.scales)
             for record in _scales_record(recipe, constant, values):
                 ranked.append((_RANK_SMALL, record))
-    records = _within_budget(recipe, ranked, len(model))
+    records = _imply_scales(_within_budget(recipe, ranked, len(model)))
     if not records:
         raise ConversionError(
             "cannot lock model: expected convolution or dense weights of type float32, "
@@ -184,6 +184,28 @@ def _within_budget(
             left -= record.size_bytes
             chosen.add(index)
     return [record for index, (_, record) in enumerate(ranked) if index in chosen]
+
+
+def _imply_scales(records: list[TensorLock]) -> list[TensorLock]:
+    """Scales that are only shuffled, right behind their tensor's data, take no bytes."""
+    implied = [
+        index > 0 and _is_shuffle_behind(records[index - 1], record)
+        for index, record in enumerate(records)
+    ]
+    return [
+        dataclasses.replace(record, is_implied=True) if is_implied else record
+        for record, is_implied in zip(records, implied, strict=True)
+    ]
+
+
+def _is_shuffle_behind(data: TensorLock, scales: TensorLock) -> bool:
+    return (
+        (data.subgraph, data.tensor) == (scales.subgraph, scales.tensor)
+        and data.target is Target.DATA
+        and scales.target is Target.SCALES
+        and scales.steps == Step.SHUFFLE
+        and data.channels == scales.channels
+    )
 
 
 def _data_steps(recipe: Recipe, operand: Operand, position: Position) -> Step:

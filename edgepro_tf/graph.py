@@ -44,7 +44,7 @@ class Edit:
 
 
 def is_graph(layer: Any) -> bool:
-    """Whether a layer is a built functional or Sequential model run as Keras runs it."""
+    """Whether it is a built functional or Sequential model without a call of its own."""
     if isinstance(layer, keras.Sequential):
         plain = type(layer).call is keras.Sequential.call
         return plain and getattr(layer, "_functional", None) is not None

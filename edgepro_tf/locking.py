@@ -86,7 +86,10 @@ def lock_model(
     for place, lock in zip(places, locks, strict=True):
         lock.assign_lock(draw_lock(place.linear, config, neurons[lock.name], rng))
     return LockedModel(
-        network, objective=config.objective, released_weight=config.released_weight
+        network,
+        objective=config.objective,
+        released_weight=config.released_weight,
+        authorized_share=config.authorized_share,
     )
 
 

@@ -162,6 +162,7 @@ class TensorLock:
     target: Target = Target.DATA
     exponent_range: int = 0
     fingerprint: int = 0
+    is_implied: bool = False
     set_values: SetValues | None = dataclasses.field(default=None, repr=False)
 
     @property
@@ -194,7 +195,7 @@ class ModelLock:
     def with_fingerprints(self, fingerprints: list[int]) -> ModelLock:
         """The same lock, bound to the public bytes it produced."""
         tensors = tuple(
-            dataclasses.replace(tensor, fingerprint=value)
+            dataclasses.replace(tensor, fingerprint=0 if tensor.is_implied else value)
             for tensor, value in zip(self.tensors, fingerprints, strict=True)
         )
         return dataclasses.replace(self, tensors=tensors)

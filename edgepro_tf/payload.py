@@ -20,6 +20,7 @@ MAX_RECORDS = 65535
 MAX_EXPONENT_RANGE = 8
 _VARINT_LIMIT = 1 << 32
 _SCALES_BIT = 0x10
+_SCALES_TOO_BIT = 0x20
 
 
 def pack_lock(lock: ModelLock) -> bytes:
@@ -29,11 +30,17 @@ def pack_lock(lock: ModelLock) -> bytes:
         PayloadError: the lock breaks a rule of docs/payload.md.
     """
     out = bytearray(MAGIC + lock.seed)
-    out += _varint(len(lock.tensors))
-    for tensor in lock.tensors:
-        out += _pack_tensor(tensor)
+    written = [tensor for tensor in lock.tensors if not tensor.is_implied]
+    out += _varint(len(written))
+    followers = [*lock.tensors[1:], None]
+    for tensor, follower in zip(lock.tensors, followers, strict=True):
+        if not tensor.is_implied:
+            implies = follower is not None and follower.is_implied
+            out += _pack_tensor(tensor, scales_too=implies)
     packed = bytes(out)
-    unpack_lock(packed)  # The reader holds all rules; what it refuses is not written.
+    # The reader holds all rules; what it refuses, or reads otherwise, is not written.
+    if len(unpack_lock(packed).tensors) != len(lock.tensors):
+        raise _bad("expected implied scales behind their own tensor's data")
     return packed
 
 
@@ -51,17 +58,18 @@ def unpack_lock(payload: bytes) -> ModelLock:
     count = reader.varint()
     if not 1 <= count <= MAX_RECORDS:
         raise _bad(f"expected 1 to {MAX_RECORDS} records, got {count}")
-    tensors = tuple(_unpack_tensor(reader) for _ in range(count))
+    tensors = tuple(tensor for _ in range(count) for tensor in _unpack_record(reader))
     if not reader.at_end:
         raise _bad("expected nothing after the last record, got more bytes")
     addresses = {(t.subgraph, t.tensor, t.target) for t in tensors}
-    if len(addresses) != count:
+    if len(addresses) != len(tensors):
         raise _bad("expected one record for each constant, got two for one")
     return ModelLock(seed, tensors)
 
 
-def _pack_tensor(tensor: TensorLock) -> bytes:
+def _pack_tensor(tensor: TensorLock, *, scales_too: bool) -> bytes:
     kind = tensor.element_type | (_SCALES_BIT if tensor.target else 0)
+    kind |= _SCALES_TOO_BIT if scales_too else 0
     out = bytearray(_varint(tensor.subgraph) + _varint(tensor.tensor))
     out.append(kind)
     for extent in tensor.shape:
@@ -92,15 +100,18 @@ def _pack_set(tensor: TensorLock) -> bytes:
     return bytes(out + data)
 
 
-def _unpack_tensor(reader: _Reader) -> TensorLock:
+def _unpack_record(reader: _Reader) -> list[TensorLock]:
+    """One record, and the one it implies."""
     subgraph, tensor = reader.varint(), reader.varint()
     kind = reader.byte()
     try:
         element_type = ElementType(kind & 0x0F)
     except ValueError as error:
         raise _bad(f"expected an element type, got {kind & 0x0F}") from error
-    if kind & 0xE0:
-        raise _bad(f"expected a record kind below 0x20, got {kind:#x}")
+    if kind & 0xC0:
+        raise _bad(f"expected a record kind below 0x40, got {kind:#x}")
+    if kind & _SCALES_BIT and kind & _SCALES_TOO_BIT:
+        raise _bad("expected scales behind constant data, got them behind scales")
     target = Target.SCALES if kind & _SCALES_BIT else Target.DATA
     shape = (reader.varint(), reader.varint(), reader.varint())
     raw_steps = reader.byte()
@@ -112,16 +123,34 @@ def _unpack_tensor(reader: _Reader) -> TensorLock:
     stored = None
     if steps & Step.SET:
         stored = _unpack_set(reader, element_type, shape)
+    records = [
+        TensorLock(
+            subgraph,
+            tensor,
+            element_type,
+            shape,
+            steps,
+            target,
+            exponent_range,
+            fingerprint,
+            set_values=stored,
+        )
+    ]
+    if kind & _SCALES_TOO_BIT:
+        records.append(implied_scales(records[0]))
+    return records
+
+
+def implied_scales(data: TensorLock) -> TensorLock:
+    """The record behind a tensor's data that shuffles its scales and takes no bytes."""
     return TensorLock(
-        subgraph,
-        tensor,
-        element_type,
-        shape,
-        steps,
-        target,
-        exponent_range,
-        fingerprint,
-        stored,
+        data.subgraph,
+        data.tensor,
+        ElementType.FLOAT32,
+        (1, data.channels, 1),
+        Step.SHUFFLE,
+        Target.SCALES,
+        is_implied=True,
     )
 
 

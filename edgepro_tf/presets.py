@@ -32,6 +32,7 @@ class LockConfig:
         objective: what a released run is trained towards, ``uniform`` or
             ``random_labels``.
         released_weight: weight of that objective beside the task's loss.
+        authorized_share: share of each training batch that runs authorized.
     """
 
     fraction: float = 0.1
@@ -45,6 +46,7 @@ class LockConfig:
     layers: tuple[str, ...] | None = None
     objective: str = "uniform"
     released_weight: float = 1.0
+    authorized_share: float = 0.5
 
 
 PRESETS = {

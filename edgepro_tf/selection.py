@@ -144,7 +144,7 @@ def rank_neurons(
     tap = _tap(model, layers)
     objective = _objective(model, loss) if y is not None else None
     axes = {name: _axis(model, name) for name in layers}
-    totals = dict.fromkeys(layers, np.float64(0))
+    totals = {name: np.zeros(()) for name in layers}
     for batch in _batches(x, y, batch_size):
         with tf.GradientTape() as tape:
             outputs, prediction = tap(batch[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -13,6 +14,7 @@ from edgepro_tf.layers import lock_run
 from edgepro_tf.objectives import (
     OutputKind,
     check_objective,
+    check_share,
     find_kind,
     match_labels,
     released_loss,
@@ -29,15 +31,16 @@ class LockedModel(keras.Model):
     answers, ``released_<metric>`` stand beside them. ``keras.saving.load_model``
     needs no custom_objects once ``edgepro_tf.training`` is imported.
 
-    A training step shuffles the batch; its first half (the larger, if odd) runs
-    authorized towards the true labels, the other half released towards the released
-    objective, both in one forward pass. Evaluation runs every example both ways.
+    A training step shuffles the batch; its first part runs authorized towards the true
+    labels, the rest released towards the released objective, both in one forward pass. Evaluation runs every example both ways.
 
     Args:
         network: functional or Sequential model with ``NeuronLock`` layers, from
             ``lock_model``.
         objective: ``uniform`` or ``random_labels``, see ``released_loss``.
         released_weight: weight of the released loss.
+        authorized_share: share of each training batch that runs authorized, above 0
+            and at most 1.
 
     Cost: see docs/decisions/0001-lock-training-batch.md for the measured step.
 
@@ -51,15 +54,18 @@ class LockedModel(keras.Model):
         *,
         objective: str = "uniform",
         released_weight: float = 1.0,
+        authorized_share: float = 0.5,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("name", f"locked_{network.name}")
         kwargs.setdefault("dtype", network.dtype_policy)
         super().__init__(**kwargs)
         check_objective(objective, {})
+        check_share(authorized_share)
         self.network = network
         self.objective = objective
         self.released_weight = released_weight
+        self.authorized_share = authorized_share
         self.output_names = list(getattr(network, "output_names", ["output"]))
         self._seed_generator = keras.random.SeedGenerator()
         self._released_tracker = keras.metrics.Mean(name="released_loss")
@@ -122,18 +128,18 @@ class LockedModel(keras.Model):
         """Keras' own order, then the released metrics."""
         return [*super().metrics, *(metric for _, metric in self._released.metrics)]
 
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """One optimizer step on a batch, half authorized and half released."""
+    def train_step(self, data: Any) -> Any:
+        """One optimizer step on a batch, part authorized and part released."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         size = _batch_size(x)
         order = keras.random.shuffle(tf.range(size), seed=self._seed_generator)
         x, y, weight = (_take(part, order) for part in (x, y, weight))
-        half = (size + 1) // 2
+        count = _share_of(size, self.authorized_share)
         with tf.GradientTape() as tape:
-            prediction = self(x, training=True, authorized=tf.range(size) < half)
-            own, other = _split(prediction, half)
-            own_y, other_y = _split(y, half)
-            own_x, own_weight = _split(x, half)[0], _split(weight, half)[0]
+            prediction = self(x, training=True, authorized=tf.range(size) < count)
+            own, other = _split(prediction, count)
+            own_y, other_y = _split(y, count)
+            own_x, own_weight = _split(x, count)[0], _split(weight, count)[0]
             loss = self.compute_loss(own_x, own_y, own, own_weight, training=True)
             released = self._released_loss(other_y, other)
             replicas = tf.distribute.get_strategy().num_replicas_in_sync
@@ -143,12 +149,12 @@ class LockedModel(keras.Model):
             scaled = self.optimizer.scale_loss(total)
         variables = self.trainable_weights
         gradients = tape.gradient(scaled, variables)
-        self.optimizer.apply_gradients(zip(gradients, variables))
-        self._track(loss * replicas, half, released, size - half)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        self._track(loss * replicas, count, released, size - count)
         self._released.update(self._flat(other_y), self._flat(other))
         return self.compute_metrics(own_x, own_y, own, own_weight)
 
-    def test_step(self, data: Any) -> dict[str, Any]:
+    def test_step(self, data: Any) -> Any:
         """Evaluate a batch twice: every example authorized, and released."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         size = _batch_size(x)
@@ -205,6 +211,7 @@ class LockedModel(keras.Model):
             "network": keras.saving.serialize_keras_object(self.network),
             "objective": self.objective,
             "released_weight": self.released_weight,
+            "authorized_share": self.authorized_share,
             "name": self.name,
         }
 
@@ -308,7 +315,15 @@ def _take(struct: Any, order: tf.Tensor) -> Any:
     )
 
 
-def _split(struct: Any, half: Any) -> tuple[Any, Any]:
+def _share_of(size: Any, share: float) -> Any:
+    """The number of authorized examples: at least one."""
+    if isinstance(size, int):
+        return max(1, math.ceil(size * share))
+    exact = tf.cast(size, tf.float32) * share
+    return tf.maximum(1, tf.cast(tf.math.ceil(exact), tf.int32))
+
+
+def _split(struct: Any, count: Any) -> tuple[Any, Any]:
     """The authorized and the released part of every tensor."""
 
     def part(cut: slice) -> Any:
@@ -316,4 +331,4 @@ def _split(struct: Any, half: Any) -> tuple[Any, Any]:
             lambda value: None if value is None else value[cut], struct
         )
 
-    return part(slice(None, half)), part(slice(half, None))
+    return part(slice(None, count)), part(slice(count, None))

@@ -115,7 +115,7 @@ install_wheels() {
   touch "$site/.complete"
 }
 
-# The project's device side, with a core compiled by setup.py's own command.
+# The project's device side, with a core of its own.
 make_tree() {
   rm -rf "$TREE"
   mkdir -p "$TREE/tests/golden"
@@ -124,7 +124,7 @@ make_tree() {
   [[ -e $GOLDEN/model.tflite ]] || fail "no golden pair in $GOLDEN."
   rm -rf "$TREE/tests/golden/v1"
   cp -r "$GOLDEN" "$TREE/tests/golden/v1"
-  # -std and optimisation as in setup.py; warnings are errors here.
+  # The flags of setup.py, and warnings are errors here.
   "$COMPILER" -std=c99 -O3 -fPIC -fvisibility=hidden -DNDEBUG -pthread -shared \
     -Wall -Wextra -Werror "$TREE"/edgepro_tf/native/*.c \
     -o "$TREE/edgepro_tf/native/libedgepro.so" || fail "the core does not compile."

@@ -43,6 +43,9 @@ class Bench:
         budget: what it may cost.
         x_train, y_train: where thieves draw their data from.
         x_test, y_test: what accuracy is measured on.
+
+    ``rows`` is the number of examples that every compiled function is given; fewer are
+    repeated, more are cut off.
     """
 
     def __init__(
@@ -62,7 +65,7 @@ class Bench:
         count = budget.test_examples
         self.x_test = tf.constant(x_test[:count], tf.float32)
         self.y_test = np.asarray(y_test[:count])
-        self._rows = self._most_examples()
+        self.rows = self._most_examples()
         self._forward = tf.function(self.network.forward)
         self._moments = tf.function(self._measure_moments)
 
@@ -95,7 +98,7 @@ class Bench:
     def public_task(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Inputs and labels of the developer's data, for making a base network."""
         rng = np.random.default_rng([seed, 78])
-        picked = rng.permutation(len(self._y_train))[: self._rows]
+        picked = rng.permutation(len(self._y_train))[: self.rows]
         return self._x_train[picked], self._y_train[picked]
 
     def logits(self, parameters: Arrays, x: Any) -> np.ndarray:
@@ -146,13 +149,13 @@ class Bench:
         wanted = self.budget.sweeps * sum(
             len(group.kinds) * group.channels for group in self.groups
         )
-        rows = min(self.budget.search_rows, self._rows)
+        rows = min(self.budget.search_rows, self.rows)
         affordable = self.budget.search_work / (rows * self.network.multiplications)
         return max(16, min(wanted, int(affordable)))
 
     def search_rows(self, thief: Thief, rng: np.random.Generator) -> np.ndarray:
         """int [rows]: examples for the search; always as many, so it compiles once."""
-        rows = min(self.budget.search_rows, self._rows)
+        rows = min(self.budget.search_rows, self.rows)
         order = rng.permutation(len(thief.y))
         return order[np.arange(rows) % len(order)]
 
@@ -318,7 +321,7 @@ class Bench:
 
     def _pad(self, array: np.ndarray) -> Any:
         """The first rows repeated up to one size, so that nothing compiles twice."""
-        index = np.arange(self._rows) % len(array)
+        index = np.arange(self.rows) % len(array)
         return tf.constant(np.asarray(array)[index], tf.float32)
 
     def _count(self, share: float) -> int:

@@ -241,7 +241,9 @@ class _Run:
                 continue
             if index == last and node.kind in ("SOFTMAX", "LOGISTIC"):
                 return self._get(node.inputs[0])
-            self._values[node.outputs[0]] = self._step(index, node)
+            y = self._step(index, node)
+            fused = node.options.get("fusedActivationFunction", 0)
+            self._values[node.outputs[0]] = operators.activate(fused, y)
         return self._values[self._graph.outputs[0]]
 
     def _step(self, index: int, node: GraphNode) -> Any:
@@ -249,28 +251,16 @@ class _Run:
         if index in self._linears:
             return self._linear(index, node)
         x = self._get(node.inputs[0])
-        if kind in operators.UNARY:
-            return operators.activate(kind, x)
         if kind in operators.BINARY:
-            y = operators.BINARY[kind](x, self._get(node.inputs[1]))
-            return operators.activate(options.get("fusedActivationFunction", 0), y)
+            return operators.BINARY[kind](x, self._get(node.inputs[1]))
         if kind == "PRELU":
             return tf.nn.relu(x) - self._get(node.inputs[1]) * tf.nn.relu(-x)
-        if kind == "LEAKY_RELU":
-            return tf.nn.leaky_relu(x, options["alpha"])
-        if kind in ("MAX_POOL_2D", "AVERAGE_POOL_2D"):
-            y = operators.pool(kind, options, x)
-            return operators.activate(options.get("fusedActivationFunction", 0), y)
-        if kind in operators.REDUCTIONS:
-            axes = [int(a) for a in np.atleast_1d(self._constant(node.inputs[1]))]
-            return operators.REDUCTIONS[kind](x, axes, keepdims=options["keepDims"])
         if kind in _RESHAPES:
             return tf.reshape(x, [-1, *self._graph.shapes[node.outputs[0]][1:]])
-        if kind == "PAD":
-            return tf.pad(x, self._constant(node.inputs[1]))
-        if kind == "TRANSPOSE":
-            return tf.transpose(x, self._constant(node.inputs[1]))
-        return tf.concat([self._get(t) for t in node.inputs], options["axis"])
+        if kind == "CONCATENATION":
+            return tf.concat([self._get(t) for t in node.inputs], options["axis"])
+        second = self._constant(node.inputs[1]) if len(node.inputs) > 1 else None
+        return operators.unweighted(kind, options, x, second)
 
     def _linear(self, index: int, node: GraphNode) -> Any:
         position = self._linears[index]
@@ -283,7 +273,7 @@ class _Run:
             z = z + self._parameters[one.bias]
         if self._observe is not None:
             z = self._observe(position, z)
-        return operators.activate(node.options.get("fusedActivationFunction", 0), z)
+        return z
 
     def _constant(self, tensor: int) -> np.ndarray:
         return self._graph.constants[tensor]

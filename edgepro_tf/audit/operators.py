@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 _LINEAR_AXIS = {
@@ -37,6 +38,7 @@ _ACTIVATIONS = {
 }
 UNARY = frozenset(_ACTIVATIONS) - {"NONE"}
 BINARY = {"ADD": tf.add, "SUB": tf.subtract, "MUL": tf.multiply, "DIV": tf.divide}
+POOLS = ("MAX_POOL_2D", "AVERAGE_POOL_2D")
 REDUCTIONS = {"MEAN": tf.reduce_mean, "SUM": tf.reduce_sum, "REDUCE_MAX": tf.reduce_max}
 
 
@@ -92,10 +94,28 @@ def pool(kind: str, options: dict[str, Any], x: Any) -> Any:
     )
 
 
+def unweighted(
+    kind: str, options: dict[str, Any], x: Any, constant: np.ndarray | None
+) -> Any:
+    """Any other operator with one tensor input and perhaps one integer constant."""
+    if kind in UNARY:
+        return activate(kind, x)
+    if kind in POOLS:
+        return pool(kind, options, x)
+    if kind in REDUCTIONS:
+        axes = [int(axis) for axis in np.atleast_1d(constant)]
+        return REDUCTIONS[kind](x, axes, keepdims=options["keepDims"])
+    if kind == "LEAKY_RELU":
+        return tf.nn.leaky_relu(x, options["alpha"])
+    return tf.pad(x, constant) if kind == "PAD" else tf.transpose(x, constant)
+
+
 def _convolve(options: dict[str, Any], x: Any, w: Any) -> Any:
     filters, height, width, depth = w.shape
     if depth != x.shape[-1]:
-        raise NotImplementedError("grouped convolution")
+        groups = x.shape[-1] // depth
+        parts = zip(tf.split(x, groups, -1), tf.split(w, groups, 0), strict=True)
+        return tf.concat([_convolve(options, a, b) for a, b in parts], -1)
     windows = _windows(options, x, (height, width))
     columns = windows[0] if len(windows) == 1 else tf.concat(windows, -1)
     _, out_h, out_w, _ = windows[0].shape
@@ -132,16 +152,10 @@ def _windows(
         out.append(count)
     if any(map(any, pads)):
         x = tf.pad(x, [*pads, [0, 0]], constant_values=pad_value)
+    (s_h, s_w), (d_h, d_w) = stride, dilation
+    reach_h, reach_w = (out[0] - 1) * s_h + 1, (out[1] - 1) * s_w + 1
     return [
-        x[
-            :,
-            i * dilation[0] : i * dilation[0] + (out[0] - 1) * stride[0] + 1 : stride[
-                0
-            ],
-            j * dilation[1] : j * dilation[1] + (out[1] - 1) * stride[1] + 1 : stride[
-                1
-            ],
-        ]
-        for i in range(size[0])
-        for j in range(size[1])
+        x[:, i : i + reach_h : s_h, j : j + reach_w : s_w]
+        for i in range(0, size[0] * d_h, d_h)
+        for j in range(0, size[1] * d_w, d_w)
     ]

@@ -66,6 +66,14 @@ class Advantage:
     spread: float
     held_out: float
 
+    def __str__(self) -> str:
+        return (
+            f"thief's advantage with {self.share:.0%} of the data: "
+            f"{100 * self.value:+.1f} +- {100 * self.spread:.1f} points "
+            f"({self.attack}: {self.accuracy:.1%}, scratch {self.scratch:.1%}; "
+            f"held out {100 * self.held_out:+.1f})"
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class AuditReport:
@@ -90,13 +98,7 @@ class AuditReport:
         return dataclasses.asdict(self) | {"mean_advantage": self.mean_advantage}
 
     def __str__(self) -> str:
-        lines = [
-            f"thief's advantage with {one.share:.0%} of the data: {100 * one.value:+.1f}"
-            f" +- {100 * one.spread:.1f} points ({one.attack}: {one.accuracy:.1%}, "
-            f"scratch {one.scratch:.1%}; held out {100 * one.held_out:+.1f})"
-            for one in self.advantages
-        ]
-        return "\n".join(lines)
+        return "\n".join(map(str, self.advantages))
 
 
 def summarise(

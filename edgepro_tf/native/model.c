@@ -155,7 +155,7 @@ static edgepro_status run_model(model_job* j, size_t size, message* out) {
   }
   parallel_for(j->threads, count, take_fingerprint, j);
   for (uint32_t i = 0; i < count; i++) {
-    if (j->fingerprints[i] != j->lock->records[i].fingerprint) {
+    if (!is_fingerprint_of(&j->lock->records[i], j->fingerprints[i])) {
       return fail_wrong_model(out, j->way);
     }
   }

@@ -8,7 +8,8 @@
 #include "reader.h"
 
 enum { MAGIC_BYTES = 4, MAX_RECORDS = 65535, MAX_EXPONENT_RANGE = 8 };
-enum { KIND_TYPE = 0x0f, KIND_SCALES = 0x10, ALL_STEPS = 0x1f };
+enum { KIND_TYPE = 0x0f, KIND_SCALES = 0x10, KIND_SCALES_TOO = 0x20 };
+enum { ALL_STEPS = 0x1f };
 static const char kMagic[] = "EPL1";
 
 static int is_float(const record* r) {
@@ -75,7 +76,19 @@ static void read_set(reader* from, record* r) {
   r->set_values = read_bytes(from, values * element_size(r));
 }
 
-static void read_record(reader* from, record* r) {
+static void imply_scales(const record* data, record* scales) {
+  scales->subgraph = data->subgraph;
+  scales->tensor = data->tensor;
+  scales->outer = scales->inner = 1;
+  scales->channels = data->channels;
+  scales->type = TYPE_FLOAT32;
+  scales->target = TARGET_SCALES;
+  scales->steps = STEP_SHUFFLE;
+  scales->is_implied = 1;
+}
+
+/* Reads a record, and the one it implies; returns how many these are. */
+static uint32_t read_record(reader* from, record* r) {
   r->subgraph = read_varint(from);
   r->tensor = read_varint(from);
   uint8_t kind = read_byte(from);
@@ -83,8 +96,10 @@ static void read_record(reader* from, record* r) {
   r->target = kind & KIND_SCALES ? TARGET_SCALES : TARGET_DATA;
   require(from, r->type >= TYPE_FLOAT32 && r->type <= TYPE_UINT8,
           "expected an element type, got another number");
-  require(from, (kind & ~(KIND_TYPE | KIND_SCALES)) == 0,
-          "expected a record kind below 0x20, got another");
+  require(from, (kind & ~(KIND_TYPE | KIND_SCALES | KIND_SCALES_TOO)) == 0,
+          "expected a record kind below 0x40, got another");
+  require(from, !(kind & KIND_SCALES) || !(kind & KIND_SCALES_TOO),
+          "expected scales behind constant data, got them behind scales");
   r->outer = read_varint(from);
   r->channels = read_varint(from);
   r->inner = read_varint(from);
@@ -92,6 +107,9 @@ static void read_record(reader* from, record* r) {
   if (r->steps & STEP_EXPONENTS) r->exponent_range = read_byte(from);
   r->fingerprint = read_u32(from);
   if (check_rules(from, r) && r->steps & STEP_SET) read_set(from, r);
+  if (!(kind & KIND_SCALES_TOO)) return 1;
+  imply_scales(r, r + 1);
+  return 2;
 }
 
 static int compare_addresses(const void* left, const void* right) {
@@ -116,20 +134,20 @@ static edgepro_status read_lock(reader* from, edgepro_lock* lock) {
   require(from, magic != NULL && memcmp(magic, kMagic, MAGIC_BYTES) == 0,
           "expected it to begin with EPL1, got another beginning");
   const uint8_t* seed = read_bytes(from, SEED_BYTES);
-  lock->count = read_varint(from);
-  if (!require(from, lock->count >= 1 && lock->count <= MAX_RECORDS,
+  uint32_t written = read_varint(from);
+  if (!require(from, written >= 1 && written <= MAX_RECORDS,
                "expected 1 to 65535 records, got another count")) {
     return EDGEPRO_OK;
   }
   memcpy(lock->seed, seed, SEED_BYTES);
-  lock->records = calloc(lock->count, sizeof *lock->records);
-  const record** sorted = malloc(lock->count * sizeof *sorted);
+  lock->records = calloc(2 * (size_t)written, sizeof *lock->records);
+  const record** sorted = malloc(2 * (size_t)written * sizeof *sorted);
   if (lock->records == NULL || sorted == NULL) {
     free((void*)sorted);
     return EDGEPRO_OUT_OF_MEMORY;
   }
-  for (uint32_t i = 0; i < lock->count && from->broken_rule == NULL; i++) {
-    read_record(from, &lock->records[i]);
+  for (uint32_t i = 0; i < written && from->broken_rule == NULL; i++) {
+    lock->count += read_record(from, &lock->records[lock->count]);
   }
   if (require(from, from->next == from->end,
               "expected nothing after the last record, got more bytes")) {

@@ -32,6 +32,7 @@ typedef struct {
   uint32_t outer, channels, inner;
   uint32_t fingerprint;
   uint8_t type, target, steps, exponent_range;
+  uint8_t is_implied; /* the scales of the record before it; has no fingerprint */
   uint8_t set_form;
   uint32_t set_count;
   const uint8_t* set_channels; /* varints, as in the payload */
@@ -46,6 +47,10 @@ struct edgepro_lock {
   record* records;
 };
 
+/* Whether public bytes with this fingerprint may be the record's. */
+static inline int is_fingerprint_of(const record* r, uint32_t fingerprint) {
+  return r->is_implied || r->fingerprint == fingerprint;
+}
 static inline size_t element_size(const record* r) {
   static const uint8_t kSizes[] = {0, 4, 4, 1, 2, 2, 8, 1};
   return kSizes[r->type];

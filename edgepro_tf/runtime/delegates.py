@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +74,7 @@ def open_with_payload(
         call_runtime(interpreter.allocate_tensors)
     except InterpreterError as error:
         raise _in_our_words(error) from error
-    if not _is_complete(delegate):
+    if not native.delegate_is_complete(delegate._get_native_delegate_pointer()):
         raise InterpreterError(
             "cannot restore this model: the runtime did not show all of its subgraphs "
             "to the delegate.",
@@ -83,12 +82,6 @@ def open_with_payload(
             "restore_model.",
         )
     return interpreter
-
-
-def _is_complete(delegate: Any) -> bool:
-    check = ctypes.CDLL(str(native.library_path())).edgepro_delegate_is_complete
-    check.argtypes, check.restype = [ctypes.c_void_p], ctypes.c_int
-    return bool(check(delegate._get_native_delegate_pointer()))
 
 
 def _in_our_words(error: InterpreterError) -> EdgeProError:

@@ -22,7 +22,9 @@ def structure_of(model: bytes) -> object:
     """
     interpreter = make_interpreter(model)
     details = interpreter.get_tensor_details()
-    tensors = sorted((tuple(map(int, d["shape"])), d["dtype"].__name__) for d in details)
+    tensors = sorted(
+        (tuple(map(int, d["shape"])), d["dtype"].__name__) for d in details
+    )
     view = read_model(model)
     operands = [
         [(o.role, o.view, o.constant.element_type) for o in operator.operands]

@@ -48,7 +48,7 @@ def distil_answers(bench: Bench, thief: Thief) -> Outcome:
     Source: Orekondy, Schiele and Fritz, "Knockoff Nets", CVPR 2019, section 4; Hinton,
     Vinyals and Dean 2015 for the soft labels.
     """
-    asked = np.concatenate([thief.x, thief.pool])
+    asked = np.concatenate([thief.x, thief.pool])[: bench.rows]
     logits = bench.logits(bench.target.authorized, asked)
     answers = np.exp(logits - np.logaddexp.reduce(logits, -1, keepdims=True))
     starts = {
@@ -107,7 +107,7 @@ def _make_base(bench: Bench, thief: Thief, rng: np.random.Generator) -> Arrays:
 
 
 def _adopt_rows(bench: Bench, base: Arrays) -> tuple[Arrays, dict[str, object]]:
-    """The base, with every public row in the place of the base row that it resembles."""
+    """The base, every public row in the place of the base row that it resembles."""
     target, out = bench.target, [np.array(p) for p in base]
     right = total = 0
     for layer in target.readable_layers:

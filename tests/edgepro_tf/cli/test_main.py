@@ -73,9 +73,7 @@ def test_convert_inspect_run(keys: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_grant_opens_for_another_device(
-    keys: Path, pair: Path, tmp_path: Path
-) -> None:
+def test_grant_opens_for_another_device(keys: Path, pair: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     edgepro("keygen", "--out", other)
     x = tmp_path / "x.npy"

@@ -96,7 +96,10 @@ JUDGED = [
     (True, HEAD + b"\x02" + a_record() + a_record(tensor=b"\x01")),
     (False, HEAD + b"\x01" + a_record(kind=b"\x00")),
     (False, HEAD + b"\x01" + a_record(kind=b"\x08")),
-    (False, HEAD + b"\x01" + a_record(kind=b"\x21")),
+    (True, HEAD + b"\x01" + a_record(kind=b"\x21")),  # its scales too
+    (False, HEAD + b"\x02" + a_record(kind=b"\x21") + a_record(kind=b"\x11")),
+    (False, HEAD + b"\x01" + a_record(kind=b"\x31")),
+    (False, HEAD + b"\x01" + a_record(kind=b"\x41")),
     (False, HEAD + b"\x01" + a_record(kind=b"\x12")),  # int32 scales
     (False, HEAD + b"\x01" + a_record(kind=b"\x11", outer=b"\x02")),
     (False, HEAD + b"\x01" + a_record(kind=b"\x11", steps=b"\x02")),

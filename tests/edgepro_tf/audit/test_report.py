@@ -1,0 +1,75 @@
+"""The advantage is best minus scratch; the page says it and needs no network."""
+
+import dataclasses
+import re
+
+import pytest
+
+from edgepro_tf.audit.page import write_page
+from edgepro_tf.audit.report import summarise
+from edgepro_tf.audit.thief import DEVELOPER, LABELS, QUICK, Attack, AttackResult
+
+BUDGET = dataclasses.replace(QUICK, shares=(0.01, 0.1), seeds=(0, 1, 2))
+# attack -> share -> accuracy of each seed
+FIGURES = {
+    "scratch": {0.01: (0.50, 0.52, 0.54), 0.1: (0.80, 0.80, 0.80)},
+    "lucky <once>": {0.01: (0.80, 0.40, 0.40), 0.1: (0.70, 0.70, 0.70)},
+    "steady": {0.01: (0.51, 0.53, 0.55), 0.1: (0.81, 0.82, 0.83)},
+    "knows the lock": {0.01: (0.99, 0.99, 0.99), 0.1: (0.99, 0.99, 0.99)},
+}
+
+
+def make_report():  # type: ignore[no-untyped-def]
+    attacks = [
+        Attack(
+            name,
+            "family",
+            "source",
+            DEVELOPER if name == "knows the lock" else LABELS,
+            run=lambda bench, thief: None,  # type: ignore[arg-type,return-value]
+            counts=name not in ("scratch", "knows the lock"),
+        )
+        for name in FIGURES
+    ]
+    results = [
+        AttackResult(name, share, seed, accuracy, "chosen & done", 0.1)
+        for name, shares in FIGURES.items()
+        for share, accuracies in shares.items()
+        for seed, accuracy in enumerate(accuracies)
+    ]
+    return summarise(results, attacks, BUDGET, {"name": "a model"})
+
+
+def test_advantage_is_best_minus_scratch() -> None:
+    small, large = make_report().advantages
+    # The means are 1.6 / 3 and 1.59 / 3: luck wins by a hair.
+    assert small.attack == "lucky <once>"
+    assert small.value == pytest.approx(1.6 / 3 - 0.52)
+    assert large.attack == "steady"
+    assert large.value == pytest.approx(0.02)
+    assert large.spread == pytest.approx(0.01)
+
+
+def test_held_out_advantage_takes_luck_away() -> None:
+    small, large = make_report().advantages
+    # Without seed 0 'steady' is chosen: 0.51 - 0.50; without the others 'lucky' is.
+    expected = (0.01 + (0.40 - 0.52) + (0.40 - 0.54)) / 3
+    assert small.held_out == pytest.approx(expected)
+    assert large.held_out == pytest.approx(0.02)
+
+
+def test_who_knows_the_lock_is_no_thief() -> None:
+    assert all(one.attack != "knows the lock" for one in make_report().advantages)
+
+
+def test_page_is_whole_and_escaped() -> None:
+    page = write_page(make_report())
+    assert page.startswith("<!doctype html>") and page.rstrip().endswith("</html>")
+    assert "lucky &lt;once&gt;" in page and "<once>" not in page
+    assert "What was not tested" in page and "memory dumps" in page
+    assert "+2.0 points" in page
+    assert not re.search(r"(src|href)=|@import|<script", page)
+
+
+def test_text_names_every_share() -> None:
+    assert str(make_report()).count("thief's advantage with") == 2
