@@ -22,6 +22,9 @@ check: lint $(VENV)/.installed $(RUNTIME)/.installed
 	$(VENV)/bin/python -m pytest -q tests
 	$(RUNTIME)/bin/python -m pytest -q tests/runtime_only
 
+test-networks: $(VENV)/.installed
+	EDGEPRO_LARGE_NETWORKS=1 $(VENV)/bin/python -m pytest -q tests/converters/test_networks.py
+
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .

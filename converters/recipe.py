@@ -187,7 +187,7 @@ def _within_budget(
 
 
 def _imply_scales(records: list[TensorLock]) -> list[TensorLock]:
-    """Scales that are only shuffled, right behind their tensor's data, take no bytes."""
+    """Scales that are only shuffled, behind their tensor's data, take no bytes."""
     implied = [
         index > 0 and _is_shuffle_behind(records[index - 1], record)
         for index, record in enumerate(records)

@@ -44,7 +44,7 @@ skip() {
 }
 
 install_tools() {
-  command -v "$EMULATOR" "$COMPILER" >"$CACHE/log" && return
+  [[ -x $(command -v "$EMULATOR") && -x $(command -v "$COMPILER") ]] && return
   [[ $(id -u) == 0 ]] || skip "cannot install the emulator and the cross compiler:" \
     "expected root. Run apt-get install qemu-user-static gcc-aarch64-linux-gnu."
   say "installing the emulator and the cross compiler"

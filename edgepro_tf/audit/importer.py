@@ -200,7 +200,7 @@ def _check_supported(graph: Graph) -> None:
         *operators.LINEAR_INPUTS, *operators.BINARY, *operators.UNARY,
         *operators.REDUCTIONS, *_SHAPE_ONLY, *_RESHAPES, "PRELU", "LEAKY_RELU",
         "MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD", "CONCATENATION", "DEQUANTIZE",
-        "TRANSPOSE",
+        "TRANSPOSE", "GELU",
     }  # fmt: skip
     for node in graph.nodes:
         if node.kind not in known:

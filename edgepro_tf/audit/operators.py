@@ -107,6 +107,8 @@ def unweighted(
         return REDUCTIONS[kind](x, axes, keepdims=options["keepDims"])
     if kind == "LEAKY_RELU":
         return tf.nn.leaky_relu(x, options["alpha"])
+    if kind == "GELU":
+        return tf.nn.gelu(x, approximate=options["approximate"])
     return tf.pad(x, constant) if kind == "PAD" else tf.transpose(x, constant)
 
 

@@ -19,10 +19,16 @@ static int is_float(const record* r) {
 static int has_countable_elements(const record* r) {
   if (r->outer == 0 || r->channels == 0 || r->inner == 0) return 0;
   uint64_t plane = (uint64_t)r->outer * r->channels;
-  return plane <= UINT32_MAX && plane * r->inner <= UINT32_MAX;
+  if (plane > UINT32_MAX || plane * r->inner > UINT32_MAX) return 0;
+  /* A machine of 32 bits cannot hold all that the format can name. */
+  return plane * r->inner * element_size(r) <= SIZE_MAX / 2;
 }
 
 static int check_rules(reader* from, const record* r) {
+  if (!require(from, r->type >= TYPE_FLOAT32 && r->type <= TYPE_UINT8,
+               "expected an element type, got another number")) {
+    return 0;
+  }
   require(from, r->steps >= 1 && r->steps <= ALL_STEPS,
           "expected steps 1 to 31, got others");
   require(from, has_countable_elements(r),
@@ -94,8 +100,6 @@ static uint32_t read_record(reader* from, record* r) {
   uint8_t kind = read_byte(from);
   r->type = kind & KIND_TYPE;
   r->target = kind & KIND_SCALES ? TARGET_SCALES : TARGET_DATA;
-  require(from, r->type >= TYPE_FLOAT32 && r->type <= TYPE_UINT8,
-          "expected an element type, got another number");
   require(from, (kind & ~(KIND_TYPE | KIND_SCALES | KIND_SCALES_TOO)) == 0,
           "expected a record kind below 0x40, got another");
   require(from, !(kind & KIND_SCALES) || !(kind & KIND_SCALES_TOO),

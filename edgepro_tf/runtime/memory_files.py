@@ -18,8 +18,8 @@ class MemoryFile(os.PathLike[str]):
 
     Its content can no longer be written, shrunk or grown, by anyone: what a runtime has
     mapped stays what it was. It may be closed as soon as the runtime has opened it; the
-    memory is freed, and given out again only overwritten, once the runtime's own mapping
-    and descriptor are gone too.
+    memory is freed, and given out again only overwritten, once the runtime's own
+    mapping and descriptor are gone too.
 
     The whole restored model lies in memory behind a file descriptor of this process.
     Whoever may debug this process (same user, or root) can read it through

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap, aes_key_wrap
-from jwcrypto.common import JWException  # type: ignore[import-untyped]
-from jwcrypto.jwe import JWE  # type: ignore[import-untyped]
-from jwcrypto.jwk import JWK  # type: ignore[import-untyped]
-from jwcrypto.jws import JWS  # type: ignore[import-untyped]
+from jwcrypto.common import JWException
+from jwcrypto.jwe import JWE
+from jwcrypto.jwk import JWK
+from jwcrypto.jws import JWS
 
 from edgepro_tf.sidecar.encoding import decode_base64url, encode_base64url
 

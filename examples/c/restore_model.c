@@ -2,9 +2,9 @@
  *
  *   restore_model MODEL PAYLOAD
  *
- * MODEL is the public .tflite, PAYLOAD the lock as its sidecar holds it, decrypted by the
- * host (examples/write_payload.py stands in for it). What edgepro_restore() leaves in
- * memory is the authorized model: hand it to what takes a buffer, such as
+ * MODEL is the public .tflite, PAYLOAD the lock as its sidecar holds it, decrypted by
+ * the host (examples/write_payload.py stands in for it). What edgepro_restore() leaves
+ * in memory is the authorized model: hand it to what takes a buffer, such as
  * TfLiteModelCreate(), LiteRtCreateModelFromBuffer() or MediaPipe's model_asset_buffer.
  */
 #define _POSIX_C_SOURCE 200809L
@@ -69,8 +69,8 @@ int main(int argc, char** argv) {
   }
   char error[256];
   uint64_t rewritten = 0;
-  edgepro_status status = edgepro_restore(lock, model.data, model.size, 1, &rewritten,
-                                          error, sizeof error);
+  edgepro_status status =
+      edgepro_restore(lock, model.data, model.size, 1, &rewritten, error, sizeof error);
   if (status == EDGEPRO_OK) {
     printf("core %s restored %zu constants: rewrote %" PRIu64
            " of %zu bytes, fingerprint %08" PRIx32 "\n",

@@ -3,9 +3,10 @@
 //   run_pair LIBRARY MODEL PAYLOAD < INPUT > OUTPUT
 //
 // LIBRARY is libedgepro.so, MODEL the public .tflite, PAYLOAD the lock as its sidecar
-// holds it, decrypted by the host (examples/write_payload.py stands in for it). INPUT is
-// the raw bytes of any number of samples for the model's input, OUTPUT those of its
-// output. The public model is mapped from its file; only what the lock touches is copied.
+// holds it, decrypted by the host (examples/write_payload.py stands in for it). INPUT
+// is the raw bytes of any number of samples for the model's input, OUTPUT those of its
+// output. The public model is mapped from its file; only what the lock touches is
+// copied.
 #include <dlfcn.h>
 
 #include <cstdint>
@@ -44,8 +45,8 @@ std::uint64_t HandOver(const char* library_path, const char* payload_path) {
   std::vector<char> payload((std::istreambuf_iterator<char>(file)), {});
   void* library = dlopen(library_path, RTLD_NOW);
   if (library == nullptr) Fail(dlerror());
-  const auto hand_over =
-      reinterpret_cast<decltype(&edgepro_hand_over)>(dlsym(library, "edgepro_hand_over"));
+  const auto hand_over = reinterpret_cast<decltype(&edgepro_hand_over)>(
+      dlsym(library, "edgepro_hand_over"));
   const auto wipe =
       reinterpret_cast<decltype(&edgepro_wipe)>(dlsym(library, "edgepro_wipe"));
   if (hand_over == nullptr || wipe == nullptr) Fail("this library is not libedgepro");

@@ -1,4 +1,4 @@
-"""The public file's structure is the stock conversion's: nothing tells what is locked."""
+"""The public file has the structure of the stock conversion: it tells nothing."""
 
 import io
 import re
