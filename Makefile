@@ -1,6 +1,7 @@
 # Two commands set everything up on a machine with Python 3.11, a C compiler and make:
 #   make demo    the main job on real data, and a table and a picture of what it gives
 #   make test    all tests, in two environments (TensorFlow, and tflite-runtime alone)
+# make test-networks, make test-arm64 and make bench take longer or need more.
 
 PYTHON  ?= python3.11
 ifeq ($(shell command -v $(PYTHON) 2>/dev/null),)
@@ -9,9 +10,8 @@ endif
 VENV    := .venv
 RUNTIME := .venv-runtime
 export TF_CPP_MIN_LOG_LEVEL ?= 3
-export PYTHONWARNINGS ?= ignore::UserWarning
 
-.PHONY: demo test check lint bench test-arm64 clean
+.PHONY: demo test check lint bench test-networks test-arm64 clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/edgepro demo --out out/demo
@@ -20,7 +20,10 @@ test: check
 
 check: lint $(VENV)/.installed $(RUNTIME)/.installed
 	$(VENV)/bin/python -m pytest -q tests
-	$(RUNTIME)/bin/python -m pytest -q tests/runtime_only
+	# Away from the sources, so that the wheel is what is tested.
+	rm -rf .cache/runtime && mkdir -p .cache/runtime && cp -r tests .cache/runtime
+	cd .cache/runtime && ../../$(RUNTIME)/bin/python -m pytest -q tests/runtime_only \
+	    tests/edgepro_tf/native/test_delegate.py tests/edgepro_tf/native/test_vectors.py
 
 test-networks: $(VENV)/.installed
 	EDGEPRO_LARGE_NETWORKS=1 $(VENV)/bin/python -m pytest -q tests/converters/test_networks.py

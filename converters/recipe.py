@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from converters.schema import Constant, ModelView, Operand, Role
+from converters.views import Constant, ModelView, Operand, Role
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.locks import ElementType, SetValues, Step, Target, TensorLock
 

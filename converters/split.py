@@ -11,7 +11,7 @@ import dataclasses
 
 import numpy as np
 
-from converters.schema import Constant, ModelView, Operand, Role, WeightedOperator
+from converters.views import Constant, ModelView, Operand, Role, WeightedOperator
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.locks import SetValues
 

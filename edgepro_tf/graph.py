@@ -44,7 +44,7 @@ class Edit:
 
 
 def is_graph(layer: Any) -> bool:
-    """Whether it is a built functional or Sequential model without a call of its own."""
+    """Whether it is a built functional or Sequential model with Keras' own call."""
     if isinstance(layer, keras.Sequential):
         plain = type(layer).call is keras.Sequential.call
         return plain and getattr(layer, "_functional", None) is not None

@@ -32,7 +32,8 @@ class LockedModel(keras.Model):
     needs no custom_objects once ``edgepro_tf.training`` is imported.
 
     A training step shuffles the batch; its first part runs authorized towards the true
-    labels, the rest released towards the released objective, both in one forward pass. Evaluation runs every example both ways.
+    labels, the rest released towards the released objective, both in one forward pass.
+    Evaluation runs every example both ways.
 
     Args:
         network: functional or Sequential model with ``NeuronLock`` layers, from

@@ -17,7 +17,7 @@ from edgepro_tf.audit import operators
 from edgepro_tf.errors import ConversionError
 
 if TYPE_CHECKING:
-    from converters.schema import Graph, GraphNode
+    from converters.views import Graph, GraphNode
 
 _SHAPE_ONLY = ("SHAPE", "STRIDED_SLICE", "PACK", "GATHER")
 _RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")

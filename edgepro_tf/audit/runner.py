@@ -40,8 +40,11 @@ class Cache:
         ).hexdigest()[:16]
         self._found: dict[tuple[str, float, int], AttackResult] = {}
         if path is not None and path.exists():
-            for line in path.read_text().splitlines():
+            text = path.read_text()
+            for line in text.splitlines():
                 self._read(line)
+            if text and not text.endswith("\n"):  # An interrupted run's last line.
+                path.write_text(text + "\n")
 
     def get(self, attack: str, share: float, seed: int) -> AttackResult | None:
         return self._found.get((attack, share, seed))
@@ -56,7 +59,7 @@ class Cache:
     def _read(self, line: str) -> None:
         try:
             entry = json.loads(line)
-        except json.JSONDecodeError:  # The line that an interrupted run was writing.
+        except json.JSONDecodeError:
             return
         if entry.pop("context", None) == self._context:
             result = AttackResult(**entry)

@@ -72,7 +72,7 @@ class Budget:
 
 QUICK = Budget(
     "quick", 15, 200, 1500, 16, (3e-3, 1e-2), 1, 6, 64, 2.5e10, 200,
-    test_examples=1000, unlabelled=256, is_thorough=False,
+    test_examples=2000, unlabelled=256, is_thorough=False,
 )  # fmt: skip
 FULL = Budget("full", 60, 600, 6000, 16, (1e-3, 3e-3, 1e-2), 2, 20, 512, 2e12, 200)
 BUDGETS = {budget.name: budget for budget in (QUICK, FULL)}

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from converters.schema import Role, read_model
+from converters.schema import read_model
+from converters.views import Role
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.locks import ElementType
 from tests.flatbuffers import export_cached

@@ -46,7 +46,7 @@ def test_equal_biases_are_trained_apart() -> None:
 
 
 def test_what_cannot_be_attacked_is_refused() -> None:
-    with pytest.raises(ConversionError, match="no float constant|operator QUANTIZE"):
+    with pytest.raises(ConversionError, match=r"no float constant|operator QUANTIZE"):
         import_model(export_cached("cnn", "int8"))
     with pytest.raises(ConversionError, match="2 inputs"):
         import_model(export_cached("shared", "float32"))
