@@ -60,6 +60,7 @@ def _measure(name: str, args: argparse.Namespace) -> dict[str, Any]:
         "name": name,
         "model_mib": subject.plain.stat().st_size / 2**20,
         "payload_bytes": subject.payload.stat().st_size,
+        "conversion_ratio": 1 + subject.locking_s / subject.conversion_s,
         "conversion_s": subject.conversion_s,
         "locking_s": subject.locking_s,
     }
@@ -86,6 +87,9 @@ def format_results(results: list[dict[str, Any]]) -> str:
             f"{figures['protected_ms']:.2f}",
             _ratio(figures["ratio"], figures["ratio_interval"]),
             _ratio(figures["control_ratio"], figures["control_interval"]),
+            _ratio(figures["multiplied_ratio"], figures["multiplied_interval"])
+            if "multiplied_ratio" in figures
+            else "-",
         ]
         for result in results
         for threads in (1, 2)
@@ -105,10 +109,22 @@ def format_results(results: list[dict[str, Any]]) -> str:
         for variant, figures in result[f"loading_{label}"].items()
         if isinstance(figures, dict)
     ]
+    conversion = [
+        [
+            result["name"],
+            f"{result['model_mib']:.1f}",
+            f"{result['conversion_s']:.1f}",
+            f"{result['locking_s']:.1f}",
+            f"{result['conversion_ratio']:.2f}",
+            f"{result['payload_bytes']:,}",
+        ]
+        for result in results
+    ]
     return "\n\n".join(
         [
             format_table(
-                ["latency", "plain ms", "protected ms", "ratio", "A/A control"], latency
+                ["latency", "plain ms", "protected ms", "ratio", "A/A", "MUL layers"],
+                latency,
             ),
             format_table(
                 [
@@ -120,6 +136,10 @@ def format_results(results: list[dict[str, Any]]) -> str:
                     "peak MiB",
                 ],
                 loading,
+            ),
+            format_table(
+                ["conversion", "MiB", "stock s", "locking s", "to stock", "payload B"],
+                conversion,
             ),
         ]
     )

@@ -31,7 +31,10 @@ def measure_latency(subject: Subject, *, threads: int, pairs: int) -> dict[str, 
     restored = open_with_payload(
         subject.public, subject.payload.read_bytes(), num_threads=threads
     )
-    for interpreter in (first, second, restored):
+    multiplied = subject.multiplied and make_interpreter(
+        subject.multiplied, num_threads=threads
+    )
+    for interpreter in filter(None, (first, second, restored, multiplied)):
         interpreter.allocate_tensors()
         detail = interpreter.get_input_details()[0]
         interpreter.resize_tensor_input(detail["index"], x.shape)
@@ -39,7 +42,12 @@ def measure_latency(subject: Subject, *, threads: int, pairs: int) -> dict[str, 
         interpreter.set_tensor(detail["index"], x)
     timing = time_pairs(first.invoke, restored.invoke, pairs=pairs)
     control = time_pairs(first.invoke, second.invoke, pairs=pairs)
-    return {
+    figures = {}
+    if multiplied:
+        layers = time_pairs(first.invoke, multiplied.invoke, pairs=pairs)
+        figures["multiplied_ratio"] = layers.ratio
+        figures["multiplied_interval"] = layers.ratio_interval()
+    return figures | {
         "threads": threads,
         "pairs": pairs,
         "plain_ms": timing.first_median_s * 1e3,
