@@ -83,6 +83,7 @@ def convert_keras(
     representative_dataset: RepresentativeDataset | None = None,
     inference_type: str = "float32",
     samples: Any = None,
+    restore_budget: float | None = None,
 ) -> ProtectedModel:
     """Convert a Keras model, lock-trained or ordinary, to a protected pair.
 
@@ -99,6 +100,8 @@ def convert_keras(
         samples: real inputs to verify with: an array [count, ...], or a list or dict
             of arrays for several inputs. None for the representative dataset's, or
             normal noise.
+        restore_budget: share of the model's bytes that restoring may rewrite, 0 to 1;
+            the lock then takes what gives most for the fewest bytes.
 
     Raises:
         ConversionError: the model cannot be converted or locked.
@@ -123,7 +126,10 @@ def convert_keras(
     if samples is None and representative_dataset is not None:
         samples = list(itertools.islice(representative_dataset(), COUNT))
     protected, inputs, outputs = _protect(
-        authorized, released, find_recipe(recipe), samples
+        authorized,
+        released,
+        find_recipe(recipe, restore_budget=restore_budget),
+        samples,
     )
     difference = None
     if inference_type == "float32":
@@ -138,6 +144,7 @@ def lock_tflite(
     *,
     recipe: str | Recipe = DEFAULT_PRESET,
     samples: Any = None,
+    restore_budget: float | None = None,
 ) -> ProtectedModel:
     """Lock an existing ``.tflite``; no Keras, no training, no data.
 
@@ -145,13 +152,15 @@ def lock_tflite(
         model: path or content.
         recipe: a preset's name, or a ``Recipe``.
         samples: real inputs to verify with; None for noise.
+        restore_budget: as for ``convert_keras``.
 
     Raises:
         ConversionError: it is no TFLite model, or nothing in it can be locked.
         VerificationError: the pair does not restore to the same bytes.
     """
     content = model if isinstance(model, bytes) else Path(model).read_bytes()
-    return _protect(content, b"", find_recipe(recipe), samples)[0]
+    chosen = find_recipe(recipe, restore_budget=restore_budget)
+    return _protect(content, b"", chosen, samples)[0]
 
 
 def _protect(

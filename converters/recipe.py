@@ -67,12 +67,24 @@ PRESETS = {
 DEFAULT_PRESET = "standard"
 
 
-def find_recipe(recipe: str | Recipe) -> Recipe:
+def find_recipe(recipe: str | Recipe, *, restore_budget: float | None = None) -> Recipe:
     """A preset by name, or the recipe itself.
 
+    Args:
+        recipe: a preset's name, or a recipe.
+        restore_budget: takes the place of the recipe's own, if given.
+
     Raises:
-        ConversionError: no preset has this name.
+        ConversionError: no preset has this name, or the budget is no share.
     """
+    if restore_budget is not None:
+        if not 0 <= restore_budget <= 1:
+            raise ConversionError(
+                "cannot plan lock: expected a restore budget from 0 to 1, got "
+                f"restore_budget={restore_budget:g}.",
+                "It is a share of the model's bytes.",
+            )
+        return dataclasses.replace(find_recipe(recipe), restore_budget=restore_budget)
     if isinstance(recipe, Recipe):
         return recipe
     if recipe not in PRESETS:

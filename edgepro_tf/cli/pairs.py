@@ -30,7 +30,17 @@ def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
         help="the public model; its sidecar goes beside it as FILE.edgepro",
     )
     parser.add_argument(
-        "--recipe", choices=("standard", "strict", "paper"), default="standard"
+        "--recipe",
+        choices=("standard", "fast", "strict", "paper"),
+        default="standard",
+        help="what is locked how; default standard",
+    )
+    parser.add_argument(
+        "--restore_budget",
+        type=float,
+        metavar="SHARE",
+        help="share of the file's bytes that loading may rewrite, 0 to 1; default: the "
+        "recipe's own (fast: 0.1, others: all)",
     )
     parser.add_argument(
         "--samples",

@@ -1,5 +1,7 @@
 """A Keras model or a file in, a pair out that restores to the bit, worthless bare."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import run_model
 from tests.flatbuffers import FORMATS, build_cached, export_cached, representative
 from tests.models import TOPOLOGIES
+
+SAMPLES = Path(__file__).parents[1] / "edgepro_tf" / "native" / "models"
 
 
 @pytest.mark.parametrize("name", sorted(TOPOLOGIES))
@@ -133,3 +137,50 @@ def test_secrets_stay_out_of_repr() -> None:
     assert protected.lock.seed.hex() not in shown
     assert repr(protected.lock.seed) not in shown
     assert repr(protected.payload) not in shown
+
+
+def test_restore_budget_bounds_what_loading_rewrites() -> None:
+    original = export_cached("mobile")
+    whole = lock_tflite(original)
+    part = lock_tflite(original, restore_budget=0.1)
+    assert part.bytes_rewritten <= 0.1 * len(original) < whole.bytes_rewritten
+    with pytest.raises(ConversionError, match="restore_budget=2"):
+        lock_tflite(original, restore_budget=2)
+
+
+@pytest.mark.parametrize("use_xnnpack", [True, False])
+def test_restored_model_resizes(use_xnnpack: bool) -> None:
+    protected = lock_tflite(export_cached("mobile"))
+    options = {"use_xnnpack": use_xnnpack, "num_threads": 2}
+    restored = open_with_payload(protected.public, protected.payload, **options)
+    plain = make_interpreter(protected.authorized, **options)
+    plain.allocate_tensors()
+    rng = np.random.default_rng(0)
+    for batch in (3, 1, 7):
+        sample = {"image": rng.normal(size=(batch, 8, 8, 2)).astype(np.float32)}
+        (ours,), (theirs,) = (
+            run_model(interpreter, sample).values() for interpreter in (restored, plain)
+        )
+        assert ours.shape[0] == batch
+        assert ours.tobytes() == theirs.tobytes()
+
+
+def test_every_signature_of_a_file_is_restored() -> None:
+    original = (SAMPLES / "two_signatures.tflite").read_bytes()
+    protected = lock_tflite(original)
+    restored = open_with_payload(protected.public, protected.payload)
+    plain, bare = make_interpreter(original), make_interpreter(protected.public)
+    keys = list(plain.get_signature_list())
+    assert len(keys) == 2
+    for key in keys:
+        details = plain.get_signature_runner(key).get_input_details()
+        rng = np.random.default_rng(0)
+        sample = {
+            name: rng.normal(size=detail["shape"]).astype(np.float32)
+            for name, detail in details.items()
+        }
+        ours, theirs, alone = (
+            next(iter(each.get_signature_runner(key)(**sample).values())).tobytes()
+            for each in (restored, plain, bare)
+        )
+        assert ours == theirs != alone

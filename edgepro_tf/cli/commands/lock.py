@@ -32,6 +32,9 @@ def run(args: argparse.Namespace) -> None:
 
     console.say(f"locking {args.model} ...")
     protected = lock_tflite(
-        args.model, recipe=args.recipe, samples=pairs.read_samples(args.samples)
+        args.model,
+        recipe=args.recipe,
+        restore_budget=args.restore_budget,
+        samples=pairs.read_samples(args.samples),
     )
     pairs.write_and_report(args, protected, recipients, issuer)
