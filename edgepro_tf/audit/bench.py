@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from edgepro_tf.audit import training
 from edgepro_tf.audit.searching import Group, Search, find_groups
 from edgepro_tf.audit.spaces import MIX_LIMIT, MixSpace, OrderSpace, WeightSpace
 from edgepro_tf.audit.thief import Arrays, Budget, Outcome, Target, Thief
+
+_VALIDATED = 20  # Examples that a choice should rest on, as far as folds go.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,6 +36,18 @@ class Candidate:
     plan: np.ndarray
     masks: Arrays | None = None
     knob: np.ndarray | None = None
+
+
+def _built_once(build: Callable[[Bench], Any]) -> Any:
+    """A property made on first use, by one worker while the others wait."""
+
+    def get(self: Bench) -> Any:
+        with self._building:
+            if build.__name__ not in self._built:
+                self._built[build.__name__] = build(self)
+            return self._built[build.__name__]
+
+    return property(get, doc=build.__doc__)
 
 
 class Bench:
@@ -68,6 +83,11 @@ class Bench:
         self.rows = self._most_examples()
         self._forward = tf.function(self.network.forward)
         self._moments = tf.function(self._measure_moments)
+        self._normal_moments = tf.function(
+            functools.partial(self._measure_moments, normalises=True)
+        )
+        self._building = threading.RLock()
+        self._built: dict[str, Any] = {}
 
     @property
     def chance(self) -> float:
@@ -106,11 +126,11 @@ class Bench:
         values = [tf.constant(p, tf.float32) for p in parameters]
         return self._forward(values, tf.constant(x, tf.float32)).numpy()
 
-    @functools.cached_property
+    @_built_once
     def weights(self) -> training.Trainer:
         return self._trainer(WeightSpace(self.network))
 
-    @functools.cached_property
+    @_built_once
     def mix_space(self) -> MixSpace:
         layers = [
             i
@@ -119,27 +139,27 @@ class Bench:
         ]
         return MixSpace(self.network, tuple(layers))
 
-    @functools.cached_property
+    @_built_once
     def mix(self) -> training.Trainer:
         return self._trainer(self.mix_space)
 
-    @functools.cached_property
+    @_built_once
     def mix_unlabelled(self) -> training.Trainer:
         return self._trainer(self.mix_space, training.information)
 
-    @functools.cached_property
+    @_built_once
     def order_space(self) -> OrderSpace:
         return OrderSpace(self.network, self.mix_space.layers)
 
-    @functools.cached_property
+    @_built_once
     def order(self) -> training.Trainer:
         return self._trainer(self.order_space)
 
-    @functools.cached_property
+    @_built_once
     def groups(self) -> tuple[Group, ...]:
         return find_groups(self.target)
 
-    @functools.cached_property
+    @_built_once
     def search(self) -> Search:
         return Search(self.network, self.groups)
 
@@ -153,11 +173,16 @@ class Bench:
         affordable = self.budget.search_work / (rows * self.network.multiplications)
         return max(16, min(wanted, int(affordable)))
 
-    def search_rows(self, thief: Thief, rng: np.random.Generator) -> np.ndarray:
+    def search_rows(self, examples: np.ndarray) -> np.ndarray:
         """int [rows]: examples for the search; always as many, so it compiles once."""
         rows = min(self.budget.search_rows, self.rows)
-        order = rng.permutation(len(thief.y))
-        return order[np.arange(rows) % len(order)]
+        return examples[np.arange(rows) % len(examples)]
+
+    def draw_folds(self, thief: Thief, rng: np.random.Generator) -> list[np.ndarray]:
+        """Held-out thirds of the thief's data; more of them when each is small."""
+        size = max(1, len(thief.y) // 3)
+        count = max(self.budget.folds, min(3, -(-_VALIDATED // size)))
+        return [rng.permutation(len(thief.y))[:size] for _ in range(count)]
 
     def pick(
         self,
@@ -165,18 +190,20 @@ class Bench:
         candidates: list[Candidate],
         thief: Thief,
         purpose: str,
+        folds: list[np.ndarray] | None = None,
     ) -> tuple[Arrays, str]:
         """Train the candidate that the thief's own validation prefers.
 
         Every candidate is trained on a part of the labelled data and scored on the
-        rest (accuracy, then loss); the best is trained again on all of it.
+        rest (accuracy, then loss); the best is trained again on all of it. ``folds``
+        says what is held out where a start has already seen a part of the labels.
 
         Returns:
             The network's parameters, and the label of what was chosen.
         """
         rng, best = thief.rng(purpose), candidates[0]
         if len(candidates) > 1:
-            folds = _draw_folds(thief.y, self.budget.folds, rng)
+            folds = folds or self.draw_folds(thief, rng)
             scores = [
                 np.mean([self._validate(trainer, c, thief, f, rng) for f in folds])
                 for c in candidates
@@ -192,9 +219,10 @@ class Bench:
         candidates: list[Candidate],
         thief: Thief,
         purpose: str,
+        folds: list[np.ndarray] | None = None,
     ) -> Outcome:
         """``pick``, then the accuracy of what it gave."""
-        parameters, label = self.pick(trainer, candidates, thief, purpose)
+        parameters, label = self.pick(trainer, candidates, thief, purpose, folds)
         return Outcome(self.accuracy(parameters), label)
 
     def train(
@@ -241,15 +269,15 @@ class Bench:
         et al., ICLR 2016, section 3.1 (per channel, as here).
         """
         out = [np.array(p, np.float32) for p in parameters]
-        inputs = self._pad(x).numpy()
-        for layer, one in enumerate(self.network.linears):
-            mean, deviation = self.moments(out, inputs)[layer]
-            gain = 1 / np.maximum(deviation, 1e-3)
+        values = [tf.constant(p) for p in out]
+        found = self._normal_moments(values, self._pad(x))
+        for one, (mean, deviation) in zip(self.network.linears, found, strict=True):
+            gain = 1 / deviation.numpy()
             shape = [1] * out[one.filter].ndim
             shape[one.channel_axis] = -1
             out[one.filter] = out[one.filter] * gain.reshape(shape)
             if one.bias is not None:
-                out[one.bias] = (out[one.bias] - mean) * gain
+                out[one.bias] = (out[one.bias] - mean.numpy()) * gain
         return out
 
     def activity(self, parameters: Arrays, x: np.ndarray) -> list[np.ndarray]:
@@ -278,14 +306,20 @@ class Bench:
         z = tf.nn.relu(found[0])
         return tf.reduce_mean(tf.reshape(z, [len(z), -1, z.shape[-1]]), 1).numpy()
 
-    def _measure_moments(self, parameters: list[Any], x: Any) -> list[Any]:
+    def _measure_moments(
+        self, parameters: list[Any], x: Any, *, normalises: bool = False
+    ) -> list[Any]:
+        """Mean and deviation of every linear output; a floor for those of no width."""
         found: list[Any] = []
 
         def observe(layer: int, z: Any) -> Any:
-            del layer
             flat = tf.reshape(z, [-1, z.shape[-1]])
-            found.append((tf.reduce_mean(flat, 0), tf.math.reduce_std(flat, 0)))
-            return z
+            mean = tf.reduce_mean(flat, 0)
+            deviation = tf.maximum(tf.math.reduce_std(flat, 0), 1e-3)
+            if self.network.linears[layer].bias is None:
+                mean = tf.zeros_like(mean)  # There is nothing to shift it with.
+            found.append((mean, deviation))
+            return (z - mean) / deviation if normalises else z
 
         self.network.forward(parameters, x, observe)
         return found
@@ -330,11 +364,3 @@ class Bench:
     def _most_examples(self) -> int:
         most = max(self._count(share) for share in self.budget.shares)
         return max(most, self.budget.unlabelled)
-
-
-def _draw_folds(
-    y: np.ndarray, count: int, rng: np.random.Generator
-) -> list[np.ndarray]:
-    """Held-out thirds of the data."""
-    size = max(1, len(y) // 3)
-    return [rng.permutation(len(y))[:size] for _ in range(count)]

@@ -60,7 +60,7 @@ def _headline(report: AuditReport) -> str:
         f"<tr><td>{one.share:.0%}</td><td>{one.scratch:.1%}</td>"
         f"<td>{one.accuracy:.1%}</td>"
         f"<td><b>{100 * one.value:+.1f}</b> &plusmn; {100 * one.spread:.1f}</td>"
-        f"<td>{100 * one.held_out:+.1f}</td>"
+        f"<td>{100 * one.error:.1f}</td><td>{100 * one.held_out:+.1f}</td>"
         f"<td class='words'>{html.escape(one.attack)}</td></tr>"
         for one in report.advantages
     )
@@ -71,7 +71,8 @@ def _headline(report: AuditReport) -> str:
         f"from nothing. It is the largest over the shares of data, here with "
         f"{worst.share:.0%}; the mean is {100 * report.mean_advantage:+.1f}.</p>"
         "<table><tr><th>data</th><th>scratch</th><th>best attack</th>"
-        "<th>advantage, points</th><th>held out</th><th class='words'>by</th></tr>"
+        "<th>advantage, points</th><th>standard error</th><th>held out</th>"
+        "<th class='words'>by</th></tr>"
         f"{rows}</table><p class='small'>&plusmn; is the standard deviation over "
         "seeds. The best of many noisy figures is too good by chance; <i>held out</i> "
         "chooses the attack on the other seeds.</p>"

@@ -34,6 +34,7 @@ def audit_pair(
     budget: Budget = QUICK,
     attacks: Sequence[Attack] | None = None,
     cache: Path | None = None,
+    workers: int = 1,
     progress: Progress = lambda cells, _: cells,
     facts: dict[str, Any] | None = None,
 ) -> AuditReport:
@@ -50,6 +51,7 @@ def audit_pair(
             ``FULL``, or your own.
         attacks: None for all.
         cache: a file of JSON lines; an audit that was stopped goes on from it.
+        workers: attacks run at a time.
         progress: wraps an iterable, given its length, to show it.
         facts: further lines for the report.
 
@@ -67,7 +69,7 @@ def audit_pair(
     bench = Bench(target, budget, data.x_train, data.y_train, data.x_test, data.y_test)
     context = [digest(public), data.name, dataclasses.asdict(budget)]
     results = run_attacks(
-        bench, attacks, cache=Cache(cache, context), progress=progress
+        bench, attacks, cache=Cache(cache, context), workers=workers, progress=progress
     )
     known = {
         "name": name,

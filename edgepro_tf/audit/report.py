@@ -56,6 +56,7 @@ class Advantage:
         value, spread: mean and standard deviation over seeds of best minus scratch. The
             best of many noisy figures is too good by chance; hence also:
         held_out: mean over seeds, the attack being chosen on the other seeds alone.
+        error: standard error of the mean, spread / sqrt(seeds).
     """
 
     share: float
@@ -65,13 +66,15 @@ class Advantage:
     value: float
     spread: float
     held_out: float
+    error: float
 
     def __str__(self) -> str:
         return (
             f"thief's advantage with {self.share:.0%} of the data: "
             f"{100 * self.value:+.1f} +- {100 * self.spread:.1f} points "
             f"({self.attack}: {self.accuracy:.1%}, scratch {self.scratch:.1%}; "
-            f"held out {100 * self.held_out:+.1f})"
+            f"held out {100 * self.held_out:+.1f}; standard error "
+            f"{100 * self.error:.1f})"
         )
 
 
@@ -192,6 +195,7 @@ def _advantage(
         float(gains.mean()),
         _spread(gains),
         float(np.mean(held_out)),
+        _spread(gains) / float(np.sqrt(len(gains))),
     )
 
 

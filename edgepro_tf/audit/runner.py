@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 Cell = tuple[Attack, float, int]
 
 # Raised whenever an attack changes what it does, so that no old figure is mixed in.
-AUDIT_VERSION = 1
+AUDIT_VERSION = 2
 
 
 class Cache:
@@ -34,7 +36,7 @@ class Cache:
     """
 
     def __init__(self, path: Path | None, context: Any) -> None:
-        self._path = path
+        self._path, self._adding = path, threading.Lock()
         self._context = hashlib.sha256(
             json.dumps([AUDIT_VERSION, context], sort_keys=True, default=str).encode()
         ).hexdigest()[:16]
@@ -50,11 +52,12 @@ class Cache:
         return self._found.get((attack, share, seed))
 
     def add(self, result: AttackResult) -> None:
-        self._found[result.attack, result.share, result.seed] = result
-        if self._path is not None:
-            entry = {"context": self._context, **dataclasses.asdict(result)}
-            with self._path.open("a") as file:
-                file.write(json.dumps(entry) + "\n")
+        entry = {"context": self._context, **dataclasses.asdict(result)}
+        with self._adding:
+            self._found[result.attack, result.share, result.seed] = result
+            if self._path is not None:
+                with self._path.open("a") as file:
+                    file.write(json.dumps(entry) + "\n")
 
     def _read(self, line: str) -> None:
         try:
@@ -83,6 +86,7 @@ def run_attacks(
     attacks: Sequence[Attack],
     *,
     cache: Cache,
+    workers: int = 1,
     progress: Progress = lambda cells, _: cells,
 ) -> list[AttackResult]:
     """Run what the cache does not have.
@@ -91,20 +95,25 @@ def run_attacks(
         bench: the target's workbench.
         attacks: from ``all_attacks``.
         cache: read first, added to after each attack.
-        progress: wraps the cells, given their number.
+        workers: threads; each attack trains small networks, which use one core well
+            and two badly. Results do not depend on it.
+        progress: wraps the attacks as they are done, given their number.
 
     Returns:
         All results, in the order of ``list_cells``.
     """
     cells = list_cells(attacks, bench.budget)
-    results = []
-    for attack, share, seed in progress(cells, len(cells)):
-        result = cache.get(attack.name, share, seed)
-        if result is None:
-            result = _run(bench, attack, share, seed)
-            cache.add(result)
-        results.append(result)
-    return results
+    missing = [c for c in cells if cache.get(c[0].name, c[1], c[2]) is None]
+    with futures.ThreadPoolExecutor(workers) as pool:
+        running = [pool.submit(_run, bench, *cell) for cell in missing]
+        try:
+            for done in progress(futures.as_completed(running), len(running)):
+                cache.add(done.result())
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    found = [cache.get(attack.name, share, seed) for attack, share, seed in cells]
+    return [result for result in found if result is not None]
 
 
 def _run(bench: Bench, attack: Attack, share: float, seed: int) -> AttackResult:

@@ -13,17 +13,22 @@ from edgepro_tf.audit.thief import Arrays, Target
 from edgepro_tf.audit.training import cross_entropy
 from edgepro_tf.locks import Step
 
-FLIP, DROP, SWAP, DOUBLE, HALVE = range(5)
+FLIP, FLIP_BOTH, DROP, SWAP, DOUBLE, HALVE = range(6)
+_GREEDY = 0.25  # Share of the proposals; all greedy or all annealed found far less.
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """A constant whose channels are flipped, dropped, scaled or swapped."""
+    """A constant whose channels are flipped, dropped, scaled or swapped.
+
+    ``partner`` is the group of the same operator's bias, for flips of both at once.
+    """
 
     parameter: int
     axis: int
     channels: int
     kinds: tuple[int, ...]
+    partner: int = -1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,46 +51,56 @@ class Proposals:
 
 def find_groups(target: Target) -> tuple[Group, ...]:
     """What can be searched channel by channel, given the recipe."""
-    groups = []
-    for i, parameter in enumerate(target.network.parameters):
-        steps = target.steps[i]
-        if steps & Step.SHUFFLE or not parameter.shape:
-            continue
-        kinds = []
-        if steps & Step.SIGNS:
-            kinds.append(FLIP)
-        if steps & Step.ORDER:
-            kinds.append(SWAP)
-        if steps & Step.EXPONENTS:
-            kinds += [DOUBLE, HALVE]
-        if not steps and parameter.role == "filter":
-            kinds.append(DROP)
-        if kinds:
-            channels = parameter.shape[parameter.channel_axis]
-            groups.append(Group(i, parameter.channel_axis, channels, tuple(kinds)))
+    network, groups = target.network, []
+    for one in network.linears:
+        filter_kinds = _kinds(target.steps[one.filter], is_filter=True)
+        bias_kinds = () if one.bias is None else _kinds(target.steps[one.bias])
+        if filter_kinds and one.filter not in {g.parameter for g in groups}:
+            partner = len(groups) + 1 if FLIP in bias_kinds else -1
+            if FLIP in filter_kinds and partner >= 0:
+                filter_kinds = (FLIP_BOTH, *filter_kinds)
+            groups.append(
+                Group(one.filter, one.channel_axis, one.channels, filter_kinds, partner)
+            )
+        if bias_kinds and filter_kinds:
+            groups.append(Group(one.bias, 0, one.channels, bias_kinds))
     return tuple(groups)
+
+
+def _kinds(steps: Step, *, is_filter: bool = False) -> tuple[int, ...]:
+    """The changes that undo these steps; what is not locked may be dropped."""
+    if steps & Step.SHUFFLE:
+        return ()
+    kinds = [FLIP] if steps & Step.SIGNS else []
+    if steps & Step.ORDER:
+        kinds.append(SWAP)
+    if steps & Step.EXPONENTS:
+        kinds += [DOUBLE, HALVE]
+    if not steps and is_filter:
+        kinds.append(DROP)
+    return tuple(kinds)
 
 
 def draw_proposals(
     groups: tuple[Group, ...], count: int, rng: np.random.Generator, heat: float
 ) -> Proposals:
-    """First sweeps layer by layer, greedily; in the last quarter anywhere, annealed."""
+    """First sweeps layer by layer, greedily; then anywhere, annealed."""
     sweep = [
         (g, kind, c)
         for g, group in enumerate(groups)
         for kind in group.kinds
         for c in rng.permutation(group.channels)
     ]
-    half = 3 * count // 4
-    rows = [sweep[i % len(sweep)] for i in range(half)]
-    rows += [sweep[i] for i in rng.integers(0, len(sweep), count - half)]
+    greedy = round(_GREEDY * count)
+    rows = [sweep[i % len(sweep)] for i in range(greedy)]
+    rows += [sweep[i] for i in rng.integers(0, len(sweep), count - greedy)]
     group, kind, first = (
         np.array(column, np.int32) for column in zip(*rows, strict=True)
     )
     channels = np.array([g.channels for g in groups])[group]
     second = (rng.random(count) * channels).astype(np.int32)
-    cooling = heat * (1 - np.arange(count - half) / max(1, count - half))
-    temperature = np.concatenate([np.zeros(half), cooling])
+    cooling = heat * np.linspace(1, 0, count - greedy)
+    temperature = np.concatenate([np.zeros(greedy), cooling])
     return Proposals(
         group, kind, first, second,
         temperature.astype(np.float32), rng.random(count).astype(np.float32),
@@ -182,16 +197,13 @@ def _propose(
     groups: tuple[Group, ...], now: Any, which: Any, kind: Any, first: Any, second: Any
 ) -> Any:
     orders, factors = [], []
-    for g, (group, order, factor) in enumerate(zip(groups, *now, strict=True)):
-        here = tf.cast(tf.equal(which, g), tf.float32)
-        a = tf.one_hot(first, group.channels)
-        b = tf.one_hot(second, group.channels)
-        old = factor
-        changed = tf.stack(
-            [
-                -old, tf.where(old == 0, 1.0, 0.0), old, 2 * old, 0.5 * old
-            ]
-        )[kind]  # fmt: skip
+    partners = tf.constant([group.partner for group in groups])
+    both = tf.where(tf.equal(kind, FLIP_BOTH), partners[which], -1)
+    for g, (group, order, old) in enumerate(zip(groups, *now, strict=True)):
+        here = tf.cast(tf.equal(which, g) | tf.equal(both, g), tf.float32)
+        a, b = tf.one_hot(first, group.channels), tf.one_hot(second, group.channels)
+        dropped = tf.where(tf.equal(old, 0), 1.0, 0.0)
+        changed = tf.stack([-old, -old, dropped, old, 2 * old, 0.5 * old])[kind]
         factors.append(old + here * a * (changed - old))
         swaps = tf.cast(here, tf.int32) * tf.cast(tf.equal(kind, SWAP), tf.int32)
         a, b = tf.cast(a, tf.int32), tf.cast(b, tf.int32)

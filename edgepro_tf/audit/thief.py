@@ -33,6 +33,7 @@ class Budget:
         sweeps: of a discrete search over all draws.
         search_rows: examples its loss is measured on, at most.
         search_work: multiplications it may cost.
+        search_starts: how often it begins anew; the lowest loss is kept.
         wrong_locks: drawn for the mean and the worst, over all seeds.
         shares: of the training data that the thief has.
         seeds: each draws the thief's data, his starts and his batches.
@@ -51,6 +52,7 @@ class Budget:
     sweeps: int
     search_rows: int
     search_work: float
+    search_starts: int
     wrong_locks: int
     shares: tuple[float, ...] = (0.01, 0.05, 0.1)
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -71,10 +73,10 @@ class Budget:
 
 
 QUICK = Budget(
-    "quick", 15, 200, 1500, 16, (3e-3, 1e-2), 1, 6, 64, 2.5e10, 200,
+    "quick", 15, 150, 1500, 16, (3e-3, 1e-2), 1, 16, 128, 3e10, 1, 200,
     test_examples=2000, unlabelled=256, is_thorough=False,
 )  # fmt: skip
-FULL = Budget("full", 60, 600, 6000, 16, (1e-3, 3e-3, 1e-2), 2, 20, 512, 2e12, 200)
+FULL = Budget("full", 60, 600, 6000, 16, (1e-3, 3e-3, 1e-2), 2, 25, 512, 1e12, 3, 200)
 BUDGETS = {budget.name: budget for budget in (QUICK, FULL)}
 
 

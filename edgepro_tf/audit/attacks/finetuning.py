@@ -9,6 +9,7 @@ import numpy as np
 from edgepro_tf.audit import training
 from edgepro_tf.audit.bench import Bench, Candidate
 from edgepro_tf.audit.starts import heads, public_start, unreadable
+from edgepro_tf.audit.statistics import undo_signs
 from edgepro_tf.audit.thief import LABELS, Attack, Outcome, Thief
 
 
@@ -18,11 +19,15 @@ def tune_all(bench: Bench, thief: Thief, *, fresh: str = "nothing") -> Outcome:
     Args:
         bench: the target's workbench.
         thief: his data.
-        fresh: what is drawn afresh first: ``nothing``, ``head``, or ``unreadable``
-            (what the recipe shuffles).
+        fresh: what is drawn afresh first: ``nothing``, ``head``, ``unreadable`` (what
+            the recipe shuffles), or ``signs`` (the same, and the signs of the public
+            rows inferred from their skewness).
     """
-    drawn = {"nothing": [], "head": heads(bench), "unreadable": unreadable(bench)}
-    plain = public_start(bench, thief, fresh=drawn[fresh])
+    unread = unreadable(bench)
+    drawn = {"head": heads(bench), "unreadable": unread, "signs": unread}
+    plain = public_start(bench, thief, fresh=drawn.get(fresh, ()))
+    if fresh == "signs":
+        plain = undo_signs(bench.target, plain, bench.target.readable_layers)
     starts = {"plain": plain, "normalised": bench.renormalise(plain, thief.x)}
     candidates = [
         Candidate(f"{name}, rate {rate:g}", theta, bench.plan(thief, theta, rate))
@@ -101,6 +106,10 @@ ATTACKS = (
     Attack(
         "fine-tuning, shuffled tensors afresh", "fine-tuning", "ours", LABELS,
         functools.partial(tune_all, fresh="unreadable"),
+    ),
+    Attack(
+        "fine-tuning, signs by skewness", "fine-tuning", "ours", LABELS,
+        functools.partial(tune_all, fresh="signs"), is_slow=True,
     ),
     Attack(
         "fine-tuning, last layers", "fine-tuning", _FINETUNING, LABELS, tune_last,

@@ -10,8 +10,9 @@ import functools
 
 import numpy as np
 
-from edgepro_tf.audit.bench import Bench
-from edgepro_tf.audit.thief import DEVELOPER, NOTHING, Attack, Outcome, Thief
+from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.starts import public_start, unreadable
+from edgepro_tf.audit.thief import DEVELOPER, LABELS, NOTHING, Attack, Outcome, Thief
 
 _PAPER = "EdgePro (arXiv 2303.12397), experiments on password guessing"
 
@@ -61,6 +62,33 @@ def know_layers(bench: Bench, thief: Thief, *, only_one: bool) -> Outcome:
     return Outcome(found[best], f"layer {best} {words}", {"by_layer": by_layer})
 
 
+def know_draws(bench: Bench, thief: Thief) -> Outcome:
+    """Every order, sign and exponent known; what is shuffled learned afresh.
+
+    The bound of all searches over channels: if this gains nothing over scratch, no
+    search can, however long.
+    """
+    target, fresh = bench.target, unreadable(bench)
+    start = public_start(bench, thief, fresh=fresh)
+    start = [
+        start[i] if i in fresh else value for i, value in enumerate(target.authorized)
+    ]
+    starts = {"plain": start, "normalised": bench.renormalise(start, thief.x)}
+    candidates = [
+        Candidate(
+            f"{name}, {'frozen' if frozen else 'free'}, rate {rate:g}",
+            theta,
+            bench.plan(
+                thief, theta, rate, fresh.__contains__ if frozen else lambda _: True
+            ),
+        )
+        for name, theta in starts.items()
+        for frozen in (False, True)
+        for rate in bench.budget.rates
+    ]
+    return bench.outcome(bench.weights, candidates, thief, "draws known")
+
+
 ATTACKS = (
     Attack("no lock", "guessing", _PAPER, NOTHING, use_without_lock),
     Attack("wrong locks", "guessing", _PAPER, NOTHING, guess_locks),
@@ -78,5 +106,9 @@ ATTACKS = (
     Attack(
         "one layer's lock missing", "partial knowledge", "ours", DEVELOPER,
         functools.partial(know_layers, only_one=False), counts=False,
+    ),
+    Attack(
+        "all draws by channel known, tuned", "partial knowledge", "ours", LABELS,
+        know_draws, counts=False, is_slow=True,
     ),
 )  # fmt: skip

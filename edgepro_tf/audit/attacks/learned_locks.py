@@ -133,7 +133,7 @@ ATTACKS = (
     Attack(
         "learned scale factors", "learned locks",
         "ours; the form is EdgePro's lock itself", LABELS,
-        functools.partial(learn_rows, full=False),
+        functools.partial(learn_rows, full=False), is_slow=True,
     ),
     Attack(
         "learned mixing of rows", "learned locks",

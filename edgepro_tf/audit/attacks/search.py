@@ -8,10 +8,13 @@ import numpy as np
 
 from edgepro_tf.audit.bench import Bench, Candidate
 from edgepro_tf.audit.searching import draw_proposals
-from edgepro_tf.audit.starts import public_start, unreadable
-from edgepro_tf.audit.thief import LABELS, Attack, Outcome, Thief
+from edgepro_tf.audit.starts import heads, public_start, unreadable
+from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
 
-_HEAT = 0.02
+_HEAT = 0.05
+# A head with small weights gives a loss that falls gently: on letters locked by signs
+# alone the search went from 21 to 90 % accuracy, with 1 % of the labels.
+_FLATTEN = 0.2
 
 
 def search_lock(bench: Bench, thief: Thief) -> Outcome:
@@ -20,36 +23,53 @@ def search_lock(bench: Bench, thief: Thief) -> Outcome:
     What the recipe shuffles cannot be searched: it is drawn afresh and trained first,
     before the still public rows, so that a right guess shows in the loss.
     """
-    rng, groups = thief.rng("search"), bench.groups
-    if not groups:
+    rng = thief.rng("search")
+    if not bench.groups:
         return Outcome(bench.accuracy(bench.target.public), "nothing to search")
-    free = unreadable(bench)
-    start = public_start(bench, thief, fresh=free)
-    if free:
-        start = bench.renormalise(start, thief.x)
-        start = _train_only(bench, thief, start, set(free), rng)
-    rows = bench.search_rows(thief, rng)
+    held_out = bench.draw_folds(thief, rng)[0]
+    seen = rng.permutation(np.setdiff1d(np.arange(len(thief.y)), held_out))
+    rows, count = bench.search_rows(seen), bench.search_proposals
     y = np.eye(bench.classes, dtype=np.float32)[thief.y[rows]]
-    count = bench.search_proposals
-    proposals = draw_proposals(groups, count, rng, _HEAT)
-    found, loss = bench.search.run(start, thief.x[rows], y, proposals)
-    searched = bench.accuracy(found)
+    runs = []
+    for _ in range(bench.budget.search_starts):
+        start = _flatten(bench, _first_guess(bench, thief, seen, rng))
+        proposals = draw_proposals(bench.groups, count, rng, _HEAT)
+        runs.append(bench.search.run(start, thief.x[rows], y, proposals))
+    found, loss = min(runs, key=lambda run: run[1])
     starts = {"searched": found, "normalised": bench.renormalise(found, thief.x)}
     candidates = [
         Candidate(f"{name}, rate {rate:g}", p, bench.plan(thief, p, rate))
         for name, p in starts.items()
         for rate in (bench.budget.rates[0] / 10, *bench.budget.rates)
     ]
-    outcome = bench.outcome(bench.weights, candidates, thief, "search tuned")
-    details = {"accuracy_before_tuning": searched, "loss": loss, "proposals": count}
+    outcome = bench.outcome(
+        bench.weights, candidates, thief, "search tuned", [held_out]
+    )
+    details = {
+        "accuracy_before_tuning": bench.accuracy(found),
+        "loss": loss,
+        "proposals": count * len(runs),
+    }
     return dataclasses.replace(outcome, details=details)
 
 
-def _train_only(bench: Bench, thief: Thief, start, moving, rng):  # type: ignore[no-untyped-def]
-    plan = bench.plan(thief, start, bench.budget.rates[0], moving.__contains__)
-    everything = np.arange(len(thief.y))
+def _first_guess(
+    bench: Bench, thief: Thief, seen: np.ndarray, rng: np.random.Generator
+) -> Arrays:
+    """The public file; what cannot be searched is learned before its still rows."""
+    free = unreadable(bench)
+    start = public_start(bench, thief, fresh=free)
+    if not free:
+        return start
+    start = bench.renormalise(start, thief.x)
+    plan = bench.plan(thief, start, bench.budget.rates[0], set(free).__contains__)
     candidate = Candidate("", start, plan)
-    return bench.train(bench.weights, candidate, thief.x, thief.y, everything, rng)
+    return bench.train(bench.weights, candidate, thief.x, thief.y, seen, rng)
+
+
+def _flatten(bench: Bench, parameters: Arrays) -> Arrays:
+    scaled = set(heads(bench))
+    return [_FLATTEN * p if i in scaled else p for i, p in enumerate(parameters)]
 
 
 ATTACKS = (

@@ -57,6 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", type=int, metavar="N", help="thieves to average over, default 3"
     )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=min(4, os.cpu_count() or 1),
+        metavar="N",
+        help="attacks at a time, default a core each up to 4",
+    )
     group = parser.add_argument_group("instead of a pair")
     group.add_argument(
         "--model",
@@ -86,7 +93,15 @@ def run(args: argparse.Namespace) -> None:
             "edgepro audit --model cnn --dataset digits --out out/audit",
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from edgepro_tf.audit.pair import PAGE_FILE, audit_pair, progress_bar, write_report
+    # Measured: with fewer threads than workers they wait for each other.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(args.workers))
+    from edgepro_tf.audit.pair import (
+        CACHE_FILE,
+        PAGE_FILE,
+        audit_pair,
+        progress_bar,
+        write_report,
+    )
     from edgepro_tf.audit.thief import FULL, QUICK
     from edgepro_tf.datasets import load_dataset
 
@@ -103,7 +118,8 @@ def run(args: argparse.Namespace) -> None:
         name=name,
         recipe=recipe,
         budget=budget,
-        cache=args.out / "results.jsonl",
+        cache=args.out / CACHE_FILE,
+        workers=args.workers,
         progress=progress_bar(f"audit of {name}"),
     )
     write_report(report, args.out)

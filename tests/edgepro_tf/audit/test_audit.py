@@ -75,7 +75,7 @@ def test_an_unlocked_tensor_is_found(model, data) -> None:  # type: ignore[no-un
 
 def test_the_same_twice_and_from_the_cache(model, data, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     pair = convert_keras(model, recipe=PRESETS["standard"], samples=data.x_train[:4])
-    names = ("scratch", "no lock", "wrong locks", "learned scale factors")
+    names = ("scratch", "no lock", "wrong locks", "learned mixing of rows")
     attacks = [attack for attack in all_attacks() if attack.name in names]
     cache = tmp_path / "results.jsonl"
     first, second, cached = (
