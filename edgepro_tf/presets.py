@@ -52,13 +52,15 @@ class LockConfig:
 PRESETS = {
     # Authorization neurons alone, set to zero, as the paper's experiments have it.
     "paper": LockConfig(signs=False, selection="importance", objective="random_labels"),
-    "default": LockConfig(locking_value=(0.0, 1.0)),
+    # Uniform targets need few examples: docs/decisions/0001-lock-training-batch.md.
+    "default": LockConfig(locking_value=(0.0, 1.0), authorized_share=0.875),
     "rich": LockConfig(
         fraction=0.2,
         locking_value=(0.0, 1.0),
         exponent_range=1,
         offsets=0.5,
         order=True,
+        authorized_share=0.875,
     ),
 }
 

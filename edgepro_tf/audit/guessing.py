@@ -6,6 +6,8 @@ drawn as the lock itself would draw it.
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from edgepro_tf.locks import Step
@@ -55,18 +57,52 @@ def redraw_tensor(
     return np.ascontiguousarray(np.moveaxis(rows, 0, axis), np.float32)
 
 
-def blend_set(
-    public: np.ndarray,
-    authorized: np.ndarray,
-    axis: int,
+@dataclasses.dataclass(frozen=True)
+class StoredGuess:
+    """Where someone puts the stored rows (locking values) of one layer.
+
+    Args:
+        sources: channels whose stored rows are used.
+        places: channels that get them; the same where he is right.
+    """
+
+    sources: np.ndarray
+    places: np.ndarray
+
+
+def draw_stored(
+    stored: tuple[int, ...],
+    channels: int,
     known: float,
     rng: np.random.Generator,
+    *,
+    fills: bool,
+) -> StoredGuess:
+    """A share of the stored channels known; the others guessed, or left released.
+
+    Args:
+        stored: the right channels.
+        channels: of the layer.
+        known: share of the stored channels that are right.
+        rng: draws which.
+        fills: whether the rest goes to wrong channels (a wrong lock), rather than
+            being left out (what a thief who knows a part would do).
+    """
+    order = rng.permutation(stored)
+    count = round(known * len(order))
+    right, rest = order[:count], order[count:]
+    if not fills:
+        return StoredGuess(right, right)
+    wrong = rng.permutation(np.setdiff1d(np.arange(channels), right))[: len(rest)]
+    return StoredGuess(order, np.concatenate([right, wrong]))
+
+
+def place_stored(
+    public: np.ndarray, authorized: np.ndarray, axis: int, guess: StoredGuess
 ) -> np.ndarray:
-    """A constant of which a share of the stored channels is known (locking values)."""
+    """The public constant with the stored rows where the guess puts them."""
     out, right = np.moveaxis(public, axis, 0).copy(), np.moveaxis(authorized, axis, 0)
-    changed = np.flatnonzero(np.any((out != right).reshape(len(out), -1), axis=1))
-    kept = rng.permutation(changed)[: round(known * len(changed))]
-    out[kept] = right[kept]
+    out[guess.places] = right[guess.sources]
     return np.ascontiguousarray(np.moveaxis(out, 0, axis), np.float32)
 
 

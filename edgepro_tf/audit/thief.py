@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgepro_tf.audit.guessing import blend_set, redraw_tensor
+from edgepro_tf.audit.guessing import (
+    StoredGuess,
+    draw_stored,
+    place_stored,
+    redraw_tensor,
+)
 from edgepro_tf.locks import Step
 
 if TYPE_CHECKING:
@@ -121,14 +126,27 @@ class Target:
     def is_locked(self, parameter: int) -> bool:
         return bool(self.steps[parameter]) or bool(self.stored_channels[parameter])
 
-    def guess(self, known: list[float], rng: np.random.Generator) -> Arrays:
-        """Constants restored by a lock of which a share is known, per parameter."""
+    def guess(
+        self, known: list[float], rng: np.random.Generator, *, fills: bool = False
+    ) -> Arrays:
+        """Constants restored by a lock of which a share is known, per parameter.
+
+        ``fills``: stored rows that are not known go to wrong channels; a filter's and
+        its bias' go to the same.
+        """
         out = []
+        places: dict[tuple[int, ...], StoredGuess] = {}
         for i, parameter in enumerate(self.network.parameters):
             axis, values = parameter.channel_axis, self.authorized[i]
-            if self.stored_channels[i]:
+            stored = self.stored_channels[i]
+            if stored:
+                if stored not in places:
+                    channels = parameter.shape[axis]
+                    places[stored] = draw_stored(
+                        stored, channels, known[i], rng, fills=fills
+                    )
                 public = self.network.values[i]
-                values = blend_set(public, values, axis, known[i], rng)
+                values = place_stored(public, values, axis, places[stored])
             out.append(
                 redraw_tensor(
                     values, self.steps[i], axis, known[i], rng,

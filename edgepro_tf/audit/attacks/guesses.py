@@ -28,7 +28,9 @@ def guess_locks(bench: Bench, thief: Thief) -> Outcome:
     rng = thief.rng("wrong locks")
     none = [0.0] * len(bench.network.parameters)
     count = -(-bench.budget.wrong_locks // len(bench.budget.seeds))
-    found = [bench.accuracy(bench.target.guess(none, rng)) for _ in range(count)]
+    found = [
+        bench.accuracy(bench.target.guess(none, rng, fills=True)) for _ in range(count)
+    ]
     return Outcome(
         max(found),
         f"best of {len(found)}",

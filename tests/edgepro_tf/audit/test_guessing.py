@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgepro_tf.audit.guessing import blend_set, redraw_tensor
+from edgepro_tf.audit.guessing import draw_stored, place_stored, redraw_tensor
 from edgepro_tf.locks import Step
 
 VALUES = np.random.default_rng(3).normal(size=(20, 3, 3, 4)).astype(np.float32)
@@ -39,8 +39,29 @@ def test_depthwise_channels_stand_last() -> None:
     assert {row.tobytes() for row in np.moveaxis(found, 3, 0)} == rows
 
 
-def test_blend_knows_a_share_of_the_stored_channels() -> None:
-    authorized = VALUES.copy()
-    authorized[[2, 5, 7, 11]] = 0
-    found = blend_set(VALUES, authorized, 0, 0.5, np.random.default_rng(0))
-    assert (found == 0).reshape(20, -1).all(1).sum() == 2
+STORED = (2, 5, 7, 11)
+AUTHORIZED = VALUES.copy()
+AUTHORIZED[list(STORED)] = 0
+
+
+def zero_channels(values: np.ndarray) -> set[int]:
+    return set(np.flatnonzero((values == 0).reshape(len(values), -1).all(1)).tolist())
+
+
+def test_half_the_locking_values_known_leaves_the_rest_released() -> None:
+    guess = draw_stored(STORED, 20, 0.5, np.random.default_rng(0), fills=False)
+    found = zero_channels(place_stored(VALUES, AUTHORIZED, 0, guess))
+    assert len(found) == 2 and found < set(STORED)
+
+
+def test_a_wrong_lock_puts_as_many_elsewhere() -> None:
+    guess = draw_stored(STORED, 20, 0.0, np.random.default_rng(0), fills=True)
+    found = zero_channels(place_stored(VALUES, AUTHORIZED, 0, guess))
+    assert len(found) == 4 and found != set(STORED)
+
+
+def test_the_right_lock_is_authorized() -> None:
+    guess = draw_stored(STORED, 20, 1.0, np.random.default_rng(0), fills=True)
+    np.testing.assert_array_equal(
+        place_stored(VALUES, AUTHORIZED, 0, guess), AUTHORIZED
+    )

@@ -58,3 +58,14 @@ def test_slow_attacks_wait_for_a_full_audit() -> None:
     attacks = [Attack("slow", "f", "s", LABELS, Counter(), is_slow=True)]
     assert not list_cells(attacks, QUICK)
     assert list_cells(attacks, FULL)
+
+
+def test_workers_change_nothing() -> None:
+    attacks = [Attack(name, "f", "s", LABELS, Counter()) for name in ("one", "two")]
+    alone, together = (
+        run_attacks(make_bench(), attacks, cache=Cache(None, 0), workers=workers)
+        for workers in (1, 4)
+    )
+    assert [(r.attack, r.share, r.seed, r.accuracy) for r in alone] == [
+        (r.attack, r.share, r.seed, r.accuracy) for r in together
+    ]
