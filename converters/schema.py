@@ -170,7 +170,6 @@ def _schema_module() -> ModuleType:
 
 class _Reader:
     def __init__(self, schema: ModuleType, model: Any, data: bytes | bytearray):
-        self._schema = schema
         self._model = model
         self._base = np.frombuffer(data, np.uint8).__array_interface__["data"][0]
         builtin = schema.BuiltinOperator

@@ -33,10 +33,6 @@ class Split:
     stored_scales: dict[tuple[int, int], SetValues]
     differs_elsewhere: bool
 
-    @property
-    def has_values(self) -> bool:
-        return bool(self.stored)
-
 
 def unsplit(model: bytes) -> Split:
     """The split of a model that was not lock-trained: nothing to take out."""

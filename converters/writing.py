@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from converters.pipeline import ProtectedModel
-from edgepro_tf.errors import OutputExistsError
-from edgepro_tf.files import write_file
+from edgepro_tf.files import check_absent, write_file
 from edgepro_tf.sidecar import Issuer, ModelBinding, Passphrase, Recipient, seal_sidecar
 
 SIDECAR_SUFFIX = ".edgepro"
@@ -60,12 +59,7 @@ def write_pair(
     model_path = Path(model_path)
     sidecar_path = model_path.with_suffix(SIDECAR_SUFFIX)
     if not overwrite:
-        for path in (model_path, sidecar_path):
-            if path.exists():
-                raise OutputExistsError(
-                    f"cannot write {path}: expected no file of that name, got one.",
-                    "Choose another name, or allow it to be overwritten.",
-                )
+        check_absent(model_path, sidecar_path)
     sidecar = seal_sidecar(
         protected.payload,
         model=ModelBinding.of(protected.public),

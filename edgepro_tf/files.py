@@ -13,6 +13,7 @@ PathOrBytes = str | os.PathLike[str] | bytes | bytearray | memoryview
 
 PUBLIC_MODE = 0o644
 PRIVATE_MODE = 0o600
+_ALLOW = "allow it to be overwritten"
 
 
 def write_file(
@@ -42,15 +43,15 @@ def write_file(
         EdgeProError: the system refused, for example for want of the folder.
     """
     target = Path(path)
-    if not overwrite and os.path.lexists(target):
-        raise _exists(target)
+    if not overwrite:
+        check_absent(target)
     temporary = target.with_name(f".{target.name[:64]}.{secrets.token_hex(8)}.tmp")
     try:
         _write_new(temporary, data, mode)
         _give_name(temporary, target, overwrite)
         _sync_folder(target.parent)
     except FileExistsError as error:
-        raise _exists(target) from error
+        raise _exists(target, _ALLOW) from error
     except OSError as error:
         raise EdgeProError(
             f"cannot write {target}: {error.strerror or 'the system refused'}.",
@@ -60,6 +61,21 @@ def write_file(
         with contextlib.suppress(OSError):
             temporary.unlink()
     return target
+
+
+def check_absent(*paths: str | os.PathLike[str], remedy: str = _ALLOW) -> None:
+    """Refuse names that are taken, before the work that ends in writing them.
+
+    Args:
+        *paths: where files will go.
+        remedy: what else than another name helps, for the error's hint.
+
+    Raises:
+        OutputExistsError: one of them exists.
+    """
+    for path in paths:
+        if os.path.lexists(path):
+            raise _exists(Path(path), remedy)
 
 
 def read_bytes(source: PathOrBytes) -> bytes:
@@ -119,8 +135,8 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _exists(target: Path) -> OutputExistsError:
+def _exists(target: Path, remedy: str) -> OutputExistsError:
     return OutputExistsError(
         f"cannot write {target}: expected no file of that name, got one.",
-        "Choose another name, or allow it to be overwritten.",
+        f"Choose another name, or {remedy}.",
     )

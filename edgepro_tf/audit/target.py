@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 
 from edgepro_tf import native
@@ -67,9 +66,3 @@ def lock_target(
 def digest(public: bytes) -> str:
     """Sixteen hex digits that name a public model in the cache."""
     return hashlib.sha256(public).hexdigest()[:16]
-
-
-def without_data(target: Target) -> Target:
-    """The same target with the secret parts left out, for a thief's code."""
-    empty = tuple(() for _ in target.stored_channels)
-    return dataclasses.replace(target, authorized=target.public, stored_channels=empty)

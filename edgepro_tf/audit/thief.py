@@ -82,7 +82,6 @@ QUICK = Budget(
     test_examples=2000, unlabelled=256, is_thorough=False,
 )  # fmt: skip
 FULL = Budget("full", 60, 600, 6000, 16, (1e-3, 3e-3, 1e-2), 2, 25, 512, 1e12, 3, 200)
-BUDGETS = {budget.name: budget for budget in (QUICK, FULL)}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgepro_tf.cli import console
-from edgepro_tf.errors import ConversionError, OutputExistsError
+from edgepro_tf.errors import ConversionError
+from edgepro_tf.files import check_absent
 
 if TYPE_CHECKING:
     from converters import ProtectedModel
@@ -71,12 +72,8 @@ def check_outputs(args: argparse.Namespace) -> None:
             "cannot seal sidecar: expected --expires_days above 0, got "
             f"{args.expires_days:g}."
         )
-    for path in (args.out, args.out.with_suffix(".edgepro")):
-        if path.exists() and not args.force:
-            raise OutputExistsError(
-                f"cannot write {path}: expected no file of that name, got one.",
-                "Choose another name, or pass --force.",
-            )
+    if not args.force:
+        check_absent(args.out, args.out.with_suffix(".edgepro"), remedy="pass --force")
 
 
 def read_samples(source: str | None) -> Any:

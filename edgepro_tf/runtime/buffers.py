@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgepro_tf import native
 from edgepro_tf.errors import ConversionError
+from edgepro_tf.files import name_of
 
 
 def restore_to_buffer(
@@ -34,12 +35,17 @@ def restore_to_buffer(
             try:
                 buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
             except ValueError as error:
-                raise ConversionError(
-                    f"cannot restore {Path(model).name}: expected a TFLite model, got "
-                    "an empty file.",
-                    "Transfer the file again.",
-                ) from error
+                raise empty_model(model) from error
     else:
         buffer = bytearray(model)
     native.restore_buffer(buffer, payload, threads=threads)
     return buffer
+
+
+def empty_model(model: str | Path | bytes) -> ConversionError:
+    """The error for a model file without a byte in it."""
+    return ConversionError(
+        f"cannot restore {name_of(model) or 'the model'}: expected a TFLite model, got "
+        "an empty file.",
+        "Transfer the file again.",
+    )

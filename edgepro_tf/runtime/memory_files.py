@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 
 from edgepro_tf import native
-from edgepro_tf.errors import ConversionError, InterpreterError
-from edgepro_tf.files import name_of
+from edgepro_tf.errors import InterpreterError
+from edgepro_tf.runtime.buffers import empty_model
 
 
 class MemoryFile(os.PathLike[str]):
@@ -118,11 +118,7 @@ def _restore(
     descriptor: int, model: str | Path | bytes, payload: bytes, threads: int
 ) -> None:
     if os.fstat(descriptor).st_size == 0:
-        raise ConversionError(
-            f"cannot restore {name_of(model) or 'the model'}: expected a TFLite model, "
-            "got an empty file.",
-            "Transfer the file again.",
-        )
+        raise empty_model(model)
     with mmap.mmap(descriptor, 0) as mapping:  # in place: no second copy
         native.restore_buffer(mapping, payload, threads=threads)
 

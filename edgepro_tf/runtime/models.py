@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,6 @@ from edgepro_tf.runtime.memory_files import MemoryFile, restore_to_memory_file
 from edgepro_tf.sidecar import (
     Identity,
     IssuerKey,
-    OpenedSidecar,
     Passphrase,
     check_model,
     open_sidecar,
@@ -51,8 +52,8 @@ def load_delegate(
         WrongModelError: it belongs to another model.
         InterpreterError: no such runtime.
     """
-    opened = _open(sidecar, identity, issuer, audience, model)
-    return make_delegate(opened.payload, runtime=find_runtime(runtime))
+    with _opened(sidecar, identity, issuer, audience, model) as payload:
+        return make_delegate(payload, runtime=find_runtime(runtime))
 
 
 def open_interpreter(
@@ -90,19 +91,15 @@ def open_interpreter(
 
     Cost: restoring is one pass over the protected constants, at load; none later.
     """
-    opened = _open(sidecar, identity, issuer, audience, model)
-    try:
+    with _opened(sidecar, identity, issuer, audience, model) as payload:
         return open_with_payload(
             model,
-            opened.payload,
+            payload,
             runtime=find_runtime(runtime),
             num_threads=num_threads,
             use_xnnpack=use_xnnpack,
             **options,
         )
-    except WrongModelError:
-        _name_both(opened, model)
-        raise
 
 
 def restore_model(
@@ -133,12 +130,8 @@ def restore_model(
         SidecarError: the sidecar does not open; its subclasses say why.
         WrongModelError: it belongs to another model.
     """
-    opened = _open(sidecar, identity, issuer, audience, model)
-    try:
-        return restore_to_buffer(model, opened.payload, threads=threads)
-    except WrongModelError:
-        _name_both(opened, model)
-        raise
+    with _opened(sidecar, identity, issuer, audience, model) as payload:
+        return restore_to_buffer(model, payload, threads=threads)
 
 
 def restore_model_file(
@@ -172,23 +165,24 @@ def restore_model_file(
         WrongModelError: it belongs to another model.
         InterpreterError: this system has no memory files.
     """
-    opened = _open(sidecar, identity, issuer, audience, model)
-    try:
-        return restore_to_memory_file(model, opened.payload, threads=threads)
-    except WrongModelError:
-        _name_both(opened, model)
-        raise
+    with _opened(sidecar, identity, issuer, audience, model) as payload:
+        return restore_to_memory_file(model, payload, threads=threads)
 
 
-def _open(
+@contextlib.contextmanager
+def _opened(
     sidecar: PathOrBytes,
     identity: Identity | Passphrase,
     issuer: IssuerKey,
     audience: str | None,
     model: str | Path | bytes | None,
-) -> OpenedSidecar:
-    """Open, and check the model's size; the core checks its constants' contents."""
-    return open_sidecar(
+) -> Iterator[bytes]:
+    """The payload of a sidecar, for a model of the right size.
+
+    The core checks the constants' contents; where it refuses, the whole files are
+    compared, and the error that names both takes the place of the core's.
+    """
+    opened = open_sidecar(
         sidecar,
         identity=identity,
         issuer=issuer,
@@ -196,8 +190,9 @@ def _open(
         model=model,
         model_check="size",
     )
-
-
-def _name_both(opened: OpenedSidecar, model: str | Path | bytes) -> None:
-    """Raise the error that names both models, if the whole files differ at all."""
-    check_model(opened.model, model)
+    try:
+        yield opened.payload
+    except WrongModelError:
+        if model is not None:
+            check_model(opened.model, model)
+        raise

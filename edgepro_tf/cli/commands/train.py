@@ -45,17 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Train, evaluate, save."""
     from edgepro_tf.cli import training_job
-    from edgepro_tf.errors import LockError, OutputExistsError
+    from edgepro_tf.errors import LockError
+    from edgepro_tf.files import check_absent
 
     if args.out.suffix != ".keras":
         raise LockError(
             f"cannot save model to {args.out}: expected a name ending in .keras."
         )
-    if args.out.exists() and not args.force:
-        raise OutputExistsError(
-            f"cannot write {args.out}: expected no file of that name, got one.",
-            "Choose another name, or pass --force.",
-        )
+    if not args.force:
+        check_absent(args.out, remedy="pass --force")
     data = training_job.load_dataset(args.dataset)
     epochs = args.epochs or training_job.default_epochs(data)
     trained = training_job.train_network(
