@@ -51,7 +51,7 @@ class Position(enum.Enum):
     HIDDEN = "hidden"
 
 
-_CHANNELS = Step.ORDER | Step.SIGNS | Step.EXPONENTS
+_CHANNELS = Step.ORDER | Step.MASK | Step.EXPONENTS
 _SHUFFLE = Step.SHUFFLE | Step.SIGNS
 _NOTHING = Step(0)
 
@@ -234,8 +234,9 @@ def _exact_steps(
     if not constant.element_type.is_float:
         steps &= ~Step.EXPONENTS
         lowest = np.iinfo(values.dtype).min
-        if np.any(values == lowest):  # has no negative
-            steps &= ~Step.SIGNS
+        is_raw = constant.element_type is ElementType.UINT8
+        if is_raw or np.any(values == lowest):  # has no negative
+            steps = Step.SHUFFLE if steps & Step.MASK else steps & ~Step.SIGNS
     elif steps & Step.EXPONENTS and not _is_scalable(values, recipe.exponent_range):
         steps &= ~Step.EXPONENTS
     return steps

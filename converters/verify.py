@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,8 @@ def verify_interpreter(
 
     Raises:
         VerificationError: an output differs in any bit, or the public model alone
-            does not open or gives the same answers.
+            does not open or gives the same answers (a warning, where the authorized
+            model itself gives one answer to every sample: nothing can be seen there).
     """
     plain = make_interpreter(authorized)
     plain.allocate_tensors()
@@ -86,12 +88,23 @@ def verify_interpreter(
         _same_bits(run_model(bare, sample), outputs)
         for sample, outputs in zip(samples, expected, strict=True)
     ):
+        if len(expected) > 1 and _are_constant(expected):
+            warnings.warn(
+                "the model gives one answer to every sample, so that its lock could "
+                "not be seen to work; is it trained?",
+                stacklevel=2,
+            )
+            return expected
         raise VerificationError(
             "cannot verify pair: expected the public model alone to give other answers "
             "than the authorized one, got the same.",
             "Lock more layers, or choose the recipe 'standard'.",
         )
     return expected
+
+
+def _are_constant(outputs: Sequence[Sample]) -> bool:
+    return all(_same_bits(each, outputs[0]) for each in outputs[1:])
 
 
 def _same_bits(ours: Sample, theirs: Sample) -> bool:

@@ -130,6 +130,7 @@ class Step(enum.IntFlag):
     EXPONENTS = 4
     SHUFFLE = 8
     SET = 16
+    MASK = 32
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -21,6 +21,8 @@ MAX_EXPONENT_RANGE = 8
 _VARINT_LIMIT = 1 << 32
 _SCALES_BIT = 0x10
 _SCALES_TOO_BIT = 0x20
+_ALL_STEPS = 0x3F
+_SIGN_STEPS = Step.SIGNS | Step.MASK
 
 
 def pack_lock(lock: ModelLock) -> bytes:
@@ -115,7 +117,7 @@ def _unpack_record(reader: _Reader) -> list[TensorLock]:
     target = Target.SCALES if kind & _SCALES_BIT else Target.DATA
     shape = (reader.varint(), reader.varint(), reader.varint())
     raw_steps = reader.byte()
-    steps = Step(raw_steps & 0x1F)
+    steps = Step(raw_steps & _ALL_STEPS)
     has_exponents = bool(steps & Step.EXPONENTS)
     exponent_range = reader.byte() if has_exponents else 0
     fingerprint = int.from_bytes(reader.take(4), "little")
@@ -161,8 +163,8 @@ def _check_rules(
     raw_steps: int,
     exponent_range: int,
 ) -> None:
-    if not 1 <= raw_steps <= 31:
-        raise _bad(f"expected steps 1 to 31, got {raw_steps}")
+    if not 1 <= raw_steps <= _ALL_STEPS:
+        raise _bad(f"expected steps 1 to {_ALL_STEPS}, got {raw_steps}")
     steps = Step(raw_steps)
     if min(shape) < 1 or shape[0] * shape[1] * shape[2] >= _VARINT_LIMIT:
         raise _bad(f"expected a tensor of 1 to 2^32-1 elements, got {shape}")
@@ -170,10 +172,10 @@ def _check_rules(
         element_type is not ElementType.FLOAT32
         or shape[0] != 1
         or shape[2] != 1
-        or steps & Step.SIGNS
+        or steps & _SIGN_STEPS
     ):
         raise _bad("expected unsigned float32 [1, n, 1] quantisation scales")
-    if steps & Step.SIGNS and element_type is ElementType.UINT8:
+    if steps & _SIGN_STEPS and element_type is ElementType.UINT8:
         raise _bad("expected no sign step on raw bytes, got one")
     if steps & Step.EXPONENTS and not (
         element_type.is_float and 1 <= exponent_range <= MAX_EXPONENT_RANGE
@@ -182,6 +184,8 @@ def _check_rules(
             f"expected exponents of float elements within 1..{MAX_EXPONENT_RANGE}, "
             f"got {element_type.name.lower()} within {exponent_range}"
         )
+    if steps & Step.MASK and steps & (Step.SIGNS | Step.SHUFFLE):
+        raise _bad("expected a mask without signs or shuffle, got it beside them")
     if steps & Step.SHUFFLE and steps & (Step.ORDER | Step.EXPONENTS):
         raise _bad("expected a shuffle alone, got it beside order or exponents")
 

@@ -16,6 +16,8 @@ MASK_32, MASK_64 = (1 << 32) - 1, (1 << 64) - 1
 SMALL = 4096
 BLOCK = 64
 CHUNK_BLOCKS = 1024
+MASK_GROUP = 1024
+MASK_CHUNK = 65536
 
 
 def chacha20_block(key: bytes, nonce: tuple[int, int, int], counter: int) -> bytes:
@@ -156,7 +158,23 @@ def _restore_channels(
     for c in range(channels):
         row = _scaled(cube[:, order[c], :], exponents[c])
         restored[:, c, :] = _flipped(row, record.element_type) if signs[c] else row
-    return restored.reshape(-1)
+    flat = restored.reshape(-1)
+    return _masked(seed, index, record, flat) if record.steps & Step.MASK else flat
+
+
+def _masked(
+    seed: bytes, index: int, record: TensorLock, values: np.ndarray
+) -> np.ndarray:
+    signs: list[int] = []
+    for chunk in range(-(-record.size // MASK_CHUNK)):
+        draws = Draws(seed, index, 1 + chunk)
+        left = min(MASK_CHUNK, record.size - chunk * MASK_CHUNK)
+        for _ in range(-(-left // MASK_GROUP)):
+            words = [draws.word() for _ in range(32)]
+            signs += [words[e % 32] >> (e // 32) & 1 for e in range(MASK_GROUP)]
+    flips = np.array(signs[: record.size])
+    flipped = _flipped(values, record.element_type)
+    return np.where(flips, flipped, values).astype(values.dtype)
 
 
 def _restore_elements(

@@ -30,7 +30,8 @@ def redraw_tensor(
         values: the authorized constant.
         steps: the recipe's steps on it; ``SET`` alone is left to the caller.
         axis: of the channels.
-        known: share of channels (of elements, for ``SHUFFLE``) that are right.
+        known: share of channels (of elements, for ``SHUFFLE`` and ``MASK``) that are
+            right.
         rng: draws which are known, and the guesses.
 
     Returns:
@@ -54,6 +55,10 @@ def redraw_tensor(
         exponents = rng.integers(-exponent_range, exponent_range + 1, len(unknown))
         factor[unknown] *= 2.0**exponents
     rows = rows * factor.reshape(-1, *[1] * (rows.ndim - 1))
+    if steps & Step.MASK:
+        flat = rows.reshape(-1)
+        masked = _draw_unknown(flat.size, known, rng)
+        flat[masked] *= rng.choice([-1.0, 1.0], len(masked))
     return np.ascontiguousarray(np.moveaxis(rows, 0, axis), np.float32)
 
 

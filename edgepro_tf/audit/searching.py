@@ -69,7 +69,7 @@ def find_groups(target: Target) -> tuple[Group, ...]:
 
 def _kinds(steps: Step, *, is_filter: bool = False) -> tuple[int, ...]:
     """The changes that undo these steps; what is not locked may be dropped."""
-    if steps & Step.SHUFFLE:
+    if steps & (Step.SHUFFLE | Step.MASK):
         return ()
     kinds = [FLIP] if steps & Step.SIGNS else []
     if steps & Step.ORDER:

@@ -5,6 +5,8 @@
 #include "draws.h"
 #include "elements.h"
 #include "exponents.h"
+#include "mask.h"
+#include "parallel.h"
 #include "steps.h"
 
 /* Row `to` of the destination is row picks[to] of the source, with the sign and the
@@ -75,21 +77,59 @@ static void move_columns(const channel_plan* plan, const job* work, size_t eleme
   }
 }
 
+typedef struct {
+  const channel_plan* plan;
+  const job* work;
+  size_t element, count;
+  sign_flip flip;
+  int is_masked;
+} row_moves;
+
+/* Writes the destination's elements [first, first + count). */
+static void move_span(const row_moves* m, size_t first, size_t count) {
+  const channel_plan* plan = m->plan;
+  const uint8_t* from = m->work->source;
+  uint8_t* to = (uint8_t*)m->work->destination + first * m->element;
+  size_t row = first / plan->inner, skipped = first % plan->inner;
+  size_t channel = row % plan->channels, before = row - channel;
+  while (count > 0) {
+    size_t rest = plan->inner - skipped, piece = rest < count ? rest : count;
+    size_t start = (before + plan->picks[channel]) * plan->inner + skipped;
+    uint32_t drawn = plan->drawn[channel];
+    move_row(m->element, to, from + start * m->element, piece,
+             draws_bit(plan->signs, drawn) ? &m->flip : NULL);
+    if (plan->exponents) scale_row(m->element, to, piece, plan->exponents[drawn]);
+    to += piece * m->element;
+    count -= piece;
+    skipped = 0;
+    if (++channel == plan->channels) channel = 0, before += plan->channels;
+  }
+}
+
+/* The mask follows piece by piece, while the piece is in the nearest cache. */
+static void move_chunk(void* context, size_t chunk, int worker) {
+  const row_moves* m = context;
+  size_t first = chunk * MASK_CHUNK, end = first + MASK_CHUNK;
+  mask_stream mask;
+  (void)worker;
+  if (end > m->count) end = m->count;
+  if (m->is_masked) mask_begin(&mask, m->work, chunk);
+  while (first < end) {
+    size_t piece = end - first < MASK_GROUP ? end - first : MASK_GROUP;
+    move_span(m, first, piece);
+    if (m->is_masked) mask_group(&mask, m->work->destination, first, piece);
+    first += piece;
+  }
+  if (m->is_masked) mask_end(&mask);
+}
+
 static void move_rows(const channel_plan* plan, const job* work, size_t element,
                       sign_flip flip) {
-  const uint8_t* from = work->source;
-  uint8_t* to = work->destination;
-  size_t row = plan->inner * element, plane = plan->channels * row;
-  for (size_t o = 0; o < plan->outer; o++, from += plane) {
-    for (size_t c = 0; c < plan->channels; c++, to += row) {
-      uint32_t drawn = plan->drawn[c];
-      int is_flipped = draws_bit(plan->signs, drawn) != 0;
-      move_row(element, to, from + plan->picks[c] * row, plan->inner,
-               is_flipped ? &flip : NULL);
-      if (plan->exponents == NULL) continue;
-      scale_row(element, to, plan->inner, plan->exponents[drawn]);
-    }
-  }
+  const record* r = &work->lock->records[work->record];
+  int is_masked = work->way == RESTORE && (r->steps & STEP_MASK);
+  row_moves m = {plan, work, element, element_count(r), flip, is_masked};
+  size_t chunks = (m.count + MASK_CHUNK - 1) / MASK_CHUNK;
+  parallel_for(work->threads, chunks, move_chunk, &m);
 }
 
 void run_channel_steps(const job* work) {
@@ -104,9 +144,15 @@ void run_channel_steps(const job* work) {
   plan.signs = plan.drawn + plan.channels;
   plan.exponents = (int8_t*)(plan.signs + draws_bit_words(plan.channels));
   draw_plan(work, &plan);
-  if (work->way == APPLY) invert_plan(&plan);
+  if (work->way == APPLY) {
+    invert_plan(&plan);
+    if (r->steps & STEP_MASK) run_mask(work, work->source);
+  }
   if (plan.inner == 1) {
     move_columns(&plan, work, element_size(r), sign_flip_of(r->type));
+    if (work->way == RESTORE && (r->steps & STEP_MASK)) {
+      run_mask(work, work->destination);
+    }
   } else {
     move_rows(&plan, work, element_size(r), sign_flip_of(r->type));
   }

@@ -66,5 +66,19 @@ static void OF_WIDTH(flip_all)(uint8_t* restrict tile,
   }
 }
 
+/* Bits are shifted alike along a row, so that a row is a vector. */
+static void OF_WIDTH(flip_some)(uint8_t* restrict data, size_t count,
+                                const uint32_t* restrict signs, sign_flip by) {
+  WORD flip = (WORD)by.flip, add = (WORD)by.add;
+  for (size_t j = 0; j * MASK_ROW < count; j++) {
+    size_t left = count - j * MASK_ROW;
+    uint8_t* row = data + j * MASK_ROW * sizeof(WORD);
+    for (size_t i = 0; i < (left < MASK_ROW ? left : MASK_ROW); i++) {
+      WORD word = OF_WIDTH(load)(row, i);
+      OF_WIDTH(store)(row, i, OF_WIDTH(flip_if)(word, signs[i] >> j, flip, add));
+    }
+  }
+}
+
 #undef WORD
 #undef OF_WIDTH

@@ -69,3 +69,8 @@ void flip_tile(size_t element, void* tile, uint32_t signs[2][TILE_ROW_BYTES],
                sign_flip flip) {
   FOR_WIDTH(element, flip_all, tile, signs, flip)
 }
+
+void flip_group(size_t element, void* data, size_t count,
+                const uint32_t signs[MASK_ROW], sign_flip flip) {
+  FOR_WIDTH(element, flip_some, data, count, signs, flip)
+}

@@ -9,7 +9,8 @@
 
 enum { MAGIC_BYTES = 4, MAX_RECORDS = 65535, MAX_EXPONENT_RANGE = 8 };
 enum { KIND_TYPE = 0x0f, KIND_SCALES = 0x10, KIND_SCALES_TOO = 0x20 };
-enum { ALL_STEPS = 0x1f };
+enum { ALL_STEPS = 0x3f };
+enum { SIGN_STEPS = STEP_SIGNS | STEP_MASK };
 static const char kMagic[] = "EPL1";
 
 static int is_float(const record* r) {
@@ -30,19 +31,21 @@ static int check_rules(reader* from, const record* r) {
     return 0;
   }
   require(from, r->steps >= 1 && r->steps <= ALL_STEPS,
-          "expected steps 1 to 31, got others");
+          "expected steps 1 to 63, got others");
   require(from, has_countable_elements(r),
           "expected a tensor of 1 to 2^32-1 elements, got another size");
   require(from,
           r->target == TARGET_DATA || (r->type == TYPE_FLOAT32 && r->outer == 1 &&
-                                       r->inner == 1 && !(r->steps & STEP_SIGNS)),
+                                       r->inner == 1 && !(r->steps & SIGN_STEPS)),
           "expected unsigned float32 [1, n, 1] quantisation scales, got others");
-  require(from, r->type != TYPE_UINT8 || !(r->steps & STEP_SIGNS),
+  require(from, r->type != TYPE_UINT8 || !(r->steps & SIGN_STEPS),
           "expected no sign step on raw bytes, got one");
   require(from,
           !(r->steps & STEP_EXPONENTS) || (is_float(r) && r->exponent_range >= 1 &&
                                            r->exponent_range <= MAX_EXPONENT_RANGE),
           "expected exponents of float elements within 1..8, got others");
+  require(from, !(r->steps & STEP_MASK) || !(r->steps & (STEP_SIGNS | STEP_SHUFFLE)),
+          "expected a mask without signs or shuffle, got it beside them");
   return require(
       from, !(r->steps & STEP_SHUFFLE) || !(r->steps & (STEP_ORDER | STEP_EXPONENTS)),
       "expected a shuffle alone, got it beside order or exponents");

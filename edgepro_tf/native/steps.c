@@ -2,7 +2,9 @@
 
 #include <string.h>
 
-enum { DRAWN_STEPS = STEP_ORDER | STEP_SIGNS | STEP_EXPONENTS | STEP_SHUFFLE };
+enum {
+  DRAWN_STEPS = STEP_ORDER | STEP_SIGNS | STEP_EXPONENTS | STEP_SHUFFLE | STEP_MASK
+};
 
 static int is_block_shuffle(const record* r) {
   return (r->steps & STEP_SHUFFLE) && element_count(r) >= SMALLEST_BLOCK_SHUFFLE;

@@ -11,7 +11,7 @@ from edgepro_tf.errors import ConversionError
 from edgepro_tf.locks import SetValues, Step, Target, TensorLock
 from tests.flatbuffers import FORMATS, export_cached
 
-CHANNELS = Step.ORDER | Step.SIGNS | Step.EXPONENTS
+CHANNELS = Step.ORDER | Step.MASK | Step.EXPONENTS
 SHUFFLE = Step.SHUFFLE | Step.SIGNS
 
 
@@ -62,12 +62,13 @@ def test_scales_that_would_underflow_are_left_out() -> None:
     (record,) = [
         r for r in plan(bytes(model)) if r.tensor == hidden.operands[0].constant.tensor
     ]
-    assert record.steps == Step.ORDER | Step.SIGNS
+    assert record.steps == Step.ORDER | Step.MASK
 
 
-def test_lowest_integer_keeps_its_sign() -> None:
+@pytest.mark.parametrize("position", [0, 1])  # A first filter, and a hidden one.
+def test_lowest_integer_keeps_its_sign_and_is_shuffled(position: int) -> None:
     model = bytearray(export_cached("mobile", "int8"))
-    operand = read_model(model).operators[0].operands[0]
+    operand = read_model(model).operators[position].operands[0]
     offset, _ = operand.constant.data
     model[offset] = 0x80
     (record,) = [

@@ -38,11 +38,14 @@ def scalable_values(element_type: ElementType, size: int, seed: int) -> np.ndarr
 def drawable_steps(element_type: ElementType, target: Target) -> list[Step]:
     """All combinations the page allows, without SET."""
     allowed = []
-    for bits in range(16):
-        steps = Step(bits)
+    for bits in range(32):
+        steps = Step(bits & 15) | (Step.MASK if bits & 16 else Step(0))
         if steps & Step.SHUFFLE and steps & (Step.ORDER | Step.EXPONENTS):
             continue
-        if steps & Step.SIGNS and (element_type is ElementType.UINT8 or target):
+        if steps & Step.MASK and steps & (Step.SIGNS | Step.SHUFFLE):
+            continue
+        has_signs = bool(steps & (Step.SIGNS | Step.MASK))
+        if has_signs and (element_type is ElementType.UINT8 or target):
             continue
         if steps & Step.EXPONENTS and not element_type.is_float:
             continue

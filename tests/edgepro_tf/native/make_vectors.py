@@ -99,6 +99,23 @@ def scenarios() -> dict[str, tuple[str, Header]]:
             "int8 rows, the least integer included",
             one(Step.ORDER | Step.SIGNS, (2, 40, 3), ElementType.INT8),
         ),
+        "mask_float32": restored(
+            "order, exponents, and a sign for each of 1,100 elements: two groups",
+            one(
+                Step.ORDER | Step.EXPONENTS | Step.MASK,
+                (1, 11, 100),
+                exponent_range=2,
+            ),
+        ),
+        "mask_two_chunks": restored(
+            "65,540 elements: the last four are of chunk 2",
+            one(Step.MASK, (2, 4, 65540 // 8), ElementType.INT8),
+            compress=True,
+        ),
+        "mask_depthwise_int8": restored(
+            "channels last, the least integer included",
+            one(Step.ORDER | Step.MASK, (9, 11, 1), ElementType.INT8),
+        ),
         "shuffle_small": restored(
             "one permutation of 100 elements, signs",
             one(Step.SHUFFLE | Step.SIGNS, (1, 10, 10), ElementType.INT16),

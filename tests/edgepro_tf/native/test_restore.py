@@ -103,8 +103,24 @@ def test_shuffle_of_every_size(element_type: ElementType, size: int) -> None:
     assert fingerprints == prints_of([public])
 
 
-@pytest.mark.parametrize("steps", [Step.SHUFFLE, Step.SHUFFLE | Step.SIGNS])
-def test_large_shuffle_on_several_threads(steps: Step) -> None:
+@pytest.mark.parametrize(
+    "shape", [(1, 64, 1024), (1, 65, 1025), (9, 1000, 8), (3, 50000, 1), (1, 1, 1024)]
+)
+@pytest.mark.parametrize("steps", [Step.MASK, Step.MASK | Step.ORDER])
+def test_mask_of_every_size(shape: tuple[int, int, int], steps: Step) -> None:
+    lock = lock_of(record(steps, shape, ElementType.INT16))
+    public = values_of(ElementType.INT16, lock.tensors[0].size, 4)
+    restored = place(lock, [public])
+    native.restore_buffer(restored, payload_of(lock, prints_of([public])), threads=2)
+    assert restored == place(lock, [reference.restore(lock, 0, public)])
+    assert native.apply_lock(restored, pack_lock(lock)) == prints_of([public])
+    assert restored == place(lock, [public])
+
+
+@pytest.mark.parametrize(
+    "steps", [Step.SHUFFLE, Step.SHUFFLE | Step.SIGNS, Step.ORDER | Step.MASK]
+)
+def test_large_constant_on_several_threads(steps: Step) -> None:
     # Beyond 1 MiB a constant is shared out among the threads, by chunks.
     lock = lock_of(
         record(steps, (3, 683, 65), ElementType.INT64),
