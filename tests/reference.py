@@ -170,8 +170,10 @@ def _masked(
         draws = Draws(seed, index, 1 + chunk)
         left = min(MASK_CHUNK, record.size - chunk * MASK_CHUNK)
         for _ in range(-(-left // MASK_GROUP)):
-            words = [draws.word() for _ in range(32)]
-            signs += [words[e % 32] >> (e // 32) & 1 for e in range(MASK_GROUP)]
+            words = struct.pack("<32I", *(draws.word() for _ in range(32)))
+            lanes = np.frombuffer(words, f"<u{min(4, values.itemsize)}").tolist()
+            width = len(lanes)
+            signs += [lanes[e % width] >> (e // width) & 1 for e in range(MASK_GROUP)]
     flips = np.array(signs[: record.size])
     flipped = _flipped(values, record.element_type)
     return np.where(flips, flipped, values).astype(values.dtype)

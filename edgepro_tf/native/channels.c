@@ -1,16 +1,15 @@
-/* docs/payload.md, "Channel-wise": order, signs and exponents of rows of channels. A
- * small shuffle is the same thing over [1, elements, 1]. */
+/* docs/payload.md, "Channel-wise": order, signs and exponents of rows of channels, and
+ * the mask behind them. A small shuffle is the same thing over [1, elements, 1]. */
 #include <string.h>
 
 #include "draws.h"
 #include "elements.h"
 #include "exponents.h"
 #include "mask.h"
-#include "parallel.h"
 #include "steps.h"
 
 /* Row `to` of the destination is row picks[to] of the source, with the sign and the
- * exponent that were drawn for channel drawn[to]. */
+ * exponent that were drawn for channel drawn[to]. Stands at the scratch's start. */
 typedef struct {
   size_t outer, channels, inner;
   uint32_t* picks;
@@ -23,10 +22,32 @@ static size_t row_count(const record* r) {
   return r->steps & STEP_SHUFFLE ? element_count(r) : r->channels;
 }
 
-size_t channel_scratch_bytes(const record* r) {
+static int has_long_rows(const record* r) {
+  return r->inner > 1 && !(r->steps & STEP_SHUFFLE);
+}
+
+size_t channels_scratch_bytes(const record* r) {
   size_t rows = row_count(r);
   size_t words = 2 * rows + draws_bit_words(rows);
-  return words * sizeof(uint32_t) + rows;
+  return sizeof(channel_plan) + words * sizeof(uint32_t) + rows;
+}
+
+size_t channels_piece_count(const record* r) {
+  return has_long_rows(r) ? (element_count(r) + MASK_CHUNK - 1) / MASK_CHUNK : 1;
+}
+
+static channel_plan* place_plan(const job* work) {
+  const record* r = record_of(work);
+  int is_shuffle = (r->steps & STEP_SHUFFLE) != 0;
+  channel_plan* plan = work->scratch;
+  plan->outer = is_shuffle ? 1 : r->outer;
+  plan->channels = row_count(r);
+  plan->inner = is_shuffle ? 1 : r->inner;
+  plan->picks = (uint32_t*)(plan + 1);
+  plan->drawn = plan->picks + plan->channels;
+  plan->signs = plan->drawn + plan->channels;
+  plan->exponents = (int8_t*)(plan->signs + draws_bit_words(plan->channels));
+  return plan;
 }
 
 static void fill_identity(uint32_t* out, size_t count) {
@@ -34,7 +55,7 @@ static void fill_identity(uint32_t* out, size_t count) {
 }
 
 static void draw_plan(const job* work, channel_plan* plan) {
-  const record* r = &work->lock->records[work->record];
+  const record* r = record_of(work);
   size_t rows = plan->channels;
   draws stream;
   draws_begin(&stream, work->lock->seed, work->record, 0);
@@ -77,83 +98,61 @@ static void move_columns(const channel_plan* plan, const job* work, size_t eleme
   }
 }
 
-typedef struct {
-  const channel_plan* plan;
-  const job* work;
-  size_t element, count;
-  sign_flip flip;
-  int is_masked;
-} row_moves;
-
 /* Writes the destination's elements [first, first + count). */
-static void move_span(const row_moves* m, size_t first, size_t count) {
-  const channel_plan* plan = m->plan;
-  const uint8_t* from = m->work->source;
-  uint8_t* to = (uint8_t*)m->work->destination + first * m->element;
+static void move_span(const job* work, size_t first, size_t count) {
+  const channel_plan* plan = work->scratch;
+  const record* r = record_of(work);
+  const size_t element = element_size(r);
+  const sign_flip flip = sign_flip_of(r->type);
+  const uint8_t* from = work->source;
+  uint8_t* to = (uint8_t*)work->destination + first * element;
   size_t row = first / plan->inner, skipped = first % plan->inner;
   size_t channel = row % plan->channels, before = row - channel;
   while (count > 0) {
     size_t rest = plan->inner - skipped, piece = rest < count ? rest : count;
     size_t start = (before + plan->picks[channel]) * plan->inner + skipped;
     uint32_t drawn = plan->drawn[channel];
-    move_row(m->element, to, from + start * m->element, piece,
-             draws_bit(plan->signs, drawn) ? &m->flip : NULL);
-    if (plan->exponents) scale_row(m->element, to, piece, plan->exponents[drawn]);
-    to += piece * m->element;
+    move_row(element, to, from + start * element, piece,
+             draws_bit(plan->signs, drawn) ? &flip : NULL);
+    if (plan->exponents) scale_row(element, to, piece, plan->exponents[drawn]);
+    to += piece * element;
     count -= piece;
     skipped = 0;
     if (++channel == plan->channels) channel = 0, before += plan->channels;
   }
 }
 
-/* The mask follows piece by piece, while the piece is in the nearest cache. */
-static void move_chunk(void* context, size_t chunk, int worker) {
-  const row_moves* m = context;
+/* The mask follows group by group, while the group is in the nearest cache. */
+static void move_chunk(const job* work, size_t chunk) {
+  const record* r = record_of(work);
   size_t first = chunk * MASK_CHUNK, end = first + MASK_CHUNK;
-  mask_stream mask;
-  (void)worker;
-  if (end > m->count) end = m->count;
-  if (m->is_masked) mask_begin(&mask, m->work, chunk);
-  while (first < end) {
-    size_t piece = end - first < MASK_GROUP ? end - first : MASK_GROUP;
-    move_span(m, first, piece);
-    if (m->is_masked) mask_group(&mask, m->work->destination, first, piece);
-    first += piece;
-  }
-  if (m->is_masked) mask_end(&mask);
-}
-
-static void move_rows(const channel_plan* plan, const job* work, size_t element,
-                      sign_flip flip) {
-  const record* r = &work->lock->records[work->record];
+  size_t count = element_count(r);
   int is_masked = work->way == RESTORE && (r->steps & STEP_MASK);
-  row_moves m = {plan, work, element, element_count(r), flip, is_masked};
-  size_t chunks = (m.count + MASK_CHUNK - 1) / MASK_CHUNK;
-  parallel_for(work->threads, chunks, move_chunk, &m);
+  mask_stream mask;
+  if (end > count) end = count;
+  if (is_masked) mask_begin(&mask, work, chunk);
+  for (; first < end; first += MASK_GROUP) {
+    size_t group = end - first < MASK_GROUP ? end - first : MASK_GROUP;
+    move_span(work, first, group);
+    if (is_masked) mask_group(&mask, work->destination, first, group);
+  }
+  if (is_masked) mask_end(&mask);
 }
 
-void run_channel_steps(const job* work) {
-  const record* r = &work->lock->records[work->record];
-  channel_plan plan = {r->outer, r->channels, r->inner, NULL, NULL, NULL, NULL};
-  if (r->steps & STEP_SHUFFLE) {
-    plan.outer = plan.inner = 1;
-    plan.channels = row_count(r);
+void channels_prepare(const job* work) {
+  channel_plan* plan = place_plan(work);
+  draw_plan(work, plan);
+  if (work->way == RESTORE) return;
+  invert_plan(plan);
+  if (record_of(work)->steps & STEP_MASK) mask_all(work, work->source);
+}
+
+void channels_run_piece(const job* work, size_t piece) {
+  const record* r = record_of(work);
+  if (has_long_rows(r)) {
+    move_chunk(work, piece);
+    return;
   }
-  plan.picks = work->scratch;
-  plan.drawn = plan.picks + plan.channels;
-  plan.signs = plan.drawn + plan.channels;
-  plan.exponents = (int8_t*)(plan.signs + draws_bit_words(plan.channels));
-  draw_plan(work, &plan);
-  if (work->way == APPLY) {
-    invert_plan(&plan);
-    if (r->steps & STEP_MASK) run_mask(work, work->source);
-  }
-  if (plan.inner == 1) {
-    move_columns(&plan, work, element_size(r), sign_flip_of(r->type));
-    if (work->way == RESTORE && (r->steps & STEP_MASK)) {
-      run_mask(work, work->destination);
-    }
-  } else {
-    move_rows(&plan, work, element_size(r), sign_flip_of(r->type));
-  }
+  move_columns(work->scratch, work, element_size(r), sign_flip_of(r->type));
+  if (work->way == RESTORE && (r->steps & STEP_MASK)) mask_all(work, work->destination);
 }

@@ -21,6 +21,6 @@ void mask_group(mask_stream* mask, void* data, size_t first, size_t count);
 void mask_end(mask_stream* mask);
 
 /* Masks the whole of a record's data. */
-void run_mask(const job* work, void* data);
+void mask_all(const job* work, void* data);
 
 #endif /* EDGEPRO_MASK_H */

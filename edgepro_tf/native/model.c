@@ -7,17 +7,14 @@
 #include "message.h"
 #include "parallel.h"
 #include "payload.h"
-#include "steps.h"
-
-enum { ALONE_BYTES = 1 << 20 }; /* from this size on, a record gets all threads */
+#include "tasks.h"
 
 typedef struct {
   const edgepro_lock* lock;
   const char* verb;
   direction way;
   uint8_t* model;
-  span* places;      /* of each record */
-  uint8_t** working; /* of each worker: a copy of a constant, then its scratch */
+  span* places; /* of each record */
   uint32_t* fingerprints;
   int threads;
 } model_job;
@@ -88,60 +85,18 @@ static void take_fingerprint(void* context, size_t i, int worker) {
       edgepro_fingerprint(j->model + j->places[i].offset, j->places[i].size);
 }
 
-static void run_record(model_job* j, uint32_t i, int worker, int threads) {
-  uint8_t *place = j->model + j->places[i].offset, *copy = j->working[worker];
-  size_t size = j->places[i].size;
-  memcpy(copy, place, size);
-  job work = {j->lock, i, j->way, copy, place, copy + ((size + 7) & ~(size_t)7),
-              threads};
-  run_steps(&work);
-}
-
-static int is_alone(const model_job* j, size_t i) {
-  return j->threads > 1 && j->places[i].size >= ALONE_BYTES &&
-         (j->lock->records[i].steps & STEP_SHUFFLE);
-}
-
-static void run_small_record(void* context, size_t i, int worker) {
-  model_job* j = context;
-  if (!is_alone(j, i)) run_record(j, (uint32_t)i, worker, 1);
-}
-
-static void run_all_records(model_job* j) {
-  for (uint32_t i = 0; i < j->lock->count; i++) {
-    if (is_alone(j, i)) run_record(j, i, 0, j->threads);
-  }
-  parallel_for(j->threads, j->lock->count, run_small_record, j);
-}
-
-/* The largest copy and scratch any record needs. */
-static size_t working_bytes(const edgepro_lock* lock) {
-  size_t most = 0;
-  for (uint32_t i = 0; i < lock->count; i++) {
-    const record* r = &lock->records[i];
-    size_t bytes = ((record_bytes(r) + 7) & ~(size_t)7) + steps_scratch_bytes(r);
-    if (bytes > most) most = bytes;
-  }
-  return most;
-}
-
 static edgepro_status run_checked(model_job* j, message* out) {
-  size_t bytes = working_bytes(j->lock);
-  uint8_t* working[PARALLEL_MAX_THREADS] = {NULL};
-  edgepro_status status = EDGEPRO_OK;
-  for (int worker = 0; worker < j->threads; worker++) {
-    working[worker] = malloc(bytes);
-    if (working[worker] == NULL) status = fail_out_of_memory(out, j->verb, bytes);
+  uint32_t count = j->lock->count;
+  task* tasks = malloc(count * sizeof *tasks);
+  size_t wanted = count * sizeof *tasks;
+  for (uint32_t i = 0; tasks != NULL && i < count; i++) {
+    task one = {i, NULL, j->model + j->places[i].offset};
+    tasks[i] = one;
   }
-  if (status == EDGEPRO_OK) {
-    j->working = working;
-    run_all_records(j);
-  }
-  for (int worker = 0; worker < j->threads; worker++) {
-    if (status == EDGEPRO_OK) edgepro_wipe(working[worker], bytes);
-    free(working[worker]);
-  }
-  return status;
+  int is_done =
+      tasks != NULL && run_tasks(j->lock, j->way, tasks, count, j->threads, &wanted);
+  free(tasks);
+  return is_done ? EDGEPRO_OK : fail_out_of_memory(out, j->verb, wanted);
 }
 
 static edgepro_status run_model(model_job* j, size_t size, message* out) {
@@ -193,7 +148,7 @@ edgepro_status edgepro_restore(const edgepro_lock* lock, void* model, size_t siz
                                int threads, uint64_t* bytes_written, char* error,
                                size_t error_size) {
   message out = {error, error_size};
-  model_job j = {lock, "restore", RESTORE, model, NULL, NULL, NULL, threads};
+  model_job j = {lock, "restore", RESTORE, model, NULL, NULL, threads};
   edgepro_status status = open_job(&j, size, &out);
   if (bytes_written != NULL) *bytes_written = 0;
   if (status != EDGEPRO_OK) return status;
@@ -207,7 +162,7 @@ edgepro_status edgepro_restore(const edgepro_lock* lock, void* model, size_t siz
 edgepro_status edgepro_apply(const edgepro_lock* lock, void* model, size_t size,
                              uint32_t* fingerprints, char* error, size_t error_size) {
   message out = {error, error_size};
-  model_job j = {lock, "lock", APPLY, model, NULL, NULL, NULL, 1};
+  model_job j = {lock, "lock", APPLY, model, NULL, NULL, 1};
   if (fingerprints == NULL) {
     return fail(&out, EDGEPRO_BAD_ARGUMENT,
                 "cannot lock this model: expected a place for the fingerprints, got "

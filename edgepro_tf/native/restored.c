@@ -3,12 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "steps.h"
+#include "memory.h"
+#include "tasks.h"
 
 /* XNNPACK reads up to a few vectors past a constant's end. */
 enum { ALIGNMENT = 64, SLACK = 64 };
-/* A shuffle of this size is worth starting threads for: 1 ms and more. */
-enum { LARGE_BYTES = 1 << 20, LARGE_THREADS = 4 };
+enum { MOST_THREADS = 4 };
+enum { SMALLEST_RELEASE = 1 << 20 }; /* bytes; less is not worth the search */
 
 struct copies {
   copies* next;
@@ -83,7 +84,7 @@ static int place_copies(restored* all, uint32_t subgraph) {
       size += padded(record_bytes(&lock->records[i]));
     }
   }
-  copies* added = malloc(size);
+  copies* added = allocate_copies(size);
   if (added == NULL) return 0;
   added->next = all->first_copies;
   added->size = size;
@@ -103,23 +104,35 @@ static int place_copies(restored* all, uint32_t subgraph) {
 
 static int fill_copies(restored* all, const TfLiteContext* context, uint32_t subgraph) {
   const edgepro_lock* lock = all->lock;
-  size_t most = 8;
-  for (uint32_t i = 0; i < lock->count; i++) {
-    size_t bytes = steps_scratch_bytes(&lock->records[i]);
-    if (lock->records[i].subgraph == subgraph && bytes > most) most = bytes;
-  }
-  void* scratch = malloc(most);
-  if (scratch == NULL) return 0;
+  size_t count = 0, bytes = 0;
+  task* tasks = malloc(lock->count * sizeof *tasks);
+  if (tasks == NULL) return 0;
   for (uint32_t i = 0; i < lock->count; i++) {
     if (lock->records[i].subgraph != subgraph) continue;
-    void* source = find_target(context, &lock->records[i]);
-    int threads = record_bytes(&lock->records[i]) < LARGE_BYTES ? 1 : LARGE_THREADS;
-    job work = {lock, i, RESTORE, source, all->of_record[i].copy, scratch, threads};
-    run_steps(&work);
+    task one = {i, find_target(context, &lock->records[i]), all->of_record[i].copy};
+    tasks[count++] = one;
+    bytes += record_bytes(&lock->records[i]);
   }
-  edgepro_wipe(scratch, most);
-  free(scratch);
-  return 1;
+  int threads = threads_for(bytes, MOST_THREADS);
+  int is_done = run_tasks(lock, RESTORE, tasks, count, threads, &bytes);
+  free(tasks);
+  return is_done;
+}
+
+/* Nothing reads the public constants again, but for what stands between them. */
+static void release_originals(const restored* all) {
+  uintptr_t first = UINTPTR_MAX, last = 0, bytes = 0;
+  for (uint32_t i = 0; i < all->shared_count; i++) {
+    uintptr_t start = (uintptr_t)all->by_original[i]->original;
+    uintptr_t end = start + all->by_original[i]->size;
+    bytes += end - start;
+    if (start < first) first = start;
+    if (end > last) last = end;
+  }
+  int is_most = last > first && bytes > (last - first) / 2;
+  if (is_most && bytes >= SMALLEST_RELEASE) {
+    release_file_pages((void*)first, last - first);
+  }
 }
 
 static void use_copy(TfLiteContext* context, const record* r, restored_constant* of) {
@@ -166,6 +179,8 @@ edgepro_status restore_subgraph(restored* all, TfLiteContext* context,
   }
   qsort((void*)all->by_original, all->shared_count, sizeof *all->by_original,
         compare_originals);
-  if (restored_is_complete(all)) lock_forget_secrets(all->lock);
+  if (!restored_is_complete(all)) return EDGEPRO_OK;
+  lock_forget_secrets(all->lock);
+  release_originals(all);
   return EDGEPRO_OK;
 }

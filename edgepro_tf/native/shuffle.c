@@ -4,7 +4,6 @@
 
 #include "draws.h"
 #include "elements.h"
-#include "parallel.h"
 #include "steps.h"
 
 enum { BLOCK = 64, CHUNK_BLOCKS = 1024, PREFETCH_BLOCKS = 12 };
@@ -16,20 +15,26 @@ enum { BLOCK = 64, CHUNK_BLOCKS = 1024, PREFETCH_BLOCKS = 12 };
 #endif
 
 typedef struct {
-  const job* work;
-  size_t element, blocks, tail;
-  const uint32_t* order; /* P: which public block holds class b */
-  int has_signs;
-  sign_flip flip;
-} shuffle;
-
-typedef struct {
   uint32_t swaps[BLOCK]; /* t_i for i = 64 B + j */
   uint32_t signs[2];
 } tail_draws;
 
-size_t block_shuffle_scratch_bytes(const record* r) {
-  return element_count(r) / BLOCK * sizeof(uint32_t);
+/* Stands at the scratch's start, `order` behind it. */
+typedef struct {
+  const job* work;
+  size_t element, blocks, tail;
+  uint32_t* order; /* P: which public block holds class b */
+  int has_signs;
+  sign_flip flip;
+  tail_draws drawn;
+} shuffle;
+
+size_t shuffle_scratch_bytes(const record* r) {
+  return sizeof(shuffle) + element_count(r) / BLOCK * sizeof(uint32_t);
+}
+
+size_t shuffle_piece_count(const record* r) {
+  return (element_count(r) / BLOCK + CHUNK_BLOCKS - 1) / CHUNK_BLOCKS;
 }
 
 static uint8_t* public_block(const shuffle* s, size_t b) {
@@ -91,15 +96,13 @@ static void permute_tile(const shuffle* s, draws* stream, uint8_t* tile, size_t 
   }
 }
 
-static void move_chunk(void* context, size_t chunk, int worker) {
-  const shuffle* s = context;
-  const job* work = s->work;
+void shuffle_run_piece(const job* work, size_t chunk) {
+  const shuffle* s = work->scratch;
   size_t first = chunk * CHUNK_BLOCKS, width = TILE_ROW_BYTES / s->element;
   size_t end = s->blocks - first < CHUNK_BLOCKS ? s->blocks : first + CHUNK_BLOCKS;
   uint64_t words[TILE_ROWS * TILE_ROW_BYTES / sizeof(uint64_t)] = {0};
   uint8_t* tile = (uint8_t*)words;
   draws stream;
-  (void)worker;
   draws_begin(&stream, work->lock->seed, work->record, 1 + (uint32_t)chunk);
   for (; first < end; first += width) {
     size_t columns = end - first < width ? end - first : width;
@@ -117,43 +120,47 @@ static void swap_elements(uint8_t* data, size_t a, size_t b, size_t element) {
   memcpy(data + b * element, kept, element);
 }
 
-static void move_tail(const shuffle* s, const tail_draws* drawn) {
+static void move_tail(const shuffle* s) {
+  const job* work = s->work;
   size_t start = s->blocks * BLOCK * s->element;
-  const uint8_t* from = (const uint8_t*)s->work->source + start;
-  uint8_t* to = (uint8_t*)s->work->destination + start;
+  const uint8_t* from = (const uint8_t*)work->source + start;
+  uint8_t* to = (uint8_t*)work->destination + start;
   for (size_t j = 0; j < s->tail; j++, from += s->element, to += s->element) {
-    move_row(s->element, to, from, 1, draws_bit(drawn->signs, j) ? &s->flip : NULL);
+    move_row(s->element, to, from, 1, draws_bit(s->drawn.signs, j) ? &s->flip : NULL);
   }
 }
 
-void run_block_shuffle(const job* work) {
-  const record* r = &work->lock->records[work->record];
+void shuffle_prepare(const job* work) {
+  const record* r = record_of(work);
   size_t count = element_count(r);
-  shuffle s = {work,
-               element_size(r),
-               count / BLOCK,
-               count % BLOCK,
-               work->scratch,
-               (r->steps & STEP_SIGNS) != 0,
-               sign_flip_of(r->type)};
-  size_t first = s.blocks * BLOCK,
-         chunks = (s.blocks + CHUNK_BLOCKS - 1) / CHUNK_BLOCKS;
-  tail_draws tail = {{0}, {0, 0}};
+  shuffle* s = work->scratch;
+  memset(s, 0, sizeof *s);
+  s->work = work;
+  s->element = element_size(r);
+  s->blocks = count / BLOCK;
+  s->tail = count % BLOCK;
+  s->order = (uint32_t*)(s + 1);
+  s->has_signs = (r->steps & STEP_SIGNS) != 0;
+  s->flip = sign_flip_of(r->type);
+  size_t first = s->blocks * BLOCK;
   draws stream;
   draws_begin(&stream, work->lock->seed, work->record, 0);
-  for (size_t j = s.tail; j-- > 0;) {
-    tail.swaps[j] = draw_below(&stream, (uint32_t)(first + j + 1));
+  for (size_t j = s->tail; j-- > 0;) {
+    s->drawn.swaps[j] = draw_below(&stream, (uint32_t)(first + j + 1));
   }
-  if (r->steps & STEP_SIGNS) draw_words(&stream, tail.signs, 2);
-  draw_permutation(&stream, work->scratch, (uint32_t)s.blocks);
+  if (s->has_signs) draw_words(&stream, s->drawn.signs, 2);
+  draw_permutation(&stream, s->order, (uint32_t)s->blocks);
   draws_end(&stream);
-  for (size_t j = s.tail; work->way == APPLY && j-- > 0;) {
-    swap_elements(work->source, first + j, tail.swaps[j], s.element);
+  for (size_t j = s->tail; work->way == APPLY && j-- > 0;) {
+    swap_elements(work->source, first + j, s->drawn.swaps[j], s->element);
   }
-  parallel_for(work->threads, chunks, move_chunk, &s);
-  move_tail(&s, &tail);
-  for (size_t j = 0; work->way == RESTORE && j < s.tail; j++) {
-    swap_elements(work->destination, first + j, tail.swaps[j], s.element);
+}
+
+void shuffle_finish(const job* work) {
+  const shuffle* s = work->scratch;
+  size_t first = s->blocks * BLOCK;
+  move_tail(s);
+  for (size_t j = 0; work->way == RESTORE && j < s->tail; j++) {
+    swap_elements(work->destination, first + j, s->drawn.swaps[j], s->element);
   }
-  edgepro_wipe(&tail, sizeof tail);
 }

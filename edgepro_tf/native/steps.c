@@ -2,12 +2,23 @@
 
 #include <string.h>
 
-enum {
-  DRAWN_STEPS = STEP_ORDER | STEP_SIGNS | STEP_EXPONENTS | STEP_SHUFFLE | STEP_MASK
-};
+typedef enum { STORED, COPIED, CHANNELS, SHUFFLED } family;
 
-static int is_block_shuffle(const record* r) {
-  return (r->steps & STEP_SHUFFLE) && element_count(r) >= SMALLEST_BLOCK_SHUFFLE;
+static int sets_whole(const job* work) {
+  const record* r = record_of(work);
+  return work->way == RESTORE && (r->steps & STEP_SET) && r->set_form == SET_WHOLE;
+}
+
+static family family_of(const record* r) {
+  if (r->steps & STEP_SHUFFLE) {
+    return element_count(r) >= SMALLEST_BLOCK_SHUFFLE ? SHUFFLED : CHANNELS;
+  }
+  return r->steps & (STEP_ORDER | STEP_SIGNS | STEP_EXPONENTS | STEP_MASK) ? CHANNELS
+                                                                           : COPIED;
+}
+
+static family family_of_job(const job* work) {
+  return sets_whole(work) ? STORED : family_of(record_of(work));
 }
 
 static void fill_row(uint8_t* row, const uint8_t* value, size_t element, size_t count) {
@@ -28,24 +39,47 @@ static void set_channels(const record* r, uint8_t* data) {
   }
 }
 
-void run_steps(const job* work) {
-  const record* r = &work->lock->records[work->record];
-  int sets = work->way == RESTORE && (r->steps & STEP_SET);
-  if (sets && r->set_form == SET_WHOLE) {
-    memcpy(work->destination, r->set_values, record_bytes(r));
-    return;
-  }
-  if (is_block_shuffle(r)) {
-    run_block_shuffle(work);
-  } else if (r->steps & DRAWN_STEPS) {
-    run_channel_steps(work);
-  } else {
-    memcpy(work->destination, work->source, record_bytes(r));
-  }
-  if (sets) set_channels(r, work->destination);
+size_t scratch_bytes(const record* r) {
+  family of = family_of(r);
+  if (of == CHANNELS) return channels_scratch_bytes(r);
+  return of == SHUFFLED ? shuffle_scratch_bytes(r) : 0;
 }
 
-size_t steps_scratch_bytes(const record* r) {
-  if (is_block_shuffle(r)) return block_shuffle_scratch_bytes(r);
-  return r->steps & DRAWN_STEPS ? channel_scratch_bytes(r) : 0;
+size_t piece_count(const record* r) {
+  family of = family_of(r);
+  if (of == CHANNELS) return channels_piece_count(r);
+  return of == SHUFFLED ? shuffle_piece_count(r) : 1;
+}
+
+void prepare_steps(const job* work) {
+  family of = family_of_job(work);
+  if (of == CHANNELS) channels_prepare(work);
+  if (of == SHUFFLED) shuffle_prepare(work);
+}
+
+void run_piece(const job* work, size_t piece) {
+  const record* r = record_of(work);
+  switch (family_of_job(work)) {
+    case CHANNELS:
+      channels_run_piece(work, piece);
+      break;
+    case SHUFFLED:
+      shuffle_run_piece(work, piece);
+      break;
+    case STORED:
+      if (piece == 0) memcpy(work->destination, r->set_values, record_bytes(r));
+      break;
+    case COPIED:
+      memcpy(work->destination, work->source, record_bytes(r));
+      break;
+  }
+}
+
+void finish_steps(const job* work) {
+  const record* r = record_of(work);
+  family of = family_of_job(work);
+  if (of == SHUFFLED) shuffle_finish(work);
+  if (of != STORED && work->way == RESTORE && (r->steps & STEP_SET)) {
+    set_channels(r, work->destination);
+  }
 }

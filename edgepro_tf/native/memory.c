@@ -1,0 +1,64 @@
+#if defined(__linux__)
+#define _DEFAULT_SOURCE
+#define _POSIX_C_SOURCE 200809L
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
+
+#include "memory.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#if defined(__linux__)
+
+enum { LARGE_PAGE = 1 << 21 };
+
+void* allocate_copies(size_t size) {
+  void* memory = NULL;
+  if (size < LARGE_PAGE) return malloc(size);
+  size_t over = size % LARGE_PAGE;
+  if (over > LARGE_PAGE / 2) size += LARGE_PAGE - over;
+  if (posix_memalign(&memory, LARGE_PAGE, size) != 0) return NULL;
+  madvise(memory, size, MADV_HUGEPAGE); /* a hint: old systems refuse it */
+  return memory;
+}
+
+/* Finds the end of the shared file mapping that holds an address, or 0. A shared
+ * mapping shows as "start-end r--s offset device inode path". */
+static uintptr_t find_shared_end(uintptr_t address) {
+  char line[512], shared;
+  unsigned long start, end, inode;
+  uintptr_t found = 0;
+  FILE* maps = fopen("/proc/self/maps", "re");
+  if (maps == NULL) return 0;
+  while (found == 0 && fgets(line, sizeof line, maps) != NULL) {
+    int fields =
+        sscanf(line, "%lx-%lx %*3c%c %*s %*s %lu", &start, &end, &shared, &inode);
+    if (fields != 4 || address < start || address >= end) continue;
+    if (shared != 's' || inode == 0) break;
+    found = end;
+  }
+  fclose(maps);
+  return found;
+}
+
+void release_file_pages(const void* start, size_t size) {
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  uintptr_t first = ((uintptr_t)start + page - 1) / page * page;
+  uintptr_t last = ((uintptr_t)start + size) / page * page;
+  if (last <= first || find_shared_end(first) < last) return;
+  madvise((void*)first, last - first, MADV_DONTNEED);
+}
+
+#else
+
+void* allocate_copies(size_t size) { return malloc(size); }
+
+void release_file_pages(const void* start, size_t size) {
+  (void)start;
+  (void)size;
+}
+
+#endif

@@ -1,0 +1,16 @@
+/* Memory for restored constants, and the pages of the public ones behind them. */
+#ifndef EDGEPRO_MEMORY_H
+#define EDGEPRO_MEMORY_H
+
+#include <stddef.h>
+
+/* Memory for a constant's copies, in large pages where the system has them (its page
+ * faults cost more than restoring does); NULL without. free() ends it. */
+void* allocate_copies(size_t size);
+
+/* Lets the system take back the pages of [start, start + size) where they belong to a
+ * shared mapping of a file, whose contents cannot be lost by that. Does nothing about
+ * any other memory. */
+void release_file_pages(const void* start, size_t size);
+
+#endif /* EDGEPRO_MEMORY_H */
