@@ -26,6 +26,7 @@ DEVICE_TESTS=(
   tests/runtime_only
   tests/edgepro_tf/runtime/test_memory_files.py
   tests/edgepro_tf/runtime/test_compiled_models.py
+  tests/edgepro_tf/native/test_vectors.py
 )
 EMULATOR=qemu-aarch64-static
 COMPILER=aarch64-linux-gnu-gcc
