@@ -16,13 +16,10 @@ void draws_begin(draws* stream, const uint8_t seed[32], uint32_t record,
 
 void draws_end(draws* stream) { edgepro_wipe(stream, sizeof *stream); }
 
-uint32_t draw_word(draws* stream) {
-  if (stream->used == DRAWS_BUFFERED) {
-    chacha20_blocks(stream->key, stream->nonce, stream->counter, stream->words);
-    stream->counter += CHACHA20_BATCH;
-    stream->used = 0;
-  }
-  return stream->words[stream->used++];
+void draws_refill(draws* stream) {
+  chacha20_blocks(stream->key, stream->nonce, stream->counter, stream->words);
+  stream->counter += CHACHA20_BATCH;
+  stream->used = 0;
 }
 
 void draw_words(draws* stream, uint32_t* out, size_t count) {
@@ -35,16 +32,6 @@ void draw_words(draws* stream, uint32_t* out, size_t count) {
     out += piece;
     count -= piece;
   }
-}
-
-/* Source: Lemire, Fast random integer generation in an interval, ACM TOMACS 2019. */
-uint32_t draw_below(draws* stream, uint32_t n) {
-  uint64_t product = (uint64_t)draw_word(stream) * n;
-  if ((uint32_t)product < n) {
-    uint32_t threshold = (0u - n) % n;
-    while ((uint32_t)product < threshold) product = (uint64_t)draw_word(stream) * n;
-  }
-  return (uint32_t)(product >> 32);
 }
 
 void draw_permutation(draws* stream, uint32_t* out, uint32_t n) {

@@ -22,9 +22,24 @@ void draws_begin(draws* stream, const uint8_t seed[32], uint32_t record,
                  uint32_t chunk);
 void draws_end(draws* stream);
 
-uint32_t draw_word(draws* stream);
+void draws_refill(draws* stream);
+
+static inline uint32_t draw_word(draws* stream) {
+  if (stream->used == DRAWS_BUFFERED) draws_refill(stream);
+  return stream->words[stream->used++];
+}
+
+/* Source: Lemire, Fast random integer generation in an interval, ACM TOMACS 2019. */
+static inline uint32_t draw_below(draws* stream, uint32_t n) {
+  uint64_t product = (uint64_t)draw_word(stream) * n;
+  if ((uint32_t)product < n) {
+    uint32_t threshold = (0u - n) % n;
+    while ((uint32_t)product < threshold) product = (uint64_t)draw_word(stream) * n;
+  }
+  return (uint32_t)(product >> 32);
+}
+
 void draw_words(draws* stream, uint32_t* out, size_t count);
-uint32_t draw_below(draws* stream, uint32_t n);
 void draw_permutation(draws* stream, uint32_t* out, uint32_t n);
 
 /* bits(n) takes this many words; bit i is bit (i mod 32) of word i / 32. */
