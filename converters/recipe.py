@@ -9,8 +9,7 @@ import dataclasses
 import enum
 from collections.abc import Iterator
 
-import numpy as np
-
+from converters.exactness import FittedSteps, fit_steps
 from converters.views import Constant, ModelView, Operand, Role
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.locks import ElementType, SetValues, Step, Target, TensorLock
@@ -51,17 +50,15 @@ class Position(enum.Enum):
     HIDDEN = "hidden"
 
 
-_CHANNELS = Step.ORDER | Step.MASK | Step.EXPONENTS
+_MASK = Step.ORDER | Step.MASK
 _SHUFFLE = Step.SHUFFLE | Step.SIGNS
 _NOTHING = Step(0)
 
 PRESETS = {
     # The paper's lock: only what lock training set, nothing drawn.
     "paper": Recipe("paper", _NOTHING, _NOTHING, _NOTHING, _NOTHING),
-    "standard": Recipe("standard", _CHANNELS, _SHUFFLE, _SHUFFLE, Step.SHUFFLE),
-    "fast": Recipe(
-        "fast", _CHANNELS, _SHUFFLE, _SHUFFLE, Step.SHUFFLE, restore_budget=0.1
-    ),
+    "standard": Recipe("standard", _MASK, _MASK, _SHUFFLE, Step.SHUFFLE),
+    "fast": Recipe("fast", _MASK, _MASK, _SHUFFLE, Step.SHUFFLE, restore_budget=0.1),
     "strict": Recipe("strict", _SHUFFLE, _SHUFFLE, _SHUFFLE, Step.SHUFFLE),
 }
 DEFAULT_PRESET = "standard"
@@ -123,13 +120,15 @@ def plan_lock(
         rank = _rank(operand, position)
         if constant.buffer not in seen_buffers:
             seen_buffers.add(constant.buffer)
-            steps = _data_steps(recipe, operand, position)
-            steps = _exact_steps(steps, recipe, constant, model)
+            drawn = fit_steps(
+                _data_steps(recipe, operand, position),
+                constant.element_type,
+                constant.read(model),
+                exponent_range=recipe.exponent_range,
+            )
             values = stored.get(constant.buffer)
-            if values is not None:
-                steps |= Step.SET
-            if steps:
-                ranked.append((rank, _data_record(operand, steps, recipe, values)))
+            if drawn.steps or values is not None:
+                ranked.append((rank, _data_record(operand, drawn, values)))
         if constant.scales and constant.scales not in seen_scales:
             seen_scales.add(constant.scales)
             values = stored_scales.get(constant.scales)
@@ -226,48 +225,18 @@ def _data_steps(recipe: Recipe, operand: Operand, position: Position) -> Step:
     return recipe.hidden if position is Position.HIDDEN else recipe.ends
 
 
-def _exact_steps(
-    steps: Step, recipe: Recipe, constant: Constant, model: bytes | bytearray
-) -> Step:
-    """Leave out what cannot be undone to the bit on these very elements."""
-    values = constant.read(model)
-    if not constant.element_type.is_float:
-        steps &= ~Step.EXPONENTS
-        lowest = np.iinfo(values.dtype).min
-        is_raw = constant.element_type is ElementType.UINT8
-        if is_raw or np.any(values == lowest):  # has no negative
-            steps = Step.SHUFFLE if steps & Step.MASK else steps & ~Step.SIGNS
-    elif steps & Step.EXPONENTS and not _is_scalable(values, recipe.exponent_range):
-        steps &= ~Step.EXPONENTS
-    return steps
-
-
-def _is_scalable(values: np.ndarray, exponent_range: int) -> bool:
-    """Whether 2^±e neither overflows nor reaches the subnormal numbers."""
-    info = np.finfo(values.dtype)
-    magnitude = np.abs(values[values != 0]).astype(np.float64)
-    if not magnitude.size:
-        return True
-    factor = 2.0**exponent_range
-    return bool(
-        np.isfinite(magnitude).all()
-        and magnitude.max() * factor <= float(info.max)
-        and magnitude.min() / factor >= float(info.smallest_normal)
-    )
-
-
 def _data_record(
-    operand: Operand, steps: Step, recipe: Recipe, values: SetValues | None
+    operand: Operand, drawn: FittedSteps, values: SetValues | None
 ) -> TensorLock:
     constant = operand.constant
-    shape = operand.view
     return TensorLock(
         constant.subgraph,
         constant.tensor,
         constant.element_type,
-        shape,
-        steps,
-        exponent_range=recipe.exponent_range if steps & Step.EXPONENTS else 0,
+        operand.view,
+        drawn.steps if values is None else drawn.steps | Step.SET,
+        exponent_range=drawn.exponent_range,
+        window=drawn.window,
         set_values=values,
     )
 

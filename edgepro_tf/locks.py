@@ -115,6 +115,10 @@ class ElementType(enum.IntEnum):
         return self in (ElementType.FLOAT32, ElementType.FLOAT16)
 
 
+# Exponent fields that MASK changes, from a record's window on: powers of two.
+MASK_WINDOWS = {ElementType.FLOAT32: 16, ElementType.FLOAT16: 8}
+
+
 class Target(enum.IntEnum):
     """Which bytes of a tensor a record changes."""
 
@@ -131,6 +135,35 @@ class Step(enum.IntFlag):
     SHUFFLE = 8
     SET = 16
     MASK = 32
+
+
+# Of the elements: what a mask leaves as it is (zeros, tiny ones) tells where they are.
+_MOST_OUTSIDE = 0.05
+
+
+def find_mask_window(values: np.ndarray) -> int | None:
+    """The window in which MASK hides the magnitudes of these floats.
+
+    It ends with the largest element, so that a masked tensor is no louder than its own
+    largest element.
+
+    Args:
+        values: float32 or float16, any shape.
+
+    Returns:
+        The least exponent field that MASK changes; None where an element is not finite
+        or more than 5 % are too small for the window (a pruned tensor, say).
+    """
+    info = np.finfo(values.dtype)
+    top = 2**info.nexp - 1
+    bits = np.ascontiguousarray(values).view(f"u{values.itemsize}")
+    exponents = (bits >> info.nmant) & bits.dtype.type(top)
+    largest = int(exponents.max(initial=0))
+    if largest == top:
+        return None
+    size = MASK_WINDOWS[ElementType[values.dtype.name.upper()]]
+    window = min(max(1, largest - size + 1), top - size)
+    return window if np.mean(exponents < window) <= _MOST_OUTSIDE else None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -152,7 +185,8 @@ class TensorLock:
     """One record: the steps that restore one constant of the flatbuffer.
 
     The constant is seen as [outer, channels, inner]; ``subgraph`` and ``tensor`` are
-    its address; ``fingerprint`` is that of the public bytes (0 before locking).
+    its address; ``fingerprint`` is that of the public bytes (0 before locking);
+    ``window`` is the least exponent field that MASK changes in floats.
     """
 
     subgraph: int
@@ -162,6 +196,7 @@ class TensorLock:
     steps: Step
     target: Target = Target.DATA
     exponent_range: int = 0
+    window: int = 0
     fingerprint: int = 0
     is_implied: bool = False
     set_values: SetValues | None = dataclasses.field(default=None, repr=False)

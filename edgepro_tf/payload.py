@@ -6,6 +6,7 @@ import numpy as np
 
 from edgepro_tf.errors import PayloadError
 from edgepro_tf.locks import (
+    MASK_WINDOWS,
     SEED_BYTES,
     ElementType,
     ModelLock,
@@ -79,6 +80,8 @@ def _pack_tensor(tensor: TensorLock, *, scales_too: bool) -> bytes:
     out.append(tensor.steps)
     if tensor.steps & Step.EXPONENTS:
         out.append(tensor.exponent_range)
+    if tensor.steps & Step.MASK and tensor.element_type.is_float:
+        out.append(tensor.window)
     out += tensor.fingerprint.to_bytes(4, "little")
     if tensor.steps & Step.SET:
         out += _pack_set(tensor)
@@ -120,8 +123,12 @@ def _unpack_record(reader: _Reader) -> list[TensorLock]:
     steps = Step(raw_steps & _ALL_STEPS)
     has_exponents = bool(steps & Step.EXPONENTS)
     exponent_range = reader.byte() if has_exponents else 0
+    has_window = bool(steps & Step.MASK) and element_type.is_float
+    window = reader.byte() if has_window else 0
     fingerprint = int.from_bytes(reader.take(4), "little")
     _check_rules(element_type, target, shape, raw_steps, exponent_range)
+    if steps & Step.MASK:
+        _check_mask(element_type, steps, window)
     stored = None
     if steps & Step.SET:
         stored = _unpack_set(reader, element_type, shape)
@@ -134,6 +141,7 @@ def _unpack_record(reader: _Reader) -> list[TensorLock]:
             steps,
             target,
             exponent_range,
+            window,
             fingerprint,
             set_values=stored,
         )
@@ -184,10 +192,20 @@ def _check_rules(
             f"expected exponents of float elements within 1..{MAX_EXPONENT_RANGE}, "
             f"got {element_type.name.lower()} within {exponent_range}"
         )
-    if steps & Step.MASK and steps & (Step.SIGNS | Step.SHUFFLE):
-        raise _bad("expected a mask without signs or shuffle, got it beside them")
     if steps & Step.SHUFFLE and steps & (Step.ORDER | Step.EXPONENTS):
         raise _bad("expected a shuffle alone, got it beside order or exponents")
+
+
+def _check_mask(element_type: ElementType, steps: Step, window: int) -> None:
+    if element_type is not ElementType.INT8 and not element_type.is_float:
+        raise _bad("expected a mask of float32, float16 or int8, got another type")
+    if element_type.is_float:
+        top = 2 ** np.finfo(element_type.dtype).nexp - 1  # Infinities' own.
+        most = top - MASK_WINDOWS[element_type]
+        if not 1 <= window <= most:
+            raise _bad(f"expected a mask's window from 1 to {most}, got {window}")
+    if steps & (Step.SIGNS | Step.EXPONENTS | Step.SHUFFLE):
+        raise _bad("expected a mask with no other step but order, got one beside it")
 
 
 def _unpack_set(

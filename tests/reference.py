@@ -17,6 +17,8 @@ SMALL = 4096
 BLOCK = 64
 CHUNK_BLOCKS = 1024
 MASK_GROUP = 1024
+# Width, bits of the fraction, size of a mask's window.
+FLOAT_FORMATS = {ElementType.FLOAT32: (32, 23, 16), ElementType.FLOAT16: (16, 10, 8)}
 MASK_CHUNK = 65536
 
 
@@ -100,6 +102,9 @@ class Draws:
             k[i], k[j] = k[j], k[i]
         return k
 
+    def octets(self, n: int) -> bytes:
+        return struct.pack(f"<{n // 4}I", *(self.word() for _ in range(n // 4)))
+
     def _halves(self) -> Iterator[int]:
         while True:
             word = self.word()
@@ -165,18 +170,37 @@ def _restore_channels(
 def _masked(
     seed: bytes, index: int, record: TensorLock, values: np.ndarray
 ) -> np.ndarray:
-    signs: list[int] = []
-    for chunk in range(-(-record.size // MASK_CHUNK)):
-        draws = Draws(seed, index, 1 + chunk)
-        left = min(MASK_CHUNK, record.size - chunk * MASK_CHUNK)
-        for _ in range(-(-left // MASK_GROUP)):
-            words = struct.pack("<32I", *(draws.word() for _ in range(32)))
-            lanes = np.frombuffer(words, f"<u{min(4, values.itemsize)}").tolist()
-            width = len(lanes)
-            signs += [lanes[e % width] >> (e // width) & 1 for e in range(MASK_GROUP)]
-    flips = np.array(signs[: record.size])
-    flipped = _flipped(values, record.element_type)
-    return np.where(flips, flipped, values).astype(values.dtype)
+    out: list[int] = []
+    for start in range(0, record.size, MASK_GROUP):
+        if start % MASK_CHUNK == 0:
+            draws = Draws(seed, index, 1 + start // MASK_CHUNK)
+        group = values[start : start + MASK_GROUP]
+        if record.element_type is ElementType.INT8:
+            drawn = draws.octets(MASK_GROUP)
+            pairs = zip(group.tolist(), drawn[: len(group)], strict=True)
+            out += [_subtracted(q, r) for q, r in pairs]
+            continue
+        lane = f"<u{values.itemsize}"
+        signs = np.frombuffer(draws.octets(MASK_GROUP // 8), lane).tolist()
+        nibbles = np.frombuffer(draws.octets(MASK_GROUP // 2), lane).tolist()
+        for e, word in enumerate(group.view(f"u{values.itemsize}").tolist()):
+            row, i = divmod(e, len(signs))
+            nibble = nibbles[len(signs) * (row % 4) + i] >> (row // 4 * 4)
+            out.append(_moved(word, signs[i] >> row & 1, nibble, record))
+    return np.array(out, np.int64).astype(f"u{values.itemsize}").view(values.dtype)
+
+
+def _subtracted(q: int, r: int) -> int:
+    return (max(q, -127) + 127 - r) % 255 - 127
+
+
+def _moved(word: int, sign: int, nibble: int, record: TensorLock) -> int:
+    width, fraction, window_size = FLOAT_FORMATS[record.element_type]
+    exponent = word >> fraction & ((1 << (width - 1 - fraction)) - 1)
+    place = exponent - record.window
+    if 0 <= place < window_size:
+        word += ((place ^ nibble % window_size) - place) << fraction
+    return word ^ sign << (width - 1)
 
 
 def _restore_elements(

@@ -10,7 +10,7 @@ import dataclasses
 
 import numpy as np
 
-from edgepro_tf.locks import Step
+from edgepro_tf.locks import MASK_WINDOWS, ElementType, Step, find_mask_window
 
 Arrays = list[np.ndarray]
 
@@ -58,7 +58,7 @@ def redraw_tensor(
     if steps & Step.MASK:
         flat = rows.reshape(-1)
         masked = _draw_unknown(flat.size, known, rng)
-        flat[masked] *= rng.choice([-1.0, 1.0], len(masked))
+        flat[masked] = _mask(flat[masked], values, rng)
     return np.ascontiguousarray(np.moveaxis(rows, 0, axis), np.float32)
 
 
@@ -109,6 +109,20 @@ def place_stored(
     out, right = np.moveaxis(public, axis, 0).copy(), np.moveaxis(authorized, axis, 0)
     out[guess.places] = right[guess.sources]
     return np.ascontiguousarray(np.moveaxis(out, 0, axis), np.float32)
+
+
+def _mask(
+    elements: np.ndarray, whole: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Elements of a whole constant under a mask drawn anew."""
+    window = find_mask_window(np.asarray(whole, np.float32))
+    size = MASK_WINDOWS[ElementType.FLOAT32]
+    fraction, exponent = np.frexp(elements)
+    place = exponent + 126 - (window or 0)  # frexp's fraction is below 1.
+    inside = (place >= 0) & (place < size) & (elements != 0)
+    drawn = place ^ rng.integers(0, size, len(elements))
+    moved = np.ldexp(fraction, np.where(inside, exponent + drawn - place, exponent))
+    return moved * rng.choice([-1.0, 1.0], len(elements))
 
 
 def _draw_unknown(count: int, known: float, rng: np.random.Generator) -> np.ndarray:

@@ -1,20 +1,42 @@
 /* The block function of chacha20.c for one width of vector; included once for each,
- * with SOME_BLOCKS (its name), LANES and VECTOR (of LANES words) defined. Not an inline
- * function: gcc splits wide vectors before it inlines into a function that has them. */
+ * with SOME_BLOCKS (its name), TARGET (its attribute), LANES and VECTOR (of LANES
+ * words) defined; TRANSPOSES where 8 by 8 words can be, by a function named TRANSPOSE.
+ * Not an inline function: gcc splits wide vectors before it inlines into a function
+ * that has them. */
 
-static void SOME_BLOCKS(const uint32_t key[8], const uint32_t nonce[3],
-                        uint32_t counter, uint32_t* out) {
-  VECTOR start[CHACHA20_WORDS], x[CHACHA20_WORDS];
-  uint32_t words[CHACHA20_WORDS][LANES];
-  for (int i = 0; i < CHACHA20_WORDS; i++) {
-    for (int lane = 0; lane < LANES; lane++) {
-      words[i][lane] = i < 4     ? kConstants[i]
-                       : i < 12  ? key[i - 4]
-                       : i == 12 ? counter + (uint32_t)lane
-                                 : nonce[i - 13];
+#if defined(TRANSPOSES)
+#define PAIRS(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+TARGET static void TRANSPOSE(const VECTOR rows[8], uint32_t* out) {
+  VECTOR a[8], b[8];
+  for (int i = 0; i < 8; i += 2) {
+    a[i] = PAIRS(rows[i], rows[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    a[i + 1] = PAIRS(rows[i], rows[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+  for (int i = 0; i < 8; i += 4) {
+    for (int k = 0; k < 2; k++) {
+      b[i + 2 * k] = PAIRS(a[i + k], a[i + 2 + k], 0, 1, 8, 9, 4, 5, 12, 13);
+      b[i + 2 * k + 1] = PAIRS(a[i + k], a[i + 2 + k], 2, 3, 10, 11, 6, 7, 14, 15);
     }
   }
-  memcpy(start, words, sizeof start);
+  for (int i = 0; i < 4; i++) {
+    VECTOR low = PAIRS(b[i], b[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    VECTOR high = PAIRS(b[i], b[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    memcpy(out + i * CHACHA20_WORDS, &low, sizeof low);
+    memcpy(out + (i + 4) * CHACHA20_WORDS, &high, sizeof high);
+  }
+}
+#undef PAIRS
+#endif
+
+TARGET static void SOME_BLOCKS(const uint32_t key[8], const uint32_t nonce[3],
+                               uint32_t counter, uint32_t* out) {
+  VECTOR start[CHACHA20_WORDS], x[CHACHA20_WORDS], lanes;
+  memcpy(&lanes, kLanes, sizeof lanes);
+  const VECTOR zero = lanes ^ lanes;
+  for (int i = 0; i < 4; i++) start[i] = kConstants[i] + zero;
+  for (int i = 0; i < 8; i++) start[4 + i] = key[i] + zero;
+  start[12] = counter + lanes;
+  for (int i = 0; i < 3; i++) start[13 + i] = nonce[i] + zero;
   for (int i = 0; i < CHACHA20_WORDS; i++) x[i] = start[i];
   for (int i = 0; i < 10; i++) {
     QUARTER_ROUND(x[0], x[4], x[8], x[12]);
@@ -27,12 +49,18 @@ static void SOME_BLOCKS(const uint32_t key[8], const uint32_t nonce[3],
     QUARTER_ROUND(x[3], x[4], x[9], x[14]);
   }
   for (int i = 0; i < CHACHA20_WORDS; i++) x[i] += start[i];
+#if defined(TRANSPOSES)
+  TRANSPOSE(x, out);
+  TRANSPOSE(x + 8, out + 8);
+#else
+  uint32_t words[CHACHA20_WORDS][LANES];
   memcpy(words, x, sizeof words);
   for (int lane = 0; lane < LANES; lane++) {
     for (int i = 0; i < CHACHA20_WORDS; i++) *out++ = words[i][lane];
   }
+#endif
 }
 
 #undef SOME_BLOCKS
-#undef LANES
-#undef VECTOR
+#undef TARGET
+#undef TRANSPOSE

@@ -1,5 +1,5 @@
 /* The loops of elements.c for one width; included once for each, with WORD (an unsigned
- * integer), LANE (the same, 32 bits at most) and OF_WIDTH(name) defined. memcpy is how
+ * integer), OF_WIDTH(name) defined. memcpy is how
  * C loads an unaligned word. */
 
 static inline WORD OF_WIDTH(load)(const uint8_t* from, size_t index) {
@@ -67,25 +67,5 @@ static void OF_WIDTH(flip_all)(uint8_t* restrict tile,
   }
 }
 
-/* One bit of every lane at a time, so that a row of elements is a vector. */
-static void OF_WIDTH(flip_some)(uint8_t* restrict data, size_t count,
-                                const uint8_t* restrict signs, sign_flip by) {
-  enum { LANES = MASK_GROUP_BYTES / sizeof(LANE) };
-  LANE lanes[LANES];
-  WORD flip = (WORD)by.flip, add = (WORD)by.add;
-  memcpy(lanes, signs, sizeof lanes);
-  for (size_t j = 0; j * LANES < count; j++) {
-    size_t left = count - j * LANES, width = left < LANES ? left : LANES;
-    uint8_t* row = data + j * LANES * sizeof(WORD);
-    for (size_t i = 0; i < width; i++) {
-      WORD word = OF_WIDTH(load)(row, i);
-      WORD mask = (WORD)(0 - (WORD)((LANE)(lanes[i] >> j) & 1));
-      word = (WORD)((WORD)(word ^ (flip & mask)) + (WORD)(add & mask));
-      OF_WIDTH(store)(row, i, word);
-    }
-  }
-}
-
-#undef LANE
 #undef WORD
 #undef OF_WIDTH

@@ -12,19 +12,15 @@ sign_flip sign_flip_of(uint8_t element_type) {
 }
 
 #define WORD uint8_t
-#define LANE uint8_t
 #define OF_WIDTH(name) name##_1
 #include "element_kernels.h"
 #define WORD uint16_t
-#define LANE uint16_t
 #define OF_WIDTH(name) name##_2
 #include "element_kernels.h"
 #define WORD uint32_t
-#define LANE uint32_t
 #define OF_WIDTH(name) name##_4
 #include "element_kernels.h"
 #define WORD uint64_t
-#define LANE uint32_t
 #define OF_WIDTH(name) name##_8
 #include "element_kernels.h"
 
@@ -72,9 +68,4 @@ void scatter_column(size_t element, const void* tile, size_t column, void* block
 void flip_tile(size_t element, void* tile, uint32_t signs[2][TILE_ROW_BYTES],
                sign_flip flip) {
   FOR_WIDTH(element, flip_all, tile, signs, flip)
-}
-
-void flip_group(size_t element, void* data, size_t count,
-                const uint8_t signs[MASK_GROUP_BYTES], sign_flip flip) {
-  FOR_WIDTH(element, flip_some, data, count, signs, flip)
 }

@@ -37,11 +37,4 @@ void scatter_column(size_t element, const void* tile, size_t column, void* block
 void flip_tile(size_t element, void* tile, uint32_t signs[2][TILE_ROW_BYTES],
                sign_flip flip);
 
-enum { MASK_GROUP = 1024, MASK_GROUP_BYTES = MASK_GROUP / 8 };
-
-/* `signs` is lanes as wide as an element (of 32 bits for wider ones), L in number:
- * flips data[L j + i] where bit j of lane i is set; count <= MASK_GROUP. */
-void flip_group(size_t element, void* data, size_t count,
-                const uint8_t signs[MASK_GROUP_BYTES], sign_flip flip);
-
 #endif /* EDGEPRO_ELEMENTS_H */

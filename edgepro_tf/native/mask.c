@@ -4,22 +4,56 @@
 
 #include "edgepro.h"
 
+#define WORD uint32_t
+#define MASK_FLOATS mask_float32
+#define FRACTION_BITS 23
+#define EXPONENT_TOP 255
+#define WINDOW MASK_WINDOW_32
+#include "mask_kernel.h"
+#define WORD uint16_t
+#define MASK_FLOATS mask_float16
+#define FRACTION_BITS 10
+#define EXPONENT_TOP 31
+#define WINDOW MASK_WINDOW_16
+#include "mask_kernel.h"
+
+/* Adds (APPLY) or subtracts the drawn bytes modulo 255, over -127 .. 127. */
+static void mask_int8(uint8_t* restrict data, size_t count,
+                      const uint8_t* restrict drawn, direction way) {
+  const uint8_t flip = way == RESTORE ? 255 : 0;
+  for (size_t i = 0; i < count; i++) {
+    uint8_t added = (uint8_t)(drawn[i] ^ flip);
+    uint8_t sum = (uint8_t)((uint8_t)(data[i] + 127) + added);
+    sum = (uint8_t)(sum + (sum < added));
+    sum = (uint8_t)(sum & (uint8_t)(0 - (sum != 255)));
+    data[i] = (uint8_t)(sum - 127);
+  }
+}
+
+static size_t group_bytes(uint8_t type) {
+  return type == TYPE_INT8 ? MASK_GROUP : (1 + 4) * MASK_GROUP / 8;
+}
+
 void mask_begin(mask_stream* mask, const job* work, size_t chunk) {
-  const record* r = record_of(work);
   draws_begin(&mask->stream, work->lock->seed, work->record, 1 + (uint32_t)chunk);
-  mask->element = element_size(r);
-  mask->flip = sign_flip_of(r->type);
+  mask->record = record_of(work);
+  mask->way = work->way;
 }
 
 void mask_group(mask_stream* mask, void* data, size_t first, size_t count) {
-  uint32_t words[MASK_GROUP_BYTES / sizeof(uint32_t)];
-  uint8_t signs[MASK_GROUP_BYTES];
-  draw_words(&mask->stream, words, sizeof words / sizeof *words);
-  memcpy(signs, words, sizeof signs); /* little-endian */
-  flip_group(mask->element, (uint8_t*)data + first * mask->element, count, signs,
-             mask->flip);
+  const record* r = mask->record;
+  uint8_t* from = (uint8_t*)data + first * element_size(r);
+  uint32_t words[MASK_GROUP / sizeof(uint32_t)];
+  const uint8_t* drawn = (const uint8_t*)words; /* little-endian */
+  draw_words(&mask->stream, words, group_bytes(r->type) / sizeof *words);
+  if (r->type == TYPE_FLOAT32) {
+    mask_float32(from, count, drawn, r->window);
+  } else if (r->type == TYPE_FLOAT16) {
+    mask_float16(from, count, drawn, r->window);
+  } else {
+    mask_int8(from, count, drawn, mask->way);
+  }
   edgepro_wipe(words, sizeof words);
-  edgepro_wipe(signs, sizeof signs);
 }
 
 void mask_end(mask_stream* mask) { draws_end(&mask->stream); }

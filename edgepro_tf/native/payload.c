@@ -25,6 +25,17 @@ static int has_countable_elements(const record* r) {
   return plane * r->inner * element_size(r) <= SIZE_MAX / 2;
 }
 
+/* A window ends below the exponent field of infinities. */
+static void check_mask(reader* from, const record* r) {
+  int most = r->type == TYPE_FLOAT32 ? 255 - MASK_WINDOW_32 : 31 - MASK_WINDOW_16;
+  require(from, is_float(r) || r->type == TYPE_INT8,
+          "expected a mask of float32, float16 or int8, got another type");
+  require(from, !is_float(r) || (r->window >= 1 && r->window <= most),
+          "expected a mask's window of normal numbers, got another");
+  require(from, !(r->steps & (STEP_SIGNS | STEP_EXPONENTS | STEP_SHUFFLE)),
+          "expected a mask with no other step but order, got one beside it");
+}
+
 static int check_rules(reader* from, const record* r) {
   if (!require(from, r->type >= TYPE_FLOAT32 && r->type <= TYPE_UINT8,
                "expected an element type, got another number")) {
@@ -44,8 +55,7 @@ static int check_rules(reader* from, const record* r) {
           !(r->steps & STEP_EXPONENTS) || (is_float(r) && r->exponent_range >= 1 &&
                                            r->exponent_range <= MAX_EXPONENT_RANGE),
           "expected exponents of float elements within 1..8, got others");
-  require(from, !(r->steps & STEP_MASK) || !(r->steps & (STEP_SIGNS | STEP_SHUFFLE)),
-          "expected a mask without signs or shuffle, got it beside them");
+  if (r->steps & STEP_MASK) check_mask(from, r);
   return require(
       from, !(r->steps & STEP_SHUFFLE) || !(r->steps & (STEP_ORDER | STEP_EXPONENTS)),
       "expected a shuffle alone, got it beside order or exponents");
@@ -112,6 +122,7 @@ static uint32_t read_record(reader* from, record* r) {
   r->inner = read_varint(from);
   r->steps = read_byte(from);
   if (r->steps & STEP_EXPONENTS) r->exponent_range = read_byte(from);
+  if ((r->steps & STEP_MASK) && is_float(r)) r->window = read_byte(from);
   r->fingerprint = read_u32(from);
   if (check_rules(from, r) && r->steps & STEP_SET) read_set(from, r);
   if (!(kind & KIND_SCALES_TOO)) return 1;

@@ -17,6 +17,8 @@ enum {
   STEP_MASK = 32
 };
 enum { SET_ONE_VALUE = 0, SET_VALUE_A_CHANNEL = 1, SET_WHOLE = 2 };
+/* Exponent fields that MASK changes, from `window` on: powers of two. */
+enum { MASK_WINDOW_32 = 16, MASK_WINDOW_16 = 8 };
 enum { TARGET_DATA = 0, TARGET_SCALES = 1 };
 enum {
   TYPE_FLOAT32 = 1,
@@ -33,6 +35,7 @@ typedef struct {
   uint32_t outer, channels, inner;
   uint32_t fingerprint;
   uint8_t type, target, steps, exponent_range;
+  uint8_t window;     /* of MASK on floats: the least exponent field that it changes */
   uint8_t is_implied; /* the scales of the record before it; has no fingerprint */
   uint8_t set_form;
   uint32_t set_count;

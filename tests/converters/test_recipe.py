@@ -5,29 +5,30 @@ import dataclasses
 import numpy as np
 import pytest
 
-from converters.recipe import PRESETS, find_recipe, plan_lock
+from converters.recipe import PRESETS, Recipe, find_recipe, plan_lock
 from converters.schema import read_model
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.locks import SetValues, Step, Target, TensorLock
 from tests.flatbuffers import FORMATS, export_cached
 
-CHANNELS = Step.ORDER | Step.MASK | Step.EXPONENTS
+MASK = Step.ORDER | Step.MASK
+CHANNELS = Recipe(
+    "channels", Step.ORDER | Step.SIGNS | Step.EXPONENTS, Step(0), Step(0), Step(0)
+)
 SHUFFLE = Step.SHUFFLE | Step.SIGNS
 
 
-def plan(model: bytes, recipe: str = "standard") -> tuple[TensorLock, ...]:
+def plan(model: bytes, recipe: str | Recipe = "standard") -> tuple[TensorLock, ...]:
     return plan_lock(find_recipe(recipe), read_model(model), model)
 
 
-def test_standard_shuffles_ends_and_biases_and_locks_the_channels_between() -> None:
+def test_standard_masks_filters_and_shuffles_biases() -> None:
     model = export_cached("mobile")
     steps = {r.tensor: r.steps for r in plan(model)}
     for operator in read_model(model).operators:
         for operand in operator.operands:
-            is_end = operator.is_first or operator.is_head
-            hidden = operator.is_linear and operand.role.value == "filter"
-            expected = CHANNELS if hidden and not is_end else SHUFFLE
-            assert steps[operand.constant.tensor] == expected
+            is_filter = operator.is_linear and operand.role.value == "filter"
+            assert steps[operand.constant.tensor] == (MASK if is_filter else SHUFFLE)
 
 
 @pytest.mark.parametrize("number_format", FORMATS)
@@ -45,38 +46,59 @@ def test_every_buffer_has_one_record(number_format: str) -> None:
 
 
 def test_integers_are_never_scaled() -> None:
-    records = plan(export_cached("mobile", "int8"))
+    records = plan(export_cached("mobile", "int8"), CHANNELS)
     for record in records:
         if record.target is Target.DATA:
             assert not record.steps & Step.EXPONENTS
 
 
-def test_scales_that_would_underflow_are_left_out() -> None:
-    model = bytearray(export_cached("mobile"))
+def with_first_elements(number_format: str, values: np.ndarray) -> tuple[bytes, int]:
+    """A model whose first hidden filter begins with these; and that tensor."""
+    model = bytearray(export_cached("mobile", number_format))
     hidden = next(
         o for o in read_model(model).operators if not (o.is_first or o.is_head)
     )
-    offset, _ = hidden.operands[0].constant.data
-    tiny = np.float32(np.finfo(np.float32).smallest_normal)
-    model[offset : offset + 4] = tiny.tobytes()
+    constant = hidden.operands[0].constant
+    offset, _ = constant.data
+    model[offset : offset + values.nbytes] = values.tobytes()
+    return bytes(model), constant.tensor
+
+
+def steps_of(model: bytes, tensor: int, recipe: str | Recipe = "standard") -> Step:
     (record,) = [
-        r for r in plan(bytes(model)) if r.tensor == hidden.operands[0].constant.tensor
+        r for r in plan(model, recipe) if r.tensor == tensor and r.target is Target.DATA
     ]
-    assert record.steps == Step.ORDER | Step.MASK
+    return record.steps
+
+
+def test_scales_that_would_underflow_are_left_out() -> None:
+    tiny = np.full(1, np.finfo(np.float32).smallest_normal)
+    model, tensor = with_first_elements("float32", tiny)
+    assert steps_of(model, tensor, CHANNELS) == Step.ORDER | Step.SIGNS
+
+
+@pytest.mark.parametrize(
+    ("number_format", "values"),
+    [
+        ("float32", np.zeros(20, np.float32)),  # pruned: their places would tell
+        ("float32", np.full(1, np.inf, np.float32)),
+        ("float16", np.full(1, np.nan, np.float16)),
+    ],
+)
+def test_what_a_mask_would_not_hide_is_shuffled(
+    number_format: str, values: np.ndarray
+) -> None:
+    model, tensor = with_first_elements(number_format, values)
+    assert steps_of(model, tensor) == SHUFFLE
 
 
 @pytest.mark.parametrize("position", [0, 1])  # A first filter, and a hidden one.
 def test_lowest_integer_keeps_its_sign_and_is_shuffled(position: int) -> None:
     model = bytearray(export_cached("mobile", "int8"))
-    operand = read_model(model).operators[position].operands[0]
-    offset, _ = operand.constant.data
+    constant = read_model(model).operators[position].operands[0].constant
+    offset, _ = constant.data
     model[offset] = 0x80
-    (record,) = [
-        r
-        for r in plan(bytes(model))
-        if r.tensor == operand.constant.tensor and r.target is Target.DATA
-    ]
-    assert record.steps == Step.SHUFFLE
+    assert steps_of(bytes(model), constant.tensor) == Step.SHUFFLE
 
 
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.5])

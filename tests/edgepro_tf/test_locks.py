@@ -5,12 +5,14 @@ import pytest
 
 from edgepro_tf.errors import LockError
 from edgepro_tf.locks import (
+    MASK_WINDOWS,
     ChannelLock,
     ElementType,
     ModelLock,
     SetValues,
     Step,
     TensorLock,
+    find_mask_window,
     secret_rng,
 )
 
@@ -106,3 +108,22 @@ def test_seeds_are_fresh_and_seeded_draws_are_not() -> None:
     assert ModelLock.with_new_seed(()).seed != ModelLock.with_new_seed(()).seed
     assert secret_rng(3).random() == secret_rng(3).random()
     assert secret_rng().random() != secret_rng().random()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_window_ends_with_the_largest_element(dtype: type) -> None:
+    values = np.random.default_rng(0).normal(0, 0.1, 4000).astype(dtype)
+    size = MASK_WINDOWS[ElementType[np.dtype(dtype).name.upper()]]
+    bias = 2 ** (np.finfo(dtype).nexp - 1) - 1
+    exponent = int(np.floor(np.log2(np.abs(values).max().astype(np.float64)))) + bias
+    assert find_mask_window(values) == exponent - size + 1
+
+
+def test_no_window_for_what_it_would_not_hide() -> None:
+    values = np.random.default_rng(0).normal(size=100).astype(np.float32)
+    assert find_mask_window(values) is not None
+    for spoilt in (np.inf, np.nan):
+        assert find_mask_window(np.append(values, np.float32(spoilt))) is None
+    pruned = np.append(values, np.zeros(10, np.float32))
+    assert find_mask_window(pruned) is None
+    assert find_mask_window(np.zeros(5, np.float32)) is None

@@ -16,6 +16,7 @@ from edgepro_tf.locks import (
 from edgepro_tf.payload import pack_lock
 from tests.edgepro_tf.native.tiny_file import TinyTensor, write_file
 
+MASKABLE = (ElementType.FLOAT32, ElementType.FLOAT16, ElementType.INT8)
 SMALL_SHAPES = st.tuples(st.integers(1, 5), st.integers(1, 40), st.integers(1, 20))
 # Around the border of the block shuffle, with and without a tail.
 SIZES = (1, 2, 63, 64, 65, 4095, 4096, 4097, 4159, 4160)
@@ -42,10 +43,11 @@ def drawable_steps(element_type: ElementType, target: Target) -> list[Step]:
         steps = Step(bits & 15) | (Step.MASK if bits & 16 else Step(0))
         if steps & Step.SHUFFLE and steps & (Step.ORDER | Step.EXPONENTS):
             continue
-        if steps & Step.MASK and steps & (Step.SIGNS | Step.SHUFFLE):
+        if steps & Step.MASK and (
+            steps & ~(Step.MASK | Step.ORDER) or element_type not in MASKABLE or target
+        ):
             continue
-        has_signs = bool(steps & (Step.SIGNS | Step.MASK))
-        if has_signs and (element_type is ElementType.UINT8 or target):
+        if steps & Step.SIGNS and (element_type is ElementType.UINT8 or target):
             continue
         if steps & Step.EXPONENTS and not element_type.is_float:
             continue
@@ -85,8 +87,11 @@ def records(
         steps |= Step.SET
         stored = draw(set_values(element_type, shape))
     span = draw(st.integers(1, 8)) if steps & Step.EXPONENTS else 0
+    most = 31 - 8 if element_type is ElementType.FLOAT16 else 255 - 16
+    has_window = steps & Step.MASK and element_type.is_float
+    window = draw(st.integers(1, most)) if has_window else 0
     return TensorLock(
-        0, tensor, element_type, shape, steps, target, span, set_values=stored
+        0, tensor, element_type, shape, steps, target, span, window, set_values=stored
     )
 
 
@@ -99,11 +104,14 @@ def locks(draw: st.DrawFn, shapes: st.SearchStrategy = SMALL_SHAPES) -> ModelLoc
 
 def fill_constants(lock: ModelLock, seed: int) -> list[np.ndarray]:
     """Authorized constants for every record, such that its steps are exact."""
-    make = {True: scalable_values, False: values_of}
-    return [
-        make[bool(t.steps & Step.EXPONENTS)](t.element_type, t.size, seed + i)
-        for i, t in enumerate(lock.tensors)
-    ]
+    made = []
+    for i, t in enumerate(lock.tensors):
+        make = scalable_values if t.steps & Step.EXPONENTS else values_of
+        values = make(t.element_type, t.size, seed + i)
+        if t.steps & Step.MASK and t.element_type is ElementType.INT8:
+            values = np.maximum(values, -127)
+        made.append(values)
+    return made
 
 
 def place(

@@ -100,12 +100,12 @@ def scenarios() -> dict[str, tuple[str, Header]]:
             one(Step.ORDER | Step.SIGNS, (2, 40, 3), ElementType.INT8),
         ),
         "mask_float32": restored(
-            "order, exponents, and a sign for each of 1,100 elements: two groups",
-            one(
-                Step.ORDER | Step.EXPONENTS | Step.MASK,
-                (1, 11, 100),
-                exponent_range=2,
-            ),
+            "order, and a mask of 1,100 elements: two groups",
+            one(Step.ORDER | Step.MASK, (1, 11, 100), window=112),
+        ),
+        "mask_float16": restored(
+            "the same in float16",
+            one(Step.MASK, (1, 10, 110), ElementType.FLOAT16, window=8),
         ),
         "mask_two_chunks": restored(
             "65,540 elements: the last four are of chunk 2",

@@ -18,6 +18,7 @@ from edgepro_tf.locks import ElementType, ModelLock, SetValues, Step, Target, Te
 from edgepro_tf.payload import pack_lock
 from tests import reference
 from tests.edgepro_tf.native.locks_of_samples import (
+    MASKABLE,
     SIZES,
     fill_constants,
     locks,
@@ -107,9 +108,14 @@ def test_shuffle_of_every_size(element_type: ElementType, size: int) -> None:
     "shape", [(1, 64, 1024), (1, 65, 1025), (9, 1000, 8), (3, 50000, 1), (1, 1, 1024)]
 )
 @pytest.mark.parametrize("steps", [Step.MASK, Step.MASK | Step.ORDER])
-def test_mask_of_every_size(shape: tuple[int, int, int], steps: Step) -> None:
-    lock = lock_of(record(steps, shape, ElementType.INT16))
-    public = values_of(ElementType.INT16, lock.tensors[0].size, 4)
+@pytest.mark.parametrize("element_type", MASKABLE)
+def test_mask_of_every_size(
+    shape: tuple[int, int, int], steps: Step, element_type: ElementType
+) -> None:
+    window = 100 if element_type is ElementType.FLOAT32 else 9
+    window = 0 if element_type is ElementType.INT8 else window
+    lock = lock_of(record(steps, shape, element_type, window=window))
+    (public,) = fill_constants(lock, 4)
     restored = place(lock, [public])
     native.restore_buffer(restored, payload_of(lock, prints_of([public])), threads=2)
     assert restored == place(lock, [reference.restore(lock, 0, public)])
@@ -118,7 +124,7 @@ def test_mask_of_every_size(shape: tuple[int, int, int], steps: Step) -> None:
 
 
 @pytest.mark.parametrize(
-    "steps", [Step.SHUFFLE, Step.SHUFFLE | Step.SIGNS, Step.ORDER | Step.MASK]
+    "steps", [Step.SHUFFLE, Step.SHUFFLE | Step.SIGNS, Step.ORDER | Step.SIGNS]
 )
 def test_large_constant_on_several_threads(steps: Step) -> None:
     # Beyond 1 MiB a constant is shared out among the threads, by chunks.
