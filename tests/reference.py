@@ -17,8 +17,11 @@ SMALL = 4096
 BLOCK = 64
 CHUNK_BLOCKS = 1024
 MASK_GROUP = 1024
-# Width, bits of the fraction, size of a mask's window.
-FLOAT_FORMATS = {ElementType.FLOAT32: (32, 23, 16), ElementType.FLOAT16: (16, 10, 8)}
+# Width, bits of the fraction, size of a mask's window, masked bits of the fraction.
+FLOAT_FORMATS = {
+    ElementType.FLOAT32: (32, 23, 16, 11),
+    ElementType.FLOAT16: (16, 10, 8, 10),
+}
 MASK_CHUNK = 65536
 
 
@@ -180,13 +183,10 @@ def _masked(
             pairs = zip(group.tolist(), drawn[: len(group)], strict=True)
             out += [_subtracted(q, r) for q, r in pairs]
             continue
-        lane = f"<u{values.itemsize}"
-        signs = np.frombuffer(draws.octets(MASK_GROUP // 8), lane).tolist()
-        nibbles = np.frombuffer(draws.octets(MASK_GROUP // 2), lane).tolist()
+        lanes = np.frombuffer(draws.octets(2 * MASK_GROUP), f"<u{values.itemsize}")
         for e, word in enumerate(group.view(f"u{values.itemsize}").tolist()):
-            row, i = divmod(e, len(signs))
-            nibble = nibbles[len(signs) * (row % 4) + i] >> (row // 4 * 4)
-            out.append(_moved(word, signs[i] >> row & 1, nibble, record))
+            half, i = divmod(e, len(lanes))
+            out.append(_moved(word, int(lanes[i]) >> 16 * half & 0xFFFF, record))
     return np.array(out, np.int64).astype(f"u{values.itemsize}").view(values.dtype)
 
 
@@ -194,13 +194,15 @@ def _subtracted(q: int, r: int) -> int:
     return (max(q, -127) + 127 - r) % 255 - 127
 
 
-def _moved(word: int, sign: int, nibble: int, record: TensorLock) -> int:
-    width, fraction, window_size = FLOAT_FORMATS[record.element_type]
+def _moved(word: int, draw: int, record: TensorLock) -> int:
+    width, fraction, window_size, masked = FLOAT_FORMATS[record.element_type]
     exponent = word >> fraction & ((1 << (width - 1 - fraction)) - 1)
     place = exponent - record.window
     if 0 <= place < window_size:
-        word += ((place ^ nibble % window_size) - place) << fraction
-    return word ^ sign << (width - 1)
+        power = (draw >> 11) % window_size
+        word += ((place ^ power) - place) << fraction
+        word ^= draw % (1 << masked) << (fraction - masked)
+    return word ^ draw >> 15 << (width - 1)
 
 
 def _restore_elements(

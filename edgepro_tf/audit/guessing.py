@@ -121,6 +121,7 @@ def _mask(
     place = exponent + 126 - (window or 0)  # frexp's fraction is below 1.
     inside = (place >= 0) & (place < size) & (elements != 0)
     drawn = place ^ rng.integers(0, size, len(elements))
+    fraction = np.where(inside, rng.uniform(0.5, 1, len(elements)), np.abs(fraction))
     moved = np.ldexp(fraction, np.where(inside, exponent + drawn - place, exponent))
     return moved * rng.choice([-1.0, 1.0], len(elements))
 

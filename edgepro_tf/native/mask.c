@@ -9,12 +9,14 @@
 #define FRACTION_BITS 23
 #define EXPONENT_TOP 255
 #define WINDOW MASK_WINDOW_32
+#define MASKED_FRACTION 11
 #include "mask_kernel.h"
 #define WORD uint16_t
 #define MASK_FLOATS mask_float16
 #define FRACTION_BITS 10
 #define EXPONENT_TOP 31
 #define WINDOW MASK_WINDOW_16
+#define MASKED_FRACTION 10
 #include "mask_kernel.h"
 
 /* Adds (APPLY) or subtracts the drawn bytes modulo 255, over -127 .. 127. */
@@ -31,7 +33,7 @@ static void mask_int8(uint8_t* restrict data, size_t count,
 }
 
 static size_t group_bytes(uint8_t type) {
-  return type == TYPE_INT8 ? MASK_GROUP : (1 + 4) * MASK_GROUP / 8;
+  return type == TYPE_INT8 ? MASK_GROUP : 2 * MASK_GROUP;
 }
 
 void mask_begin(mask_stream* mask, const job* work, size_t chunk) {
@@ -43,7 +45,7 @@ void mask_begin(mask_stream* mask, const job* work, size_t chunk) {
 void mask_group(mask_stream* mask, void* data, size_t first, size_t count) {
   const record* r = mask->record;
   uint8_t* from = (uint8_t*)data + first * element_size(r);
-  uint32_t words[MASK_GROUP / sizeof(uint32_t)];
+  uint32_t words[2 * MASK_GROUP / sizeof(uint32_t)];
   const uint8_t* drawn = (const uint8_t*)words; /* little-endian */
   draw_words(&mask->stream, words, group_bytes(r->type) / sizeof *words);
   if (r->type == TYPE_FLOAT32) {

@@ -1,30 +1,31 @@
 /* The float mask of mask.c for one width; included once for each, with WORD,
- * MASK_FLOATS (its name), FRACTION_BITS, EXPONENT_TOP and WINDOW defined.
+ * MASK_FLOATS (its name), FRACTION_BITS, EXPONENT_TOP, WINDOW and MASKED_FRACTION
+ * defined.
  *
- * `drawn` is a plane of sign bits and one of nibbles, both read as lanes as wide as an
- * element. All elements of a row take the same bits of their lanes, so that a row is a
- * vector. */
+ * An element's draw is 16 bits: its sign, its power of two, its fraction's upper bits.
+ */
 
 static void MASK_FLOATS(uint8_t* restrict data, size_t count,
                         const uint8_t* restrict drawn, WORD window) {
-  enum { LANE_BITS = 8 * sizeof(WORD), LANES = MASK_GROUP / LANE_BITS };
-  WORD signs[LANES], nibbles[4 * LANES];
-  memcpy(signs, drawn, sizeof signs);
-  memcpy(nibbles, drawn + sizeof signs, sizeof nibbles);
-  for (size_t row = 0; row * LANES < count; row++) {
-    size_t left = count - row * LANES, width = left < LANES ? left : LANES;
-    uint8_t* elements = data + row * LANES * sizeof(WORD);
-    const WORD* powers = nibbles + row % 4 * LANES;
-    const int power_shift = (int)(row / 4 * 4), sign_shift = (int)row;
+  enum { HALVES = sizeof(WORD) / 2, LANES = MASK_GROUP / HALVES };
+  enum { UNMASKED = FRACTION_BITS - MASKED_FRACTION };
+  const WORD top = (WORD)1 << (8 * sizeof(WORD) - 1);
+  const WORD fraction = (WORD)(((WORD)1 << MASKED_FRACTION) - 1);
+  for (size_t half = 0; half < HALVES && half * LANES < count; half++) {
+    size_t left = count - half * LANES, width = left < LANES ? left : LANES;
+    uint8_t* elements = data + half * LANES * sizeof(WORD);
     for (size_t i = 0; i < width; i++) {
-      WORD word;
+      WORD word, draw;
       memcpy(&word, elements + i * sizeof word, sizeof word);
-      WORD power = (WORD)((powers[i] >> power_shift) & (WINDOW - 1));
-      WORD sign = (WORD)((WORD)(signs[i] >> sign_shift) << (LANE_BITS - 1));
+      memcpy(&draw, drawn + i * sizeof draw, sizeof draw);
+      draw = (WORD)(draw >> (16 * half));
+      WORD power = (WORD)((draw >> 11) & (WINDOW - 1));
       WORD place = (WORD)(((WORD)(word >> FRACTION_BITS) & EXPONENT_TOP) - window);
       WORD inside = (WORD)(0 - (WORD)(place < WINDOW));
-      WORD moved = (WORD)((WORD)(place ^ power) - place) & inside;
-      word = (WORD)((WORD)(word + (WORD)(moved << FRACTION_BITS)) ^ sign);
+      WORD moved = (WORD)((WORD)(place ^ power) - place);
+      WORD upper = (WORD)((draw & fraction) << UNMASKED);
+      word = (WORD)(word + ((WORD)(moved << FRACTION_BITS) & inside));
+      word ^= (WORD)((upper & inside) | ((WORD)(draw << (8 * sizeof word - 16)) & top));
       memcpy(elements + i * sizeof word, &word, sizeof word);
     }
   }
@@ -35,3 +36,4 @@ static void MASK_FLOATS(uint8_t* restrict data, size_t count,
 #undef FRACTION_BITS
 #undef EXPONENT_TOP
 #undef WINDOW
+#undef MASKED_FRACTION
