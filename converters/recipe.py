@@ -57,8 +57,8 @@ _NOTHING = Step(0)
 PRESETS = {
     # The paper's lock: only what lock training set, nothing drawn.
     "paper": Recipe("paper", _NOTHING, _NOTHING, _NOTHING, _NOTHING),
-    "standard": Recipe("standard", _MASK, _MASK, _SHUFFLE, Step.SHUFFLE),
-    "fast": Recipe("fast", _MASK, _MASK, _SHUFFLE, Step.SHUFFLE, restore_budget=0.1),
+    "standard": Recipe("standard", _MASK, _MASK, _MASK, Step.SHUFFLE),
+    "fast": Recipe("fast", _MASK, _MASK, _MASK, Step.SHUFFLE, restore_budget=0.1),
     "strict": Recipe("strict", _SHUFFLE, _SHUFFLE, _SHUFFLE, Step.SHUFFLE),
 }
 DEFAULT_PRESET = "standard"

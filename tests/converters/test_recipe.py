@@ -8,7 +8,7 @@ import pytest
 from converters.recipe import PRESETS, Recipe, find_recipe, plan_lock
 from converters.schema import read_model
 from edgepro_tf.errors import ConversionError
-from edgepro_tf.locks import SetValues, Step, Target, TensorLock
+from edgepro_tf.locks import ElementType, SetValues, Step, Target, TensorLock
 from tests.flatbuffers import FORMATS, export_cached
 
 MASK = Step.ORDER | Step.MASK
@@ -22,13 +22,15 @@ def plan(model: bytes, recipe: str | Recipe = "standard") -> tuple[TensorLock, .
     return plan_lock(find_recipe(recipe), read_model(model), model)
 
 
-def test_standard_masks_filters_and_shuffles_biases() -> None:
-    model = export_cached("mobile")
-    steps = {r.tensor: r.steps for r in plan(model)}
+@pytest.mark.parametrize("number_format", FORMATS)
+def test_standard_masks_all_but_wide_integers(number_format: str) -> None:
+    model = export_cached("mobile", number_format)
+    steps = {r.tensor: r.steps for r in plan(model) if r.target is Target.DATA}
     for operator in read_model(model).operators:
         for operand in operator.operands:
-            is_filter = operator.is_linear and operand.role.value == "filter"
-            assert steps[operand.constant.tensor] == (MASK if is_filter else SHUFFLE)
+            constant = operand.constant
+            is_wide = constant.element_type in (ElementType.INT32, ElementType.INT64)
+            assert steps[constant.tensor] == (SHUFFLE if is_wide else MASK)
 
 
 @pytest.mark.parametrize("number_format", FORMATS)
