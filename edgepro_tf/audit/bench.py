@@ -13,7 +13,14 @@ import tensorflow as tf
 
 from edgepro_tf.audit import training
 from edgepro_tf.audit.searching import Group, Search, find_groups
-from edgepro_tf.audit.spaces import MIX_LIMIT, MixSpace, OrderSpace, WeightSpace
+from edgepro_tf.audit.sharing import share, structure_of
+from edgepro_tf.audit.spaces import (
+    MIX_LIMIT,
+    MixSpace,
+    OrderSpace,
+    SignSpace,
+    WeightSpace,
+)
 from edgepro_tf.audit.thief import Arrays, Budget, Outcome, Target, Thief
 
 _VALIDATED = 20  # Examples that a choice should rest on, as far as folds go.
@@ -81,10 +88,11 @@ class Bench:
         self.x_test = tf.constant(x_test[:count], tf.float32)
         self.y_test = np.asarray(y_test[:count])
         self.rows = self._most_examples()
-        self._forward = tf.function(self.network.forward)
-        self._moments = tf.function(self._measure_moments)
-        self._normal_moments = tf.function(
-            functools.partial(self._measure_moments, normalises=True)
+        self._structure = structure_of(self.network)
+        self._forward = self._share("forward", self.network.forward)
+        self._moments = self._share("moments", self._measure_moments)
+        self._normal_moments = self._share(
+            "normal moments", functools.partial(self._measure_moments, normalises=True)
         )
         self._building = threading.RLock()
         self._built: dict[str, Any] = {}
@@ -148,6 +156,16 @@ class Bench:
         return self._trainer(self.mix_space, training.information)
 
     @_built_once
+    def sign_space(self) -> SignSpace:
+        linears, layers = self.network.linears, self.target.masked_layers
+        mixed = [i for i in layers if linears[i].channels <= MIX_LIMIT]
+        return SignSpace(self.network, layers, tuple(mixed))
+
+    @_built_once
+    def signs(self) -> training.Trainer:
+        return self._trainer(self.sign_space)
+
+    @_built_once
     def order_space(self) -> OrderSpace:
         return OrderSpace(self.network, self.mix_space.layers)
 
@@ -161,7 +179,10 @@ class Bench:
 
     @_built_once
     def search(self) -> Search:
-        return Search(self.network, self.groups)
+        return share(
+            (self._structure, "search", self.groups),
+            lambda: Search(self.network, self.groups),
+        )
 
     @property
     def search_proposals(self) -> int:
@@ -324,13 +345,19 @@ class Bench:
         self.network.forward(parameters, x, observe)
         return found
 
-    def _trainer(self, space: Any, loss: Any = None) -> training.Trainer:
-        return training.Trainer(
-            self.network.forward,
-            space.materialise,
-            self.budget.most_steps,
-            loss or training.cross_entropy,
+    def _trainer(
+        self, space: Any, loss: training.Loss = training.cross_entropy
+    ) -> training.Trainer:
+        most_steps = self.budget.most_steps
+        return share(
+            (self._structure, space.key, most_steps, loss.__name__),
+            lambda: training.Trainer(
+                self.network.forward, space.materialise, most_steps, loss
+            ),
         )
+
+    def _share(self, name: str, function: Callable[..., Any]) -> Any:
+        return share((self._structure, name), lambda: tf.function(function))
 
     def _validate(
         self,

@@ -122,6 +122,15 @@ class Target:
             if not self.steps[one.filter] & Step.SHUFFLE
         )
 
+    @property
+    def masked_layers(self) -> tuple[int, ...]:
+        """Linear operators whose filter has its magnitudes in rows, but no signs."""
+        return tuple(
+            i
+            for i in self.readable_layers
+            if self.steps[self.network.linears[i].filter] & Step.MASK
+        )
+
     def is_locked(self, parameter: int) -> bool:
         return bool(self.steps[parameter]) or bool(self.stored_channels[parameter])
 

@@ -13,6 +13,7 @@ FAMILIES = (
     "finetuning",
     "pruning",
     "learned_locks",
+    "element_signs",
     "search",
     "unlabelled",
     "no_data",

@@ -1,0 +1,171 @@
+"""Signs of single elements: learned, or guessed from the magnitudes around them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.starts import fresh_parameter, public_start, unreadable
+from edgepro_tf.audit.statistics import filter_rows
+from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
+from edgepro_tf.audit.training import cosine
+
+# Measured on letters with one layer masked and nothing else: the most signs right.
+_SIZE, _COLDEST = 0.2, 0.3
+_BOLDNESS = 10.0  # The logit of a sign moves further than a weight.
+
+
+def learn_signs(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
+    """Learn each element's sign before frozen magnitudes; then let everything move.
+
+    Args:
+        bench: the target's workbench.
+        thief: his data.
+        full: a matrix per layer mixes the rows as well; without, a factor per row.
+
+    Source: Zhou et al., NeurIPS 2019, section 5; Ramanujan et al., "What's Hidden in a
+    Randomly Weighted Neural Network?", CVPR 2020, section 3.
+    """
+    if not bench.sign_space.layers:
+        return nothing_masked(bench)
+    purpose = f"learned signs {full}"
+    rng = thief.rng(purpose)
+    candidates = sign_candidates(bench, thief, rng, full=full)
+    return bench.outcome(bench.signs, candidates, thief, purpose)
+
+
+def sign_candidates(
+    bench: Bench, thief: Thief, rng: np.random.Generator, *, full: bool
+) -> list[Candidate]:
+    """Runs that learn signs: with every masked layer, and with the first one alone."""
+    space, budget = bench.sign_space, bench.budget
+    plain = public_start(bench, thief, fresh=unreadable(bench))
+    first = [i for i in space.layers if bench.network.linears[i].is_first]
+    starts = [("signs", plain, set(space.layers))]
+    if first and len(first) < len(space.layers):
+        starts.append(("first layer's signs", plain, set(first)))
+    candidates = []
+    for label, start, kept in starts:
+        start = list(start)
+        for layer in set(space.layers) - kept:
+            i = bench.network.linears[layer].filter
+            start[i] = fresh_parameter(bench.network.parameters[i], rng)
+        normal = bench.renormalise(start, thief.x)
+        theta = space.start(normal, rng, _SIZE)
+        masks = space.masks(normal, full)
+        for rate in budget.rates:
+            plan, knob = _anneal(bench, thief, theta, rate, kept)
+            candidates.append(
+                Candidate(f"{label}, rate {rate:g}", theta, plan, masks, knob)
+            )
+    return candidates
+
+
+def _anneal(
+    bench: Bench, thief: Thief, theta: Arrays, rate: float, kept: set[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Signs first, ever colder, magnitudes at rest; then magnitudes, signs settled."""
+    linears, space = bench.network.linears, bench.sign_space
+    steps = bench.steps(thief)
+    half = steps // 2
+    shape = np.concatenate([cosine(half), cosine(steps - half)])
+    plan = rate * np.outer(shape, np.ones(len(theta)))
+    plan[:, -len(space.layers) :] *= _BOLDNESS
+    plan[:half, [linears[layer].filter for layer in kept]] = 0
+    cooling = np.geomspace(1.0, _COLDEST, half)
+    knob = np.concatenate([cooling, np.full(steps - half, _COLDEST)])
+    return plan, knob.astype(np.float32)
+
+
+def guess_signs(bench: Bench, thief: Thief) -> Outcome:
+    """Set signs by magnitude so that rows (or columns) have mean zero; fine-tune.
+
+    A trained row is skewed: few large elements of one sign stand against many small
+    ones of the other. Large ones are taken for positive, or for negative.
+    """
+    layers = bench.target.masked_layers
+    if not layers:
+        return nothing_masked(bench)
+    plain = public_start(bench, thief, fresh=unreadable(bench))
+    candidates = []
+    for label, rule in _rules():
+        start = set_signs(bench, plain, layers, rule)
+        theta = bench.renormalise(start, thief.x)
+        candidates += [
+            Candidate(f"{label}, rate {rate:g}", theta, bench.plan(thief, theta, rate))
+            for rate in bench.budget.rates
+        ]
+    return bench.outcome(bench.weights, candidates, thief, "guessed signs")
+
+
+Rule = Callable[[np.ndarray], np.ndarray]
+
+
+def _rules() -> Iterator[tuple[str, Rule]]:
+    for sign, word in ((1.0, "positive"), (-1.0, "negative")):
+        yield (
+            f"large in its row is {word}",
+            lambda rows, s=sign: s * balance_signs(rows),
+        )
+        yield (
+            f"large in its column is {word}",
+            lambda rows, s=sign: s * balance_signs(rows.T).T,
+        )
+
+
+def balance_signs(rows: np.ndarray) -> np.ndarray:
+    """Plus one for the largest elements of each row that make up half of its sum.
+
+    Args:
+        rows: [rows, elements], magnitudes.
+
+    Returns:
+        float64 of the same shape, 1 or -1: rows times it have a mean near 0.
+    """
+    size = np.abs(rows).astype(np.float64)
+    order = np.argsort(-size, axis=1)
+    running = np.cumsum(np.take_along_axis(size, order, 1), axis=1)
+    large = running - np.take_along_axis(size, order, 1) / 2 <= running[:, -1:] / 2
+    signs = np.empty_like(size)
+    np.put_along_axis(signs, order, np.where(large, 1.0, -1.0), 1)
+    return signs
+
+
+def set_signs(
+    bench: Bench, parameters: Arrays, layers: tuple[int, ...], rule: Rule
+) -> Arrays:
+    """Filters of some layers with the signs that a rule gives to their rows."""
+    out = list(parameters)
+    for layer in layers:
+        one = bench.network.linears[layer]
+        rows = np.abs(filter_rows(out[one.filter], one.channel_axis))
+        moved = np.moveaxis(out[one.filter], one.channel_axis, 0)
+        signed = (rows * rule(rows)).reshape(moved.shape)
+        out[one.filter] = np.ascontiguousarray(
+            np.moveaxis(signed, 0, one.channel_axis), np.float32
+        )
+    return out
+
+
+def nothing_masked(bench: Bench) -> Outcome:
+    """For recipes that mask no filter."""
+    return Outcome(bench.accuracy(bench.target.public), "no filter is masked")
+
+
+_ZHOU = "Zhou et al., NeurIPS 2019; Ramanujan et al., CVPR 2020"
+ATTACKS = (
+    Attack(
+        "learned element signs", "element signs", _ZHOU, LABELS,
+        functools.partial(learn_signs, full=False),
+    ),
+    Attack(
+        "learned element signs and mixing", "element signs", _ZHOU, LABELS,
+        functools.partial(learn_signs, full=True),
+    ),
+    Attack(
+        "signs guessed from magnitudes", "element signs", "ours", LABELS, guess_signs,
+    ),
+)  # fmt: skip
