@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -12,16 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from edgepro_tf.audit import training
-from edgepro_tf.audit.searching import Group, Search, find_groups
-from edgepro_tf.audit.sharing import share, structure_of
-from edgepro_tf.audit.spaces import (
-    MIX_LIMIT,
-    MixSpace,
-    OrderSpace,
-    SignSpace,
-    WeightSpace,
-)
+from edgepro_tf.audit.importer import Network
 from edgepro_tf.audit.thief import Arrays, Budget, Outcome, Target, Thief
+from edgepro_tf.audit.tools import Tools
 
 _VALIDATED = 20  # Examples that a choice should rest on, as far as folds go.
 
@@ -45,19 +37,7 @@ class Candidate:
     knob: np.ndarray | None = None
 
 
-def _built_once(build: Callable[[Bench], Any]) -> Any:
-    """A property made on first use, by one worker while the others wait."""
-
-    def get(self: Bench) -> Any:
-        with self._building:
-            if build.__name__ not in self._built:
-                self._built[build.__name__] = build(self)
-            return self._built[build.__name__]
-
-    return property(get, doc=build.__doc__)
-
-
-class Bench:
+class Bench(Tools):
     """Trains, evaluates and re-normalises candidates for one target.
 
     Args:
@@ -79,8 +59,7 @@ class Bench:
         x_test: np.ndarray,
         y_test: np.ndarray,
     ) -> None:
-        self.target, self.budget = target, budget
-        self.network = target.network
+        super().__init__(target, budget)
         self.classes = self.network.classes
         self._x_train = np.asarray(x_train, np.float32)
         self._y_train = np.asarray(y_train)
@@ -88,14 +67,14 @@ class Bench:
         self.x_test = tf.constant(x_test[:count], tf.float32)
         self.y_test = np.asarray(y_test[:count])
         self.rows = self._most_examples()
-        self._structure = structure_of(self.network)
         self._forward = self._share("forward", self.network.forward)
-        self._moments = self._share("moments", self._measure_moments)
-        self._normal_moments = self._share(
-            "normal moments", functools.partial(self._measure_moments, normalises=True)
+        self._moments = self._share(
+            "moments", functools.partial(_measure_moments, self.network)
         )
-        self._building = threading.RLock()
-        self._built: dict[str, Any] = {}
+        self._normal_moments = self._share(
+            "normal moments",
+            functools.partial(_measure_moments, self.network, normalises=True),
+        )
 
     @property
     def chance(self) -> float:
@@ -133,66 +112,6 @@ class Bench:
         """float32 [examples, classes]; compiled once for each number of examples."""
         values = [tf.constant(p, tf.float32) for p in parameters]
         return self._forward(values, tf.constant(x, tf.float32)).numpy()
-
-    @_built_once
-    def weights(self) -> training.Trainer:
-        return self._trainer(WeightSpace(self.network))
-
-    @_built_once
-    def mix_space(self) -> MixSpace:
-        layers = [
-            i
-            for i in self.target.readable_layers
-            if self.network.linears[i].channels <= MIX_LIMIT
-        ]
-        return MixSpace(self.network, tuple(layers))
-
-    @_built_once
-    def mix(self) -> training.Trainer:
-        return self._trainer(self.mix_space)
-
-    @_built_once
-    def mix_unlabelled(self) -> training.Trainer:
-        return self._trainer(self.mix_space, training.information)
-
-    @_built_once
-    def sign_space(self) -> SignSpace:
-        linears, layers = self.network.linears, self.target.masked_layers
-        mixed = [i for i in layers if linears[i].channels <= MIX_LIMIT]
-        return SignSpace(self.network, layers, tuple(mixed))
-
-    @_built_once
-    def signs(self) -> training.Trainer:
-        return self._trainer(self.sign_space)
-
-    @_built_once
-    def order_space(self) -> OrderSpace:
-        return OrderSpace(self.network, self.mix_space.layers)
-
-    @_built_once
-    def order(self) -> training.Trainer:
-        return self._trainer(self.order_space)
-
-    @_built_once
-    def groups(self) -> tuple[Group, ...]:
-        return find_groups(self.target)
-
-    @_built_once
-    def search(self) -> Search:
-        return share(
-            (self._structure, "search", self.groups),
-            lambda: Search(self.network, self.groups),
-        )
-
-    @property
-    def search_proposals(self) -> int:
-        """As many as the sweeps ask for, and the budget's multiplications allow."""
-        wanted = self.budget.sweeps * sum(
-            len(group.kinds) * group.channels for group in self.groups
-        )
-        rows = min(self.budget.search_rows, self.rows)
-        affordable = self.budget.search_work / (rows * self.network.multiplications)
-        return max(16, min(wanted, int(affordable)))
 
     def search_rows(self, examples: np.ndarray) -> np.ndarray:
         """int [rows]: examples for the search; always as many, so it compiles once."""
@@ -327,38 +246,6 @@ class Bench:
         z = tf.nn.relu(found[0])
         return tf.reduce_mean(tf.reshape(z, [len(z), -1, z.shape[-1]]), 1).numpy()
 
-    def _measure_moments(
-        self, parameters: list[Any], x: Any, *, normalises: bool = False
-    ) -> list[Any]:
-        """Mean and deviation of every linear output; a floor for those of no width."""
-        found: list[Any] = []
-
-        def observe(layer: int, z: Any) -> Any:
-            flat = tf.reshape(z, [-1, z.shape[-1]])
-            mean = tf.reduce_mean(flat, 0)
-            deviation = tf.maximum(tf.math.reduce_std(flat, 0), 1e-3)
-            if self.network.linears[layer].bias is None:
-                mean = tf.zeros_like(mean)  # There is nothing to shift it with.
-            found.append((mean, deviation))
-            return (z - mean) / deviation if normalises else z
-
-        self.network.forward(parameters, x, observe)
-        return found
-
-    def _trainer(
-        self, space: Any, loss: training.Loss = training.cross_entropy
-    ) -> training.Trainer:
-        most_steps = self.budget.most_steps
-        return share(
-            (self._structure, space.key, most_steps, loss.__name__),
-            lambda: training.Trainer(
-                self.network.forward, space.materialise, most_steps, loss
-            ),
-        )
-
-    def _share(self, name: str, function: Callable[..., Any]) -> Any:
-        return share((self._structure, name), lambda: tf.function(function))
-
     def _validate(
         self,
         trainer: training.Trainer,
@@ -391,3 +278,22 @@ class Bench:
     def _most_examples(self) -> int:
         most = max(self._count(share) for share in self.budget.shares)
         return max(most, self.budget.unlabelled)
+
+
+def _measure_moments(
+    network: Network, parameters: list[Any], x: Any, *, normalises: bool = False
+) -> list[Any]:
+    """Mean and deviation of every linear output; a floor for those of no width."""
+    found: list[Any] = []
+
+    def observe(layer: int, z: Any) -> Any:
+        flat = tf.reshape(z, [-1, z.shape[-1]])
+        mean = tf.reduce_mean(flat, 0)
+        deviation = tf.maximum(tf.math.reduce_std(flat, 0), 1e-3)
+        if network.linears[layer].bias is None:
+            mean = tf.zeros_like(mean)  # There is nothing to shift it with.
+        found.append((mean, deviation))
+        return (z - mean) / deviation if normalises else z
+
+    network.forward(parameters, x, observe)
+    return found

@@ -82,7 +82,8 @@ class MixSpace:
 class SignSpace:
     """A sign learned for every element of a filter, under a mixing of its rows.
 
-    ``w = matrix (|public| * tanh(theta / knob))``; the knob is a temperature.
+    ``w = matrix (size * tanh(theta / knob))``; the knob is a temperature, ``size`` is
+    |public| at first, and may cross zero once it is free to move.
 
     Source: Zhou, Lan, Liu and Yosinski, "Deconstructing Lottery Tickets", NeurIPS 2019,
     section 5 (trained masks and signs over frozen weights); the smooth sign instead of
@@ -103,16 +104,20 @@ class SignSpace:
         return (self.name, self.layers, self.mixed)
 
     def start(
-        self, parameters: list[np.ndarray], rng: np.random.Generator, size: float
+        self,
+        parameters: list[np.ndarray],
+        rng: np.random.Generator,
+        sizes: list[float],
     ) -> list[np.ndarray]:
-        """Signs as they are, so far from the boundary as ``size`` says, with noise."""
+        """Signs as they are, as far from the boundary as a layer's size says."""
         eyes = [np.eye(c, dtype=np.float32) for c in self._channels()]
-        signs = []
-        for layer in self.layers:
-            w = parameters[self.network.linears[layer].filter]
+        out, signs = list(parameters), []
+        for layer, size in zip(self.layers, sizes, strict=True):
+            i = self.network.linears[layer].filter
+            w, out[i] = parameters[i], np.abs(parameters[i])
             noise = 1 + 0.1 * rng.standard_normal(w.shape)
             signs.append((size * noise * np.where(w < 0, -1, 1)).astype(np.float32))
-        return [*parameters, *eyes, *signs]
+        return [*out, *eyes, *signs]
 
     def masks(self, parameters: list[np.ndarray], full: bool) -> list[np.ndarray]:
         """Which elements move: all of each matrix, or its diagonal; every sign."""
@@ -127,7 +132,7 @@ class SignSpace:
         out = list(theta[:count])
         for layer, sign in zip(self.layers, theta[count + mixed :], strict=True):
             i = self.network.linears[layer].filter
-            out[i] = tf.abs(out[i]) * tf.tanh(sign / knob)
+            out[i] = out[i] * tf.tanh(sign / knob)
         for layer, matrix in zip(self.mixed, theta[count : count + mixed], strict=True):
             one = self.network.linears[layer]
             out[one.filter] = apply_rows(matrix, out[one.filter], one)

@@ -14,6 +14,8 @@ FAMILIES = (
     "pruning",
     "learned_locks",
     "element_signs",
+    "magnitudes",
+    "own_network",
     "search",
     "unlabelled",
     "no_data",
