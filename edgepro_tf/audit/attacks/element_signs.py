@@ -8,7 +8,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from edgepro_tf.audit.bench import Bench, Candidate
-from edgepro_tf.audit.starts import fresh_parameter, public_start, unreadable
+from edgepro_tf.audit.starts import (
+    fresh_parameter,
+    fresh_start,
+    public_start,
+    unreadable,
+)
 from edgepro_tf.audit.statistics import filter_rows
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
 from edgepro_tf.audit.training import cosine
@@ -36,6 +41,20 @@ def learn_signs(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
     rng = thief.rng(purpose)
     start = public_start(bench, thief, fresh=unreadable(bench))
     candidates = sign_candidates(bench, thief, rng, start, full=full)
+    return bench.outcome(bench.signs, candidates, thief, purpose)
+
+
+def learn_fresh_signs(bench: Bench, thief: Thief) -> Outcome:
+    """The same way of training from nothing: a control, it needs no public file.
+
+    What learned signs gain beyond this is what the public magnitudes are worth.
+    """
+    if not bench.sign_space.layers:
+        return nothing_masked(bench)
+    purpose = "learned signs, fresh"
+    rng = thief.rng(purpose)
+    start = fresh_start(bench.network, rng)
+    candidates = sign_candidates(bench, thief, rng, start, full=False)
     return bench.outcome(bench.signs, candidates, thief, purpose)
 
 
@@ -188,6 +207,10 @@ ATTACKS = (
     Attack(
         "learned element signs and mixing", "element signs", _ZHOU, LABELS,
         functools.partial(learn_signs, full=True),
+    ),
+    Attack(
+        "control: learned signs of a fresh network", "element signs", _ZHOU, LABELS,
+        learn_fresh_signs, counts=False,
     ),
     Attack(
         "signs guessed from magnitudes", "element signs", "ours", LABELS, guess_signs,

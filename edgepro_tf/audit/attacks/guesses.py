@@ -46,11 +46,7 @@ def guess_locks(bench: Bench, thief: Thief) -> Outcome:
     found = [
         bench.accuracy(bench.target.guess(none, rng, fills=True)) for _ in range(count)
     ]
-    return Outcome(
-        max(found),
-        f"best of {len(found)}",
-        {"mean": float(np.mean(found)), "count": len(found)},
-    )
+    return Outcome(max(found), f"best of {len(found)}", _spread_of(found))
 
 
 def know_share(bench: Bench, thief: Thief, *, known: float) -> Outcome:
@@ -93,8 +89,11 @@ def miss_one_bit(bench: Bench, thief: Thief) -> Outcome:
         native.restore_buffer(restored, bytes(payload))
         x = bench.x_test.numpy()
         found.append(public_accuracy(bytes(restored), x, bench.y_test))
-    mean = {"mean": float(np.mean(found)), "count": len(found)}
-    return Outcome(max(found), f"best of {len(found)} bits", mean)
+    return Outcome(max(found), f"best of {len(found)} bits", _spread_of(found))
+
+
+def _spread_of(found: list[float]) -> dict[str, float]:
+    return {"mean": float(np.mean(found)), "worst": max(found), "count": len(found)}
 
 
 def _known_start(bench: Bench, thief: Thief, fresh: list[int]) -> Arrays:
