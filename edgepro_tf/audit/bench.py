@@ -68,6 +68,9 @@ class Bench(Tools):
         self.y_test = np.asarray(y_test[:count])
         self.rows = self._most_examples()
         self._forward = self._share("forward", self.network.forward)
+        self._gradient = self._share(
+            "gradient", functools.partial(_measure_gradient, self.network)
+        )
         self._moments = self._share(
             "moments", functools.partial(_measure_moments, self.network)
         )
@@ -232,6 +235,15 @@ class Bench(Tools):
         found = self._moments(values, self._pad(x))
         return [(mean.numpy(), width.numpy()) for mean, width in found]
 
+    def gradient(
+        self, parameters: Arrays, x: np.ndarray, y: np.ndarray
+    ) -> tuple[float, Arrays]:
+        """Mean loss on labelled examples, and its gradient by every parameter."""
+        values = [tf.constant(p, tf.float32) for p in parameters]
+        classes = np.eye(self.classes, dtype=np.float32)[y]
+        loss, found = self._gradient(values, self._pad(x), self._pad(classes))
+        return float(loss), [g.numpy() for g in found]
+
     def features(self, parameters: Arrays, x: Any) -> np.ndarray:
         """float32 [examples, channels]: the last hidden linear output, rectified."""
         last = max(i for i, one in enumerate(self.network.linears) if not one.is_head)
@@ -297,3 +309,11 @@ def _measure_moments(
 
     network.forward(parameters, x, observe)
     return found
+
+
+def _measure_gradient(network: Network, parameters: list[Any], x: Any, y: Any) -> Any:
+    with tf.GradientTape() as tape:
+        tape.watch(parameters)
+        loss = training.cross_entropy(network.forward(parameters, x), y)
+    zero = tf.UnconnectedGradients.ZERO
+    return loss, tape.gradient(loss, parameters, unconnected_gradients=zero)

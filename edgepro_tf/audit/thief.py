@@ -39,6 +39,7 @@ class Budget:
         search_rows: examples its loss is measured on, at most.
         search_work: multiplications it may cost.
         search_starts: how often it begins anew; the lowest loss is kept.
+        sign_rounds: of flips guided by gradients, at most.
         redraws: fresh draws of signs that a thief tries.
         wrong_locks: drawn for the mean and the worst, over all seeds.
         shares: of the training data that the thief has.
@@ -66,6 +67,7 @@ class Budget:
     unlabelled: int = 1000
     is_thorough: bool = True
     redraws: int = 32
+    sign_rounds: int = 1000
 
     def steps(self, examples: int) -> int:
         """Steps of a training run over so many examples."""
@@ -81,9 +83,11 @@ class Budget:
 
 QUICK = Budget(
     "quick", 15, 150, 1500, 16, (3e-3, 1e-2), 1, 16, 128, 3e10, 1, 200,
-    test_examples=2000, unlabelled=256, is_thorough=False, redraws=8,
+    test_examples=2000, unlabelled=256, is_thorough=False, redraws=8, sign_rounds=100,
 )  # fmt: skip
-FULL = Budget("full", 60, 600, 6000, 16, (1e-3, 3e-3, 1e-2), 2, 25, 512, 1e12, 3, 200)
+FULL = Budget(
+    "full", 60, 600, 6000, 16, (1e-3, 3e-3, 1e-2), 2, 100, 512, 2e12, 3, 200
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

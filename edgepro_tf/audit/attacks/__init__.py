@@ -14,6 +14,7 @@ FAMILIES = (
     "pruning",
     "learned_locks",
     "element_signs",
+    "sign_search",
     "magnitudes",
     "own_network",
     "search",

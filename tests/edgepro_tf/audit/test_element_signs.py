@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from edgepro_tf.audit.attacks import element_signs, guesses, magnitudes
+from edgepro_tf.audit.attacks import (
+    element_signs,
+    guesses,
+    magnitudes,
+    sign_search,
+)
 from edgepro_tf.audit.attacks.element_signs import balance_signs, learn_signs_of
 from edgepro_tf.audit.element_statistics import sign_areas
 from edgepro_tf.audit.scratch import train_scratch
@@ -39,6 +44,17 @@ def test_the_signs_of_a_masked_head_are_learned(unlocked, data) -> None:  # type
     after = np.mean(np.sign(found[i]) == np.sign(true), where=large)
     assert before < 0.65 and after > 0.8
     assert bench.accuracy(found) > bench.accuracy(target.public) + 0.2
+
+
+def test_gradients_say_which_signs_of_a_masked_head_to_flip(unlocked, data) -> None:  # type: ignore[no-untyped-def]
+    i = unlocked.network.linears[HEAD].filter
+    true = unlocked.authorized[i]
+    bench = make_bench(relock_layer(unlocked, HEAD, mask(true), Step.MASK), data)
+    thief = bench.thief(0.05, 0)
+    found, flips = sign_search.climb(bench, bench.target.public, thief.x, thief.y)
+    assert flips > 0
+    np.testing.assert_array_equal(np.abs(found[i]), np.abs(true))
+    assert bench.accuracy(found) > bench.accuracy(bench.target.public) + 0.3
 
 
 @pytest.mark.parametrize("full", [False, True])
