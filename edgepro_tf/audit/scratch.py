@@ -19,8 +19,9 @@ def train_scratch(bench: Bench, thief: Thief, *, start: str = "fresh") -> Outcom
     """Train from nothing on the thief's labels, with its own best learning rate.
 
     The budget, the data, the batches and the validation are those of every attack.
-    Starts are tried plain and re-normalised on the data. The accuracy is the mean over
-    several starts of the chosen kind: luck with one would look like a thief's gain.
+    Starts are tried plain, re-normalised on the data, and with halved weights. The
+    accuracy is the mean over several starts of the chosen kind: luck with one would
+    look like a thief's gain.
 
     Args:
         bench: the target's workbench.
@@ -48,7 +49,7 @@ def _candidates(
 ) -> list[Candidate]:
     draw = fresh_start if start == "fresh" else histogram_start
     plain = draw(bench.network, rng)
-    starts = {"plain": plain, "normalised": bench.renormalise(plain, thief.x)}
+    starts = bench.variants(plain, thief.x)
     return [
         Candidate(f"{name}, rate {rate:g}", theta, bench.plan(thief, theta, rate))
         for name, theta in starts.items()

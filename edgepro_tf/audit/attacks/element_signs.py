@@ -136,7 +136,7 @@ def guess_signs(bench: Bench, thief: Thief) -> Outcome:
     candidates = []
     for label, rule in _rules():
         start = set_signs(bench, plain, layers, rule)
-        theta = bench.renormalise(start, thief.x)
+        theta = bench.settle(start, thief.x)
         candidates += [
             Candidate(f"{label}, rate {rate:g}", theta, bench.plan(thief, theta, rate))
             for rate in bench.budget.rates

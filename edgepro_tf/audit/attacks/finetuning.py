@@ -30,7 +30,7 @@ def tune_all(bench: Bench, thief: Thief, *, fresh: str = "nothing") -> Outcome:
     if fresh == "signs":
         flipped = [i for i in bench.target.readable_layers if _has_signs(bench, i)]
         plain = undo_signs(bench.target, plain, tuple(flipped))
-    starts = {"plain": plain, "normalised": bench.renormalise(plain, thief.x)}
+    starts = bench.variants(plain, thief.x)
     candidates = [
         Candidate(f"{name}, rate {rate:g}", theta, bench.plan(thief, theta, rate))
         for name, theta in starts.items()

@@ -117,7 +117,7 @@ def know_draws(bench: Bench, thief: Thief) -> Outcome:
     """
     fresh = unreadable(bench)
     start = _known_start(bench, thief, fresh)
-    starts = {"plain": start, "normalised": bench.renormalise(start, thief.x)}
+    starts = bench.variants(start, thief.x)
     candidates = [
         Candidate(
             f"{name}, {'frozen' if frozen else 'free'}, rate {rate:g}",

@@ -155,7 +155,7 @@ def _tune(bench: Bench, thief: Thief, start: Arrays, purpose: str) -> float:
 def _candidates(
     bench: Bench, thief: Thief, start: Arrays, factors: tuple[float, ...] = (1.0,)
 ) -> list[Candidate]:
-    starts = {"plain": start, "normalised": bench.renormalise(start, thief.x)}
+    starts = bench.variants(start, thief.x)
     return [
         Candidate(f"{name}, rate {r * f:g}", p, bench.plan(thief, p, r * f))
         for name, p in starts.items()

@@ -57,7 +57,7 @@ def redraw_signs(bench: Bench, thief: Thief) -> Outcome:
         start = set_signs(
             bench, plain, layers, lambda rows: rng.choice([-1.0, 1.0], rows.shape)
         )
-        theta = bench.renormalise(start, thief.x)
+        theta = bench.settle(start, thief.x)
         rate = bench.budget.rates[number % len(bench.budget.rates)]
         plan = bench.plan(thief, theta, rate)
         candidates.append(Candidate(f"draw {number}, rate {rate:g}", theta, plan))
@@ -78,7 +78,7 @@ def draw_tickets(bench: Bench, thief: Thief) -> Outcome:
     for kept in _KEPT:
         masks = _largest(bench, layers, kept)
         theta = [p * m for p, m in zip(start, masks, strict=True)]
-        theta = bench.renormalise(theta, thief.x)
+        theta = bench.settle(theta, thief.x)
         candidates += [
             Candidate(
                 f"{kept:.0%} kept, rate {rate:g}",

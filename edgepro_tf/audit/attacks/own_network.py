@@ -53,7 +53,7 @@ def match_own(bench: Bench, thief: Thief) -> Outcome:
                 ((1 - blend) * a + blend * b).astype(np.float32)
                 for a, b in zip(own.parameters, adopted, strict=True)
             ]
-            start = bench.renormalise(start, thief.x)
+            start = bench.settle(start, thief.x)
             candidates += [
                 Candidate(
                     f"{name}, {blend:.0%} public, rate {rate:g}",
@@ -103,7 +103,7 @@ def train_own(bench: Bench, thief: Thief) -> OwnNetwork:
     rng = thief.rng("own network")
     held_out = bench.draw_folds(thief, rng)[0]
     seen = np.setdiff1d(np.arange(len(thief.y)), held_out)
-    start = bench.renormalise(fresh_start(bench.network, rng), thief.x)
+    start = bench.settle(fresh_start(bench.network, rng), thief.x)
     plan = bench.plan(thief, start, bench.budget.rates[0])
     trained = bench.train(
         bench.weights, Candidate("", start, plan), thief.x, thief.y, seen, rng
@@ -242,7 +242,7 @@ def _nothing_to_match(bench: Bench) -> Outcome:
 _REBASIN = "Ainsworth et al. (Git Re-Basin), ICLR 2023"
 ATTACKS = (
     Attack(
-        "own network matched", "own network", _REBASIN, LABELS, match_own, is_slow=True
+        "own network matched", "own network", _REBASIN, LABELS, match_own
     ),
     Attack(
         "public layers stitched to an own network", "own network",

@@ -36,7 +36,7 @@ def search_lock(bench: Bench, thief: Thief) -> Outcome:
         proposals = draw_proposals(bench.groups, count, rng, _HEAT)
         runs.append(bench.search.run(start, thief.x[rows], y, proposals))
     found, loss = min(runs, key=lambda run: run[1])
-    starts = {"searched": found, "normalised": bench.renormalise(found, thief.x)}
+    starts = bench.variants(found, thief.x)
     candidates = [
         Candidate(f"{name}, rate {rate:g}", p, bench.plan(thief, p, rate))
         for name, p in starts.items()

@@ -31,7 +31,7 @@ def flip_by_gradient(bench: Bench, thief: Thief) -> Outcome:
     seen = rng.permutation(np.setdiff1d(np.arange(len(thief.y)), held_out))
     start = bench.renormalise(first_guess(bench, thief, seen, rng), thief.x)
     found, flips = climb(bench, start, thief.x[seen], thief.y[seen])
-    starts = {"flipped": found, "normalised": bench.renormalise(found, thief.x)}
+    starts = bench.variants(found, thief.x)
     candidates = [
         Candidate(f"{name}, rate {rate:g}", p, bench.plan(thief, p, rate))
         for name, p in starts.items()
@@ -95,6 +95,5 @@ ATTACKS = (
     Attack(
         "element signs flipped by gradient", "element signs",
         "Rakin et al. (Bit-Flip Attack), ICCV 2019", LABELS, flip_by_gradient,
-        is_slow=True,
     ),
 )  # fmt: skip
