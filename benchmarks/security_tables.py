@@ -28,7 +28,7 @@ def format_tables(rows: list[Row]) -> str:
     for position, share in enumerate(shares):
         title = (
             f"Thief's advantage with {share:.0%} of the data, points: mean ± spread "
-            "(standard error; held out), best attack"
+            "(standard error; held out; by luck), best attack"
         )
         parts.append(_table(rows, title, lambda r, p=position: _advantage(r, p)))  # type: ignore[misc]
     parts += [
@@ -109,7 +109,8 @@ def _advantage(row: Row, position: int) -> str:
     one = row["advantages"][position]
     return (
         f"{_points(one['value'])} ± {100 * one['spread']:.1f} "
-        f"({100 * one['error']:.1f}; {_points(one['held_out'])}), {one['attack']}"
+        f"({100 * one['error']:.1f}; {_points(one['held_out'])}; "
+        f"{_points(one['luck'])}), {one['attack']}"
     )
 
 

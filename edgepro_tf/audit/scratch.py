@@ -40,7 +40,7 @@ def train_scratch(bench: Bench, thief: Thief, *, start: str = "fresh") -> Outcom
             bench.weights, again[first.chosen], thief.x, thief.y, everything, rng
         )
         found.append(bench.accuracy(theta))
-    details = {"best_start": max(found), "worst_start": min(found)}
+    details = {"best_start": max(found), "worst_start": min(found), "starts": found}
     return Outcome(float(np.mean(found)), first.chosen, details)
 
 

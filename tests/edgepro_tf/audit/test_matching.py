@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgepro_tf.audit.attacks import no_data, own_network
+from edgepro_tf.audit.attacks import helpers, no_data, own_network
 from edgepro_tf.audit.matching import match_filters
 from edgepro_tf.locks import Step
 from tests.edgepro_tf.audit.conftest import make_bench, relock, relock_layer
@@ -107,3 +107,15 @@ def test_an_order_that_norms_betray_is_read(unlocked, data) -> None:  # type: ig
     bench = make_bench(target, data)
     found = no_data.order_by_norms(bench, bench.thief(0.02, 0))
     assert found.details["most_rows_placed_right"] == 1
+
+
+@pytest.mark.parametrize("steps", [Step.ORDER | Step.SIGNS, Step.ORDER | Step.MASK])
+def test_rows_of_a_public_base_are_found(steps: Step) -> None:
+    """A base differs a little: large elements come back with their signs."""
+    true = RNG.standard_normal((20, 50))
+    base = true + 0.1 * RNG.standard_normal(true.shape)
+    shape = (20, 1) if steps & Step.SIGNS else true.shape
+    public = scramble(true) * RNG.choice([-1.0, 1.0], shape)
+    found = helpers._adopt(public, base, steps | Step.EXPONENTS)
+    large = np.abs(true) > 0.5
+    np.testing.assert_allclose(found[large], true[large], rtol=1e-6)
