@@ -15,7 +15,7 @@ from edgepro_tf.audit.importer import Network
 from edgepro_tf.audit.thief import Arrays, Budget, Outcome, Target, Thief
 from edgepro_tf.audit.tools import Tools
 
-_VALIDATED = 40  # Examples that a choice should rest on, as far as folds go.
+_VALIDATED = 90  # Examples that a choice should rest on, as far as folds go.
 # Measured: more weight on the loss chooses rates that are too low (letters, 1 %: 50.3 %
 # at 0.05, 52.3 % at 0).
 _TIE = 1e-3
