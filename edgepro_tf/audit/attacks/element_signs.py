@@ -148,31 +148,38 @@ Rule = Callable[[np.ndarray], np.ndarray]
 
 
 def _rules() -> Iterator[tuple[str, Rule]]:
-    for sign, word in ((1.0, "positive"), (-1.0, "negative")):
-        yield (
-            f"large in its row is {word}",
-            lambda rows, s=sign: s * balance_signs(rows),
-        )
-        yield (
-            f"large in its column is {word}",
-            lambda rows, s=sign: s * balance_signs(rows.T).T,
-        )
+    found: dict[str, Rule] = {
+        "large in its row": balance_signs,
+        "large in its column": lambda rows: balance_signs(rows.T).T,
+        "large for its row and column": lambda rows: balance_signs(rows, _surprise),
+    }
+    for place, rule in found.items():
+        yield f"{place} is positive", rule
+        yield f"{place} is negative", lambda rows, rule=rule: -rule(rows)
 
 
-def balance_signs(rows: np.ndarray) -> np.ndarray:
-    """Plus one for the largest elements of each row that make up half of its sum.
+def _surprise(rows: np.ndarray) -> np.ndarray:
+    """Size beside what its row and column lead one to expect, as a logarithm."""
+    log = np.log(np.maximum(rows, 1e-12))
+    return np.asarray(log - log.mean(1, keepdims=True) - log.mean(0))
+
+
+def balance_signs(rows: np.ndarray, rank: Rule = np.abs) -> np.ndarray:
+    """Plus one for the first elements of each row that make up half of its sum.
 
     Args:
         rows: [rows, elements], magnitudes.
+        rank: says of every element how early it comes; the largest first.
 
     Returns:
         float64 of the same shape, 1 or -1: rows times it have a mean near 0.
     """
     size = np.abs(rows).astype(np.float64)
-    order = np.argsort(-size, axis=1)
-    running = np.cumsum(np.take_along_axis(size, order, 1), axis=1)
-    large = running - np.take_along_axis(size, order, 1) / 2 <= running[:, -1:] / 2
+    order = np.argsort(-rank(size), axis=1)
+    sorted_ = np.take_along_axis(size, order, 1)
+    before = np.cumsum(sorted_, axis=1) - sorted_ / 2
     signs = np.empty_like(size)
+    large = before <= sorted_.sum(1, keepdims=True) / 2
     np.put_along_axis(signs, order, np.where(large, 1.0, -1.0), 1)
     return signs
 

@@ -78,6 +78,38 @@ def find_neurons(bench: Bench, thief: Thief) -> Outcome:
     return Outcome(bench.accuracy(out), f"dropped by {best}", _details(areas))
 
 
+def drop_and_clip(bench: Bench, thief: Thief) -> Outcome:
+    """Drop the channels, or clip the elements, that stand out; best of all.
+
+    Source: Liu, Dolan-Gavitt and Garg, "Fine-Pruning", RAID 2018, for dropping;
+    clipping at a quantile is winsorising (Dixon 1960).
+    """
+    del thief
+    target, found = bench.target, {}
+    for share in _OUTLIERS:
+        dropped, clipped = target.public, target.public
+        for one in target.network.linears:
+            w = target.public[one.filter]
+            rows = statistics.filter_rows(w, one.channel_axis)
+            far = np.abs(np.linalg.norm(rows, axis=1) / _middle(rows) - 1)
+            out = np.moveaxis(w.copy(), one.channel_axis, 0)
+            out[np.argsort(-far)[: round(share * one.channels)]] = 0
+            dropped[one.filter] = np.moveaxis(out, 0, one.channel_axis)
+            most = np.quantile(np.abs(w), 1 - share)
+            clipped[one.filter] = np.clip(w, -most, most)
+        found[f"{share:.0%} of the channels dropped"] = bench.accuracy(dropped)
+        found[f"{share:.0%} of the elements clipped"] = bench.accuracy(clipped)
+    best = max(found, key=lambda name: found[name])
+    return Outcome(found[best], f"{best} (best of all on the test set)", found)
+
+
+_OUTLIERS = (0.02, 0.05, 0.1, 0.2, 0.4)
+
+
+def _middle(rows: np.ndarray) -> float:
+    return max(1e-12, float(np.median(np.linalg.norm(rows, axis=1))))
+
+
 def match_readers(bench: Bench, thief: Thief) -> Outcome:
     """Put rows in order by how alike they are and how alike they are read.
 
@@ -273,6 +305,10 @@ ATTACKS = (
         "authorization neurons from statistics", "no data",
         "Liu et al. (Fine-Pruning), RAID 2018, read the other way round", NOTHING,
         find_neurons,
+    ),
+    Attack(
+        "outliers dropped or clipped", "no data", "Liu et al., RAID 2018; Dixon 1960",
+        NOTHING, drop_and_clip,
     ),
     Attack(
         "order from readers", "no data", "Vogelstein et al., PLOS ONE 2015", NOTHING,

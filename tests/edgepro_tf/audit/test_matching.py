@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from edgepro_tf.audit import statistics
 from edgepro_tf.audit.attacks import helpers, no_data, own_network
 from edgepro_tf.audit.matching import match_filters
 from edgepro_tf.locks import Step
@@ -119,3 +120,19 @@ def test_rows_of_a_public_base_are_found(steps: Step) -> None:
     found = helpers._adopt(public, base, steps | Step.EXPONENTS)
     large = np.abs(true) > 0.5
     np.testing.assert_allclose(found[large], true[large], rtol=1e-6)
+
+
+def test_neurons_that_stand_out_are_clustered_and_dropped(unlocked, data) -> None:  # type: ignore[no-untyped-def]
+    """Four units shout: statistics point at them, dropping them brings answers back."""
+    i, loud = unlocked.network.linears[1].filter, [3, 8, 15, 20]
+    public = unlocked.authorized[i].copy()
+    public[loud] = 4 * RNG.standard_normal((4, 24))
+    target = relock_layer(unlocked, 1, public, Step(0))
+    score = statistics.row_statistics(target, target.public, 1)[
+        "belongs to the smaller cluster"
+    ]
+    truth = np.isin(np.arange(24), loud)
+    assert statistics.area_under_curve(score, truth) > 0.9
+    bench = make_bench(target, data)
+    found = no_data.drop_and_clip(bench, bench.thief(0.02, 0)).accuracy
+    assert found > bench.accuracy(target.public) + 0.1
