@@ -42,7 +42,10 @@ class Parameter:
 
 @dataclasses.dataclass(frozen=True)
 class Linear:
-    """A weighted operator: positions of its filter and bias among the parameters."""
+    """A weighted operator: positions of its filter and bias among the parameters.
+
+    ``window`` is a convolution's height and width.
+    """
 
     node: int
     kind: str
@@ -52,6 +55,7 @@ class Linear:
     channel_axis: int
     is_first: bool
     is_head: bool
+    window: tuple[int, int] = (1, 1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -170,9 +174,21 @@ def import_model(model: str | Path | bytes) -> Network:
     return Network(
         graph,
         tuple(parameters),
-        tuple(Linear(*one, one[0] in firsts, one[0] in heads) for one in linears),
+        tuple(
+            Linear(
+                *one,
+                one[0] in firsts,
+                one[0] in heads,
+                _window(one[1], parameters[one[2]].shape),
+            )
+            for one in linears
+        ),
         tuple(values),
     )
+
+
+def _window(kind: str, shape: tuple[int, ...]) -> tuple[int, int]:
+    return (1, 1) if kind == "FULLY_CONNECTED" else (shape[1], shape[2])
 
 
 def _ends(content: bytes) -> tuple[set[int], set[int]]:

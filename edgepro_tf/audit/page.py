@@ -61,6 +61,7 @@ def _headline(report: AuditReport) -> str:
         f"<td>{one.accuracy:.1%}</td>"
         f"<td><b>{100 * one.value:+.1f}</b> &plusmn; {100 * one.spread:.1f}</td>"
         f"<td>{100 * one.error:.1f}</td><td>{100 * one.held_out:+.1f}</td>"
+        f"<td>{100 * one.luck:+.1f}</td>"
         f"<td class='words'>{html.escape(one.attack)}</td></tr>"
         for one in report.advantages
     )
@@ -72,10 +73,12 @@ def _headline(report: AuditReport) -> str:
         f"{worst.share:.0%}; the mean is {100 * report.mean_advantage:+.1f}.</p>"
         "<table><tr><th>data</th><th>scratch</th><th>best attack</th>"
         "<th>advantage, points</th><th>standard error</th><th>held out</th>"
+        "<th>by luck</th>"
         "<th class='words'>by</th></tr>"
         f"{rows}</table><p class='small'>&plusmn; is the standard deviation over "
         "seeds. The best of many noisy figures is too good by chance; <i>held out</i> "
-        "chooses the attack on the other seeds.</p>"
+        "chooses the attack on the other seeds, <i>by luck</i> is what the best of as "
+        "many further starts of scratch would show.</p>"
     )
 
 

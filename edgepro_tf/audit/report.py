@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,8 @@ class Advantage:
             best of many noisy figures is too good by chance; hence also:
         held_out: mean over seeds, the attack being chosen on the other seeds alone.
         error: standard error of the mean, spread / sqrt(seeds).
+        luck: what the best of as many attacks would show if each were another start of
+            scratch; 0 where scratch does not say how its starts differ.
     """
 
     share: float
@@ -67,6 +70,7 @@ class Advantage:
     spread: float
     held_out: float
     error: float
+    luck: float = 0.0
 
     def __str__(self) -> str:
         return (
@@ -74,7 +78,7 @@ class Advantage:
             f"{100 * self.value:+.1f} +- {100 * self.spread:.1f} points "
             f"({self.attack}: {self.accuracy:.1%}, scratch {self.scratch:.1%}; "
             f"held out {100 * self.held_out:+.1f}; standard error "
-            f"{100 * self.error:.1f})"
+            f"{100 * self.error:.1f}; by luck {100 * self.luck:+.1f})"
         )
 
 
@@ -196,7 +200,22 @@ def _advantage(
         _spread(gains),
         float(np.mean(held_out)),
         _spread(gains) / float(np.sqrt(len(gains))),
+        _luck(table[SCRATCH, share], sum(key[1] > 0 for key in names)),
     )
+
+
+def _luck(scratch: dict[int, AttackResult], attacks: int) -> float:
+    """Expected best of so many means over seeds, minus what each is expected to be.
+
+    Source: Blom, "Statistical Estimates and Transformed Beta-Variables", 1958: the
+    largest of k normal draws lies near the quantile (k - 3/8) / (k + 1/4).
+    """
+    starts = [r.details.get("starts", ()) for r in scratch.values()]
+    if attacks < 2 or any(len(found) < 2 for found in starts):
+        return 0.0
+    variance = float(np.mean([np.var(found, ddof=1) for found in starts]))
+    largest = NormalDist().inv_cdf((attacks - 0.375) / (attacks + 0.25))
+    return largest * float(np.sqrt(variance / len(starts)))
 
 
 def _left_out(attacks: Sequence[Attack], budget: Budget) -> tuple[str, ...]:

@@ -23,6 +23,11 @@ class WeightSpace:
     network: Network
     name: str = "weights"
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Whatever ``materialise`` depends on besides the network's structure."""
+        return (self.name,)
+
     def start(self, parameters: list[np.ndarray]) -> list[np.ndarray]:
         return list(parameters)
 
@@ -45,6 +50,10 @@ class MixSpace:
     network: Network
     layers: tuple[int, ...]
     name: str = "mix"
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return (self.name, self.layers)
 
     def start(self, parameters: list[np.ndarray]) -> list[np.ndarray]:
         eyes = [np.eye(c, dtype=np.float32) for c in self._channels()]
@@ -70,6 +79,70 @@ class MixSpace:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class SignSpace:
+    """A sign learned for every element of a filter, under a mixing of its rows.
+
+    ``w = matrix (size * tanh(theta / knob))``; the knob is a temperature, ``size`` is
+    |public| at first, and may cross zero once it is free to move.
+
+    Source: Zhou, Lan, Liu and Yosinski, "Deconstructing Lottery Tickets", NeurIPS 2019,
+    section 5 (trained masks and signs over frozen weights); the smooth sign instead of
+    sampling is ours.
+
+    Args:
+        layers: positions in ``network.linears`` whose signs are learned.
+        mixed: those of them that get a matrix as well.
+    """
+
+    network: Network
+    layers: tuple[int, ...]
+    mixed: tuple[int, ...]
+    name: str = "signs"
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return (self.name, self.layers, self.mixed)
+
+    def start(
+        self,
+        parameters: list[np.ndarray],
+        rng: np.random.Generator,
+        sizes: list[float],
+    ) -> list[np.ndarray]:
+        """Signs as they are, as far from the boundary as a layer's size says."""
+        eyes = [np.eye(c, dtype=np.float32) for c in self._channels()]
+        out, signs = list(parameters), []
+        for layer, size in zip(self.layers, sizes, strict=True):
+            i = self.network.linears[layer].filter
+            w, out[i] = parameters[i], np.abs(parameters[i])
+            noise = 1 + 0.1 * rng.standard_normal(w.shape)
+            signs.append((size * noise * np.where(w < 0, -1, 1)).astype(np.float32))
+        return [*out, *eyes, *signs]
+
+    def masks(self, parameters: list[np.ndarray], full: bool) -> list[np.ndarray]:
+        """Which elements move: all of each matrix, or its diagonal; every sign."""
+        ones = [np.ones_like(p) for p in parameters]
+        shape = np.ones if full else (lambda s: np.eye(s[0]))
+        matrices = [shape((c, c)).astype(np.float32) for c in self._channels()]
+        filters = [self.network.linears[layer].filter for layer in self.layers]
+        return [*ones, *matrices, *[np.ones_like(parameters[i]) for i in filters]]
+
+    def materialise(self, theta: list[Any], knob: Any) -> list[Any]:
+        count, mixed = len(self.network.parameters), len(self.mixed)
+        out = list(theta[:count])
+        for layer, sign in zip(self.layers, theta[count + mixed :], strict=True):
+            i = self.network.linears[layer].filter
+            out[i] = out[i] * tf.tanh(sign / knob)
+        for layer, matrix in zip(self.mixed, theta[count : count + mixed], strict=True):
+            one = self.network.linears[layer]
+            out[one.filter] = apply_rows(matrix, out[one.filter], one)
+        return out
+
+    def _channels(self) -> list[int]:
+        return [self.network.linears[layer].channels for layer in self.mixed]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class OrderSpace:
     """A soft permutation and soft signs per layer; the knob is the temperature.
 
@@ -81,6 +154,10 @@ class OrderSpace:
     layers: tuple[int, ...]
     iterations: int = 12
     name: str = "order"
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return (self.name, self.layers, self.iterations)
 
     def start(
         self, parameters: list[np.ndarray], rng: np.random.Generator

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
+from scipy.cluster.vq import kmeans2
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import kurtosis, rankdata, skew
 
@@ -45,7 +48,25 @@ def row_statistics(target: Target, parameters: Arrays, layer: int) -> Columns:
     if readers is not None:
         found["norm times reader's norm"] = norm * np.linalg.norm(readers, axis=1)
         found["mean of reader's column"] = readers.mean(1)
-    return {name: np.nan_to_num(value) for name, value in found.items()}
+    found = {name: np.nan_to_num(value) for name, value in found.items()}
+    found["belongs to the smaller cluster"] = _smaller_cluster(found)
+    return found
+
+
+def _smaller_cluster(columns: Columns) -> np.ndarray:
+    """float64 [channels]: how much nearer the centre of the smaller of two clusters.
+
+    Source: Chen et al., "Detecting Backdoor Attacks by Activation Clustering", 2018,
+    on statistics of rows in the place of activations; MacQueen 1967.
+    """
+    points = np.stack(list(columns.values()), axis=1)
+    points = (points - points.mean(0)) / np.maximum(points.std(0), 1e-12)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # A cluster may be empty.
+        centres, groups = kmeans2(points, 2, minit="++", rng=0)
+    smaller = int(np.argmin(np.bincount(groups, minlength=2)))
+    away = np.linalg.norm(points[:, None] - centres, axis=2)
+    return away[:, 1 - smaller] - away[:, smaller]
 
 
 def reader_columns(target: Target, parameters: Arrays, layer: int) -> np.ndarray | None:

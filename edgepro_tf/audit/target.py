@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 
 from edgepro_tf import native
@@ -29,9 +30,10 @@ def make_target(public: bytes, payload: bytes, *, name: str, recipe: str) -> Tar
     restored = bytearray(public)
     native.restore_buffer(restored, payload)
     network, authorized = import_model(public), import_model(bytes(restored))
-    return lock_target(
+    target = lock_target(
         network, list(authorized.values), unpack_lock(payload), name, recipe
     )
+    return dataclasses.replace(target, content=public, payload=payload)
 
 
 def lock_target(

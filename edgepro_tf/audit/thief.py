@@ -39,6 +39,8 @@ class Budget:
         search_rows: examples its loss is measured on, at most.
         search_work: multiplications it may cost.
         search_starts: how often it begins anew; the lowest loss is kept.
+        sign_rounds: of flips guided by gradients, at most.
+        redraws: fresh draws of signs that a thief tries.
         wrong_locks: drawn for the mean and the worst, over all seeds.
         shares: of the training data that the thief has.
         seeds: each draws the thief's data, his starts and his batches.
@@ -64,6 +66,8 @@ class Budget:
     test_examples: int = 4000
     unlabelled: int = 1000
     is_thorough: bool = True
+    redraws: int = 32
+    sign_rounds: int = 1000
 
     def steps(self, examples: int) -> int:
         """Steps of a training run over so many examples."""
@@ -79,9 +83,11 @@ class Budget:
 
 QUICK = Budget(
     "quick", 15, 150, 1500, 16, (3e-3, 1e-2), 1, 16, 128, 3e10, 1, 200,
-    test_examples=2000, unlabelled=256, is_thorough=False,
+    test_examples=2000, unlabelled=256, is_thorough=False, redraws=8, sign_rounds=100,
 )  # fmt: skip
-FULL = Budget("full", 60, 600, 6000, 16, (1e-3, 3e-3, 1e-2), 2, 25, 512, 1e12, 3, 200)
+FULL = Budget(
+    "full", 60, 600, 6000, 16, (1e-3, 3e-3, 1e-2), 2, 100, 512, 2e12, 3, 200
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -99,6 +105,7 @@ class Target:
             secret that the paper's lock consists of.
         recipe: its name.
         exponent_range: of scale factors.
+        content, payload: the pair itself, for measurements through the real core.
     """
 
     name: str
@@ -108,6 +115,8 @@ class Target:
     stored_channels: tuple[tuple[int, ...], ...] = dataclasses.field(repr=False)
     recipe: str
     exponent_range: int = 2
+    content: bytes = dataclasses.field(default=b"", repr=False)
+    payload: bytes = dataclasses.field(default=b"", repr=False)
 
     @property
     def public(self) -> Arrays:
@@ -120,6 +129,15 @@ class Target:
             i
             for i, one in enumerate(self.network.linears)
             if not self.steps[one.filter] & Step.SHUFFLE
+        )
+
+    @property
+    def masked_layers(self) -> tuple[int, ...]:
+        """Linear operators whose filter has its magnitudes in rows, but no signs."""
+        return tuple(
+            i
+            for i in self.readable_layers
+            if self.steps[self.network.linears[i].filter] & Step.MASK
         )
 
     def is_locked(self, parameter: int) -> bool:

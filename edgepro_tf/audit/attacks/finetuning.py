@@ -11,6 +11,7 @@ from edgepro_tf.audit.bench import Bench, Candidate
 from edgepro_tf.audit.starts import heads, public_start, unreadable
 from edgepro_tf.audit.statistics import undo_signs
 from edgepro_tf.audit.thief import LABELS, Attack, Outcome, Thief
+from edgepro_tf.locks import Step
 
 
 def tune_all(bench: Bench, thief: Thief, *, fresh: str = "nothing") -> Outcome:
@@ -21,20 +22,26 @@ def tune_all(bench: Bench, thief: Thief, *, fresh: str = "nothing") -> Outcome:
         thief: his data.
         fresh: what is drawn afresh first: ``nothing``, ``head``, ``unreadable`` (what
             the recipe shuffles), or ``signs`` (the same, and the signs of the public
-            rows inferred from their skewness).
+            rows inferred from their skewness, where each row has one).
     """
     unread = unreadable(bench)
     drawn = {"head": heads(bench), "unreadable": unread, "signs": unread}
     plain = public_start(bench, thief, fresh=drawn.get(fresh, ()))
     if fresh == "signs":
-        plain = undo_signs(bench.target, plain, bench.target.readable_layers)
-    starts = {"plain": plain, "normalised": bench.renormalise(plain, thief.x)}
+        flipped = [i for i in bench.target.readable_layers if _has_signs(bench, i)]
+        plain = undo_signs(bench.target, plain, tuple(flipped))
+    starts = bench.variants(plain, thief.x)
     candidates = [
         Candidate(f"{name}, rate {rate:g}", theta, bench.plan(thief, theta, rate))
         for name, theta in starts.items()
         for rate in bench.budget.rates
     ]
     return bench.outcome(bench.weights, candidates, thief, f"tune all {fresh}")
+
+
+def _has_signs(bench: Bench, layer: int) -> bool:
+    steps = bench.target.steps[bench.network.linears[layer].filter]
+    return bool(steps & Step.SIGNS)
 
 
 def tune_last(bench: Bench, thief: Thief) -> Outcome:

@@ -10,10 +10,25 @@ import functools
 
 import numpy as np
 
+from edgepro_tf import native
+from edgepro_tf.audit.accuracy import public_accuracy
+from edgepro_tf.audit.attacks.element_signs import nothing_masked, sign_candidates
 from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.guessing import redraw_tensor
 from edgepro_tf.audit.starts import public_start, unreadable
-from edgepro_tf.audit.thief import DEVELOPER, LABELS, NOTHING, Attack, Outcome, Thief
+from edgepro_tf.audit.thief import (
+    DEVELOPER,
+    LABELS,
+    NOTHING,
+    Arrays,
+    Attack,
+    Outcome,
+    Thief,
+)
+from edgepro_tf.locks import SEED_BYTES, Step
+from edgepro_tf.payload import MAGIC
 
+_BITS = 8
 _PAPER = "EdgePro (arXiv 2303.12397), experiments on password guessing"
 
 
@@ -31,11 +46,7 @@ def guess_locks(bench: Bench, thief: Thief) -> Outcome:
     found = [
         bench.accuracy(bench.target.guess(none, rng, fills=True)) for _ in range(count)
     ]
-    return Outcome(
-        max(found),
-        f"best of {len(found)}",
-        {"mean": float(np.mean(found)), "count": len(found)},
-    )
+    return Outcome(max(found), f"best of {len(found)}", _spread_of(found))
 
 
 def know_share(bench: Bench, thief: Thief, *, known: float) -> Outcome:
@@ -64,18 +75,49 @@ def know_layers(bench: Bench, thief: Thief, *, only_one: bool) -> Outcome:
     return Outcome(found[best], f"layer {best} {words}", {"by_layer": by_layer})
 
 
-def know_draws(bench: Bench, thief: Thief) -> Outcome:
-    """Every order, sign and exponent known; what is shuffled learned afresh.
+def miss_one_bit(bench: Bench, thief: Thief) -> Outcome:
+    """Restore through the native core with one bit of the seed wrong; the best of many.
 
-    The bound of all searches over channels: if this gains nothing over scratch, no
-    search can, however long.
+    Each run of the audit flips bits of its own. The accuracy is an interpreter's.
     """
-    target, fresh = bench.target, unreadable(bench)
-    start = public_start(bench, thief, fresh=fresh)
-    start = [
-        start[i] if i in fresh else value for i, value in enumerate(target.authorized)
-    ]
-    starts = {"plain": start, "normalised": bench.renormalise(start, thief.x)}
+    target, rng = bench.target, thief.rng("one bit")
+    found = []
+    for bit in rng.choice(8 * SEED_BYTES, _BITS, replace=False):
+        payload = bytearray(target.payload)
+        payload[len(MAGIC) + bit // 8] ^= 1 << (bit % 8)
+        restored = bytearray(target.content)
+        native.restore_buffer(restored, bytes(payload))
+        x = bench.x_test.numpy()
+        found.append(public_accuracy(bytes(restored), x, bench.y_test))
+    return Outcome(max(found), f"best of {len(found)} bits", _spread_of(found))
+
+
+def _spread_of(found: list[float]) -> dict[str, float]:
+    return {"mean": float(np.mean(found)), "worst": max(found), "count": len(found)}
+
+
+def _known_start(bench: Bench, thief: Thief, fresh: list[int]) -> Arrays:
+    """Orders, exponents and signs of channels right; signs of masked elements drawn."""
+    target, rng = bench.target, thief.rng("draws known")
+    out = public_start(bench, thief, fresh=fresh)
+    for i, parameter in enumerate(bench.network.parameters):
+        if i not in fresh:
+            masked = target.steps[i] & Step.MASK
+            axis = parameter.channel_axis
+            out[i] = redraw_tensor(target.authorized[i], masked, axis, 0.0, rng)
+    return out
+
+
+def know_draws(bench: Bench, thief: Thief) -> Outcome:
+    """Every order, channel sign and exponent known; what is shuffled learned afresh.
+
+    The signs of masked elements stay unknown: no search over channels gives them. The
+    bound of all such searches: if this gains nothing over scratch, none can, however
+    long.
+    """
+    fresh = unreadable(bench)
+    start = _known_start(bench, thief, fresh)
+    starts = bench.variants(start, thief.x)
     candidates = [
         Candidate(
             f"{name}, {'frozen' if frozen else 'free'}, rate {rate:g}",
@@ -89,6 +131,17 @@ def know_draws(bench: Bench, thief: Thief) -> Outcome:
         for rate in bench.budget.rates
     ]
     return bench.outcome(bench.weights, candidates, thief, "draws known")
+
+
+def know_draws_learn_signs(bench: Bench, thief: Thief) -> Outcome:
+    """The same, the signs of masked elements learned."""
+    if not bench.sign_space.layers:
+        return nothing_masked(bench)
+    purpose = "draws known, signs learned"
+    start = _known_start(bench, thief, unreadable(bench))
+    rng = thief.rng(purpose)
+    candidates = sign_candidates(bench, thief, rng, start, full=False)
+    return bench.outcome(bench.signs, candidates, thief, purpose)
 
 
 ATTACKS = (
@@ -112,5 +165,13 @@ ATTACKS = (
     Attack(
         "all draws by channel known, tuned", "partial knowledge", "ours", LABELS,
         know_draws, counts=False, is_slow=True,
+    ),
+    Attack(
+        "all draws by channel known, element signs learned", "partial knowledge",
+        "ours", LABELS, know_draws_learn_signs, counts=False, is_slow=True,
+    ),
+    Attack(
+        "one bit of the seed wrong", "partial knowledge", "ours", DEVELOPER,
+        miss_one_bit, counts=False,
     ),
 )  # fmt: skip

@@ -107,30 +107,44 @@ def _make_base(bench: Bench, thief: Thief, rng: np.random.Generator) -> Arrays:
 
 
 def _adopt_rows(bench: Bench, base: Arrays) -> tuple[Arrays, dict[str, object]]:
-    """The base, every public row in the place of the base row that it resembles."""
+    """The base, every public row in the place of the base row that it resembles.
+
+    Where each element's sign is hidden, magnitudes are matched and the base's signs
+    put before them: training from a base changes few.
+    """
     target, out = bench.target, [np.array(p) for p in base]
     right = total = 0
     for layer in target.readable_layers:
         one = target.network.linears[layer]
-        rows = statistics.filter_rows(target.public[one.filter], one.channel_axis)
-        known = statistics.filter_rows(base[one.filter], one.channel_axis)
-        true = statistics.filter_rows(target.authorized[one.filter], one.channel_axis)
-        likeness = statistics.cosines(known, rows)
-        order = np.arange(one.channels)
-        if target.steps[one.filter] & Step.ORDER:
-            order = linear_sum_assignment(-np.abs(likeness))[1]
-        factor = np.sign(likeness[np.arange(one.channels), order])
-        ratio = np.linalg.norm(known, axis=1) / np.maximum(
-            np.linalg.norm(rows[order], axis=1), 1e-12
+        steps = target.steps[one.filter]
+        rows, known, true = (
+            statistics.filter_rows(p[one.filter], one.channel_axis)
+            for p in (target.public, base, target.authorized)
         )
-        if target.steps[one.filter] & Step.EXPONENTS:
-            factor *= 2.0 ** np.round(np.log2(np.maximum(ratio, 1e-6)))
-        adopted = rows[order] * factor[:, None]
-        same = np.diag(statistics.cosines(adopted, true)) > 0.999
+        adopted = _adopt(rows, known, steps)
+        same = np.diag(statistics.cosines(np.abs(adopted), np.abs(true))) > 0.999
         right, total = right + int(same.sum()), total + one.channels
         moved = np.moveaxis(out[one.filter], one.channel_axis, 0)
         moved[:] = adopted.reshape(moved.shape)
     return out, {"rows_found": right / total if total else 0.0}
+
+
+def _adopt(rows: np.ndarray, known: np.ndarray, steps: Step) -> np.ndarray:
+    """Public rows in the order, signs and scale of the base rows they resemble."""
+    masked = bool(steps & Step.MASK)
+    if masked:
+        rows = np.abs(rows)
+    likeness = statistics.cosines(np.abs(known) if masked else known, rows)
+    order = np.arange(len(rows))
+    if steps & Step.ORDER:
+        order = linear_sum_assignment(-np.abs(likeness))[1]
+    factor = np.sign(likeness[np.arange(len(rows)), order])
+    norms = [np.linalg.norm(w, axis=1) for w in (known, rows[order])]
+    if steps & Step.EXPONENTS:
+        ratio = np.maximum(norms[0] / np.maximum(norms[1], 1e-12), 1e-6)
+        factor *= 2.0 ** np.round(np.log2(ratio))
+    adopted = rows[order] * factor[:, None]
+    return adopted * np.where(known < 0, -1.0, 1.0) if masked else adopted
 
 
 def _tune(bench: Bench, thief: Thief, start: Arrays, purpose: str) -> float:
@@ -141,7 +155,7 @@ def _tune(bench: Bench, thief: Thief, start: Arrays, purpose: str) -> float:
 def _candidates(
     bench: Bench, thief: Thief, start: Arrays, factors: tuple[float, ...] = (1.0,)
 ) -> list[Candidate]:
-    starts = {"plain": start, "normalised": bench.renormalise(start, thief.x)}
+    starts = bench.variants(start, thief.x)
     return [
         Candidate(f"{name}, rate {r * f:g}", p, bench.plan(thief, p, r * f))
         for name, p in starts.items()

@@ -30,7 +30,7 @@ def learn_rows(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
     if not space.layers:
         return _nothing_to_learn(bench)
     start = public_start(bench, thief, fresh=unreadable(bench))
-    theta = space.start(bench.renormalise(start, thief.x))
+    theta = space.start(bench.settle(start, thief.x))
     masks = space.masks(start, full)
     frozen = {bench.network.linears[layer].filter for layer in space.layers}
     purpose = f"rows {full}"
@@ -81,9 +81,7 @@ def learn_orders(bench: Bench, thief: Thief) -> Outcome:
     hard = _round(bench, learned)
     candidates = [
         Candidate(f"{name}, rate {rate:g}", p, bench.plan(thief, p, rate))
-        for name, p in {
-            "hard": hard, "normalised": bench.renormalise(hard, thief.x)
-        }.items()
+        for name, p in bench.variants(hard, thief.x).items()
         for rate in bench.budget.rates
     ]  # fmt: skip
     return bench.outcome(bench.weights, candidates, thief, "orders tuned")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import quadratic_assignment
+from scipy.optimize import linear_sum_assignment, quadratic_assignment
 
 from edgepro_tf.audit import statistics
 from edgepro_tf.audit.bench import Bench
-from edgepro_tf.audit.thief import NOTHING, Attack, Outcome, Thief
+from edgepro_tf.audit.element_statistics import true_element_signs
+from edgepro_tf.audit.thief import NOTHING, Arrays, Attack, Outcome, Thief
 from edgepro_tf.locks import Step
 
 _REDRAWS = 20
@@ -76,56 +78,196 @@ def find_neurons(bench: Bench, thief: Thief) -> Outcome:
     return Outcome(bench.accuracy(out), f"dropped by {best}", _details(areas))
 
 
+def drop_and_clip(bench: Bench, thief: Thief) -> Outcome:
+    """Drop the channels, or clip the elements, that stand out; best of all.
+
+    Source: Liu, Dolan-Gavitt and Garg, "Fine-Pruning", RAID 2018, for dropping;
+    clipping at a quantile is winsorising (Dixon 1960).
+    """
+    del thief
+    target, found = bench.target, {}
+    for share in _OUTLIERS:
+        dropped, clipped = target.public, target.public
+        for one in target.network.linears:
+            w = target.public[one.filter]
+            rows = statistics.filter_rows(w, one.channel_axis)
+            far = np.abs(np.linalg.norm(rows, axis=1) / _middle(rows) - 1)
+            out = np.moveaxis(w.copy(), one.channel_axis, 0)
+            out[np.argsort(-far)[: round(share * one.channels)]] = 0
+            dropped[one.filter] = np.moveaxis(out, 0, one.channel_axis)
+            most = np.quantile(np.abs(w), 1 - share)
+            clipped[one.filter] = np.clip(w, -most, most)
+        found[f"{share:.0%} of the channels dropped"] = bench.accuracy(dropped)
+        found[f"{share:.0%} of the elements clipped"] = bench.accuracy(clipped)
+    best = max(found, key=lambda name: found[name])
+    return Outcome(found[best], f"{best} (best of all on the test set)", found)
+
+
+_OUTLIERS = (0.02, 0.05, 0.1, 0.2, 0.4)
+
+
+def _middle(rows: np.ndarray) -> float:
+    return max(1e-12, float(np.median(np.linalg.norm(rows, axis=1))))
+
+
 def match_readers(bench: Bench, thief: Thief) -> Outcome:
     """Put rows in order by how alike they are and how alike they are read.
 
     Rows that resemble each other should be read alike: a quadratic assignment between
-    the likeness of rows and the likeness of the next layer's columns.
+    the likeness of rows and the likeness of the next layer's columns. Where signs are
+    hidden element by element, the likeness is that of magnitudes.
 
     Source: Vogelstein et al., "Fast Approximate Quadratic Programming for Graph
     Matching", PLOS ONE 2015, as in scipy.
     """
-    target, rng = bench.target, thief.rng("readers")
-    out, right, total = target.public, 0, 0
-    for layer in target.readable_layers:
-        one = target.network.linears[layer]
-        columns = statistics.reader_columns(target, out, layer)
-        if columns is None or not _has(target, layer, Step.ORDER):
-            continue
-        rows = statistics.filter_rows(out[one.filter], one.channel_axis)
+    rng = thief.rng("readers")
+
+    def arrange(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         found = quadratic_assignment(
             np.abs(statistics.cosines(columns, columns)),
             np.abs(statistics.cosines(rows, rows)),
             method="faq",
             options={"maximize": True, "rng": rng},
         )
+        return np.asarray(found.col_ind)
+
+    out, details = _arrange(bench, arrange)
+    return Outcome(bench.accuracy(out), "" if details else _NO_ORDER, details)
+
+
+def order_by_norms(bench: Bench, thief: Thief) -> Outcome:
+    """Put rows in order by rank: their figures against those of what reads them.
+
+    A strong channel may be read weakly (or strongly): norms, flatness and heaviness of
+    rows are ranked against those of the next layer's columns, both ways.
+
+    Source: ours; the invariance is Neyshabur et al., "Path-SGD", NIPS 2015, section 2.
+    """
+    del thief
+    found: dict[str, tuple[float, dict[str, float]]] = {}
+    for name, figure in _FIGURES.items():
+        for way in (1, -1):
+
+            def arrange(rows, columns, figure=figure, way=way):  # type: ignore[no-untyped-def]
+                order = np.empty(len(rows), int)
+                order[np.argsort(figure(columns))] = np.argsort(way * figure(rows))
+                return order
+
+            out, details = _arrange(bench, arrange)
+            if not details:
+                return Outcome(bench.accuracy(out), _NO_ORDER)
+            found[f"{name}, {'alike' if way > 0 else 'opposed'}"] = (
+                bench.accuracy(out),
+                details,
+            )
+    best = max(found, key=lambda name: found[name][0])
+    most = max(d["rows_placed_right"] for _, d in found.values())
+    details = found[best][1] | {"most_rows_placed_right": most}
+    return Outcome(found[best][0], f"{best} (best of all on the test set)", details)
+
+
+_FIGURES = {
+    "norm": lambda w: np.linalg.norm(w, axis=1),
+    "flatness": lambda w: (
+        np.abs(w).sum(1) / np.maximum(np.linalg.norm(w, axis=1), 1e-12)
+    ),
+    "heaviness": lambda w: (w**4).sum(1) / np.maximum((w**2).sum(1) ** 2, 1e-12),
+}
+_NO_ORDER = "no order is drawn"
+
+
+def _arrange(
+    bench: Bench, arrange: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> tuple[Arrays, dict[str, float]]:
+    """Public constants with rows ordered anew, and how many came to their places.
+
+    ``arrange`` gets rows and the columns that read them, [channels, elements] each, and
+    says which row belongs to which column.
+    """
+    target = bench.target
+    out, right, total, chance = target.public, 0, 0, 0.0
+    for layer in target.readable_layers:
+        one = target.network.linears[layer]
+        columns = statistics.reader_columns(target, out, layer)
+        if columns is None or not _has(target, layer, Step.ORDER):
+            continue
+        rows = statistics.filter_rows(out[one.filter], one.channel_axis)
         true = statistics.filter_rows(target.authorized[one.filter], one.channel_axis)
-        same = np.abs(np.diag(statistics.cosines(rows[found.col_ind], true)))
+        if _has(target, layer, Step.MASK):
+            rows, true, columns = np.abs(rows), np.abs(true), np.abs(columns)
+        order = arrange(rows, columns)
+        same = np.abs(np.diag(statistics.cosines(rows[order], true)))
         right, total = right + int((same > 0.999).sum()), total + one.channels
-        out[one.filter] = np.take(out[one.filter], found.col_ind, one.channel_axis)
+        chance += 1
+        out[one.filter] = np.take(out[one.filter], order, one.channel_axis)
     if not total:
-        return Outcome(bench.accuracy(target.public), "no order is drawn")
-    details = {"rows_placed_right": right / total, "by_chance": 1 / one.channels}
-    return Outcome(bench.accuracy(out), "", details)
+        return out, {}
+    return out, {"rows_placed_right": right / total, "by_chance": chance / total}
 
 
 def compare_versions(bench: Bench, thief: Thief) -> Outcome:
     """Two files of one network, locked by two seeds: keep what is alike, merge.
 
+    Rows are paired first by their likeness (of magnitudes, where element signs are
+    hidden), which finds every pair: then the product of the two masks is known.
     (Two sidecars of one file carry the same lock: their difference is nil.)
     """
     target, rng = bench.target, thief.rng("versions")
     second = target.guess([0.0] * len(target.steps), rng)
-    pairs = list(zip(target.public, second, strict=True))
-    variants = {
-        "mean": [(a + b) / 2 for a, b in pairs],
-        "what is alike": [np.where(a == b, a, 0).astype(np.float32) for a, b in pairs],
-    }
+    paired, details = _pair_rows(bench, second)
+    variants = {}
+    for name, other in (("", second), ("paired rows, ", paired)):
+        pairs = list(zip(target.public, other, strict=True))
+        variants |= {
+            f"{name}mean": [(a + b) / 2 for a, b in pairs],
+            f"{name}what is alike": [
+                np.where(a == b, a, 0).astype(np.float32) for a, b in pairs
+            ],
+        }
     found = {name: bench.accuracy(p) for name, p in variants.items()}
     best = max(found, key=lambda name: found[name])
+    pairs = list(zip(target.public, second, strict=True))
     locked = [(a == b).mean() for i, (a, b) in enumerate(pairs) if target.is_locked(i)]
     same = float(np.mean(locked)) if locked else 1.0
-    return Outcome(found[best], best, {"elements_alike_in_locked_tensors": same})
+    details |= {"elements_alike_in_locked_tensors": same}
+    return Outcome(found[best], best, details)
+
+
+def _pair_rows(bench: Bench, second: Arrays) -> tuple[Arrays, dict[str, float]]:
+    """The second version's rows in the first one's order and scale.
+
+    The details say how alike the signs of both are once the rows are paired, and the
+    AUC with which their product tells the authorized sign of an element.
+    """
+    target, out = bench.target, list(second)
+    products, truth = [np.empty(0)], [np.empty(0)]
+    for layer in target.readable_layers:
+        one = target.network.linears[layer]
+        first, other = (
+            statistics.filter_rows(p[one.filter], one.channel_axis)
+            for p in (target.public, second)
+        )
+        sizes = [np.abs(first), np.abs(other)]
+        _, order = linear_sum_assignment(-statistics.cosines(*sizes))
+        norms = [np.linalg.norm(w, axis=1) for w in (first, other[order])]
+        gain = norms[0] / np.maximum(norms[1], 1e-12)
+        moved = np.moveaxis(out[one.filter], one.channel_axis, 0)
+        placed = (other[order] * gain[:, None]).reshape(moved.shape)
+        out[one.filter] = np.ascontiguousarray(
+            np.moveaxis(placed, 0, one.channel_axis), np.float32
+        )
+        if _has(target, layer, Step.MASK):
+            products.append(np.sign(first * other[order]).reshape(-1))
+            signs = true_element_signs(target, target.public, layer)
+            truth.append(signs.reshape(-1))
+    product, sign = np.concatenate(products), np.concatenate(truth)
+    if not len(product):
+        return out, {}
+    area = statistics.area_under_curve(product, sign > 0)
+    return out, {
+        "signs_alike_in_paired_rows": float(np.mean(product > 0)),
+        "auc_of_product": max(area, 1 - area),
+    }
 
 
 def _outcome(bench: Bench, areas: dict[str, list[float]], layers: list[int]) -> Outcome:
@@ -165,8 +307,16 @@ ATTACKS = (
         find_neurons,
     ),
     Attack(
+        "outliers dropped or clipped", "no data", "Liu et al., RAID 2018; Dixon 1960",
+        NOTHING, drop_and_clip,
+    ),
+    Attack(
         "order from readers", "no data", "Vogelstein et al., PLOS ONE 2015", NOTHING,
         match_readers,
+    ),
+    Attack(
+        "order from norms of adjacent layers", "no data", "Neyshabur et al., NIPS 2015",
+        NOTHING, order_by_norms,
     ),
     Attack("two versions compared", "no data", "ours", NOTHING, compare_versions),
 )  # fmt: skip

@@ -41,7 +41,7 @@ def prune(bench: Bench, thief: Thief, *, by: str, tunes: bool) -> Outcome:
     for name in shares:
         mask = masks[name]
         theta = [p * m for p, m in zip(start, mask, strict=True)]
-        theta = bench.renormalise(theta, thief.x)
+        theta = bench.settle(theta, thief.x)
         candidates += [
             Candidate(
                 f"{name}, rate {rate:g}", theta, bench.plan(thief, theta, rate), mask

@@ -32,11 +32,11 @@ def search_lock(bench: Bench, thief: Thief) -> Outcome:
     y = np.eye(bench.classes, dtype=np.float32)[thief.y[rows]]
     runs = []
     for _ in range(bench.budget.search_starts):
-        start = _flatten(bench, _first_guess(bench, thief, seen, rng))
+        start = _flatten(bench, first_guess(bench, thief, seen, rng))
         proposals = draw_proposals(bench.groups, count, rng, _HEAT)
         runs.append(bench.search.run(start, thief.x[rows], y, proposals))
     found, loss = min(runs, key=lambda run: run[1])
-    starts = {"searched": found, "normalised": bench.renormalise(found, thief.x)}
+    starts = bench.variants(found, thief.x)
     candidates = [
         Candidate(f"{name}, rate {rate:g}", p, bench.plan(thief, p, rate))
         for name, p in starts.items()
@@ -53,7 +53,7 @@ def search_lock(bench: Bench, thief: Thief) -> Outcome:
     return dataclasses.replace(outcome, details=details)
 
 
-def _first_guess(
+def first_guess(
     bench: Bench, thief: Thief, seen: np.ndarray, rng: np.random.Generator
 ) -> Arrays:
     """The public file; what cannot be searched is learned before its still rows."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgepro_tf.audit.attacks.element_signs import sign_candidates
 from edgepro_tf.audit.bench import Bench, Candidate
 from edgepro_tf.audit.thief import INPUTS, Attack, Outcome, Thief
 
@@ -44,14 +45,14 @@ def infer_signs(bench: Bench, thief: Thief) -> list[np.ndarray]:
 
 
 def minimise_entropy(bench: Bench, thief: Thief) -> Outcome:
-    """Learn locks, or everything, so that answers become sure and balanced.
+    """Learn locks, element signs or everything until answers are sure and balanced.
 
     Source: Liang, Hu and Feng (SHOT), ICML 2020, section 3.2.
     """
     rng, space = thief.rng("entropy"), bench.mix_space
     everything = np.arange(len(thief.pool))
     labels = np.zeros(len(thief.pool), np.int64)  # Read by no one.
-    found = {}
+    runs = []
     start = bench.renormalise(bench.target.public, thief.pool)
     for label, full in (("factors", False), ("everything", True)):
         theta = space.start(start)
@@ -61,12 +62,17 @@ def minimise_entropy(bench: Bench, thief: Thief) -> Outcome:
         ]  # fmt: skip
         for rate in bench.budget.rates:
             plan = bench.plan(thief, theta, rate, set(moves).__contains__)
-            candidate = Candidate("", theta, plan, space.masks(start, full))
-            learned = bench.train(
-                bench.mix_unlabelled, candidate, thief.pool, labels, everything, rng
-            )
-            parameters = bench.mix_unlabelled.parameters(learned)
-            found[f"{label}, rate {rate:g}"] = bench.accuracy(parameters)
+            masks = space.masks(start, full)
+            one = Candidate(f"{label}, rate {rate:g}", theta, plan, masks)
+            runs.append((bench.mix_unlabelled, one))
+    if bench.sign_space.layers:
+        drawn = sign_candidates(bench, thief, rng, bench.target.public, full=False)
+        runs += [(bench.signs_unlabelled, one) for one in drawn]
+    found = {}
+    for trainer, one in runs:
+        learned = bench.train(trainer, one, thief.pool, labels, everything, rng)
+        knob = 1.0 if one.knob is None else float(one.knob[-1])
+        found[one.label] = bench.accuracy(trainer.parameters(learned, knob))
     best = max(found, key=lambda name: found[name])
     return Outcome(found[best], f"{best} (best of all on the test set)")
 

@@ -3,52 +3,19 @@
 import dataclasses
 from pathlib import Path
 
-import keras
 import numpy as np
-import pytest
 
 from converters import convert_keras
 from converters.recipe import PRESETS, Recipe
 from edgepro_tf.audit.attacks import all_attacks
-from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.pair import audit_pair, write_report
-from edgepro_tf.audit.target import make_target
-from edgepro_tf.audit.thief import QUICK
-from edgepro_tf.datasets import Dataset
 from edgepro_tf.locks import Step
+from tests.edgepro_tf.audit.conftest import BUDGET, make_bench
 
-BUDGET = dataclasses.replace(
-    QUICK, least_steps=150, rates=(1e-2,), seeds=(0, 1), shares=(0.02,),
-    search_rows=24, wrong_locks=20, unlabelled=64,
-)  # fmt: skip
 SIGNS = Recipe("signs", Step.SIGNS, Step.SIGNS, Step.SIGNS, Step(0))
-
-
-@pytest.fixture(scope="module")
-def data() -> Dataset:
-    """Five overlapping classes, each two clusters in 12 dimensions."""
-    rng = np.random.default_rng(0)
-    centres = rng.normal(size=(10, 12)) * 1.4
-    group = rng.integers(0, 10, 2400)
-    x = (centres[group] + rng.normal(size=(2400, 12))).astype(np.float32)
-    y = (group % 5).astype(np.int32)
-    return Dataset(x[:1800], y[:1800], x[1800:], y[1800:], "clusters", 5)
-
-
-@pytest.fixture(scope="module")
-def model(data: Dataset) -> keras.Model:
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [
-            keras.Input((12,)),
-            keras.layers.Dense(24, activation="relu"),
-            keras.layers.Dense(24, activation="relu"),
-            keras.layers.Dense(5, activation="softmax"),
-        ]
-    )
-    model.compile("adam", "sparse_categorical_crossentropy")
-    model.fit(data.x_train, data.y_train, epochs=20, batch_size=32, verbose=0)
-    return model
+FAMILIES = (
+    "scratch", "fine-tuning", "search", "learned locks", "element signs", "own network",
+)  # fmt: skip
 
 
 def audit(model, data, recipe, **options):  # type: ignore[no-untyped-def]
@@ -92,28 +59,20 @@ def test_the_same_twice_and_from_the_cache(model, data, tmp_path: Path) -> None:
     assert {"audit.html", "audit.json"} <= {path.name for path in tmp_path.iterdir()}
 
 
-def test_thieves_never_read_the_secret(model, data) -> None:  # type: ignore[no-untyped-def]
+def test_thieves_never_read_the_secret(standard, data) -> None:  # type: ignore[no-untyped-def]
     """Every attack that needs no developer runs with the secret parts left out."""
-    pair = convert_keras(model, recipe="standard", samples=data.x_train[:4])
-    target = make_target(pair.public, pair.payload, name="m", recipe="standard")
-    blind = dataclasses.replace(target, authorized=target.public)
-    benches = [
-        Bench(t, BUDGET, data.x_train, data.y_train, data.x_test, data.y_test)
-        for t in (target, blind)
-    ]
+    blind = dataclasses.replace(standard, authorized=standard.public)
+    benches = [make_bench(target, data) for target in (standard, blind)]
     for attack in all_attacks():
-        if attack.counts and attack.family in ("fine-tuning", "search", "scratch"):
+        if attack.counts and attack.family in FAMILIES:
             found = [
                 attack.run(bench, bench.thief(0.02, 0)).accuracy for bench in benches
             ]
             assert found[0] == found[1], attack.name
 
 
-def test_every_attack_runs_and_names_its_source(model, data) -> None:  # type: ignore[no-untyped-def]
-    pair = convert_keras(model, recipe="standard", samples=data.x_train[:4])
-    target = make_target(pair.public, pair.payload, name="m", recipe="standard")
-    budget = dataclasses.replace(BUDGET, least_steps=20, most_steps=20)
-    bench = Bench(target, budget, data.x_train, data.y_train, data.x_test, data.y_test)
+def test_every_attack_runs_and_names_its_source(standard, data) -> None:  # type: ignore[no-untyped-def]
+    bench = make_bench(standard, data, least_steps=20, most_steps=20)
     attacks = all_attacks()
     assert len({attack.name for attack in attacks}) == len(attacks)
     for attack in attacks:
@@ -122,10 +81,8 @@ def test_every_attack_runs_and_names_its_source(model, data) -> None:  # type: i
         assert attack.source, attack.name
 
 
-def test_the_right_lock_gives_the_authorized_accuracy(model, data) -> None:  # type: ignore[no-untyped-def]
-    pair = convert_keras(model, recipe="standard", samples=data.x_train[:4])
-    target = make_target(pair.public, pair.payload, name="m", recipe="standard")
-    bench = Bench(target, BUDGET, data.x_train, data.y_train, data.x_test, data.y_test)
-    everything = target.guess([1.0] * len(target.steps), np.random.default_rng(0))
-    assert bench.accuracy(everything) == bench.accuracy(target.authorized)
-    assert bench.accuracy(target.public) < bench.accuracy(target.authorized) - 0.3
+def test_the_right_lock_gives_the_authorized_accuracy(standard, data) -> None:  # type: ignore[no-untyped-def]
+    bench = make_bench(standard, data)
+    everything = standard.guess([1.0] * len(standard.steps), np.random.default_rng(0))
+    assert bench.accuracy(everything) == bench.accuracy(standard.authorized)
+    assert bench.accuracy(standard.public) < bench.accuracy(standard.authorized) - 0.3

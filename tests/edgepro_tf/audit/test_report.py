@@ -3,10 +3,11 @@
 import dataclasses
 import re
 
+import numpy as np
 import pytest
 
 from edgepro_tf.audit.page import write_page
-from edgepro_tf.audit.report import summarise
+from edgepro_tf.audit.report import _luck, summarise
 from edgepro_tf.audit.thief import DEVELOPER, LABELS, QUICK, Attack, AttackResult
 
 BUDGET = dataclasses.replace(QUICK, shares=(0.01, 0.1), seeds=(0, 1, 2))
@@ -56,6 +57,18 @@ def test_held_out_advantage_takes_luck_away() -> None:
     expected = (0.01 + (0.40 - 0.52) + (0.40 - 0.54)) / 3
     assert small.held_out == pytest.approx(expected)
     assert large.held_out == pytest.approx(0.02)
+
+
+def test_luck_is_what_the_best_of_equals_would_show() -> None:
+    """Nine attacks as good as scratch, by simulation."""
+    rng, gains = np.random.default_rng(0), []
+    scratch = {
+        seed: AttackResult("scratch", 0.1, seed, 0.5, "", 0.1, {"starts": starts})
+        for seed, starts in enumerate(0.5 + 0.03 * rng.standard_normal((400, 3)))
+    }
+    for _ in range(2000):
+        gains.append(0.03 * rng.standard_normal((9, 400)).mean(1).max())
+    assert _luck(scratch, 9) == pytest.approx(np.mean(gains), rel=0.05)
 
 
 def test_who_knows_the_lock_is_no_thief() -> None:

@@ -1,0 +1,238 @@
+r"""What a thief gains, recipe by recipe: one audit a cell, one table a bar.
+
+python -m benchmarks.security --datasets digits npz:letters.npz --networks mlp cnn \
+    --recipes standard strict fast paper --budget quick --out out/security
+
+A run that was stopped goes on where it was. Networks are trained once for each data set
+and shared by all recipes; the recipe ``paper`` needs one that was lock-trained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.security_tables import draw_picture, format_tables
+from converters.recipe import PRESETS, Recipe
+from edgepro_tf.errors import EdgeProError
+from edgepro_tf.locks import Step
+
+if TYPE_CHECKING:
+    import keras
+
+    from edgepro_tf.audit.report import AuditReport
+    from edgepro_tf.datasets import Dataset
+
+_MASKS = Step.ORDER | Step.MASK | Step.EXPONENTS
+_CHANNELS = Step.ORDER | Step.SIGNS | Step.EXPONENTS
+_SHUFFLE = Step.SHUFFLE | Step.SIGNS
+# Recipes to compare with; none of them is a preset.
+EXTRA_RECIPES = {
+    "mask-all": Recipe("mask-all", _MASKS, _MASKS, _SHUFFLE, Step.SHUFFLE),
+    "channels": Recipe("channels", _CHANNELS, _SHUFFLE, _SHUFFLE, Step.SHUFFLE),
+    "mask-only": Recipe("mask-only", Step.MASK, Step.MASK, Step(0), Step(0)),
+}
+_RESTORES = 31
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One audit: a network on a data set under a recipe."""
+
+    data: str
+    network: str
+    recipe: str
+
+    @property
+    def subject(self) -> str:
+        return f"{Path(self.data.removeprefix('npz:')).stem} {self.network}"
+
+    @property
+    def folder(self) -> str:
+        return f"{self.subject.replace(' ', '-')}-{self.recipe}"
+
+    @property
+    def lock(self) -> str:
+        return "paper" if self.recipe == "paper" else "none"
+
+
+def main() -> None:
+    args = _parse()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(args.workers))
+    from edgepro_tf.datasets import load_dataset
+
+    rows = []
+    for name in args.datasets:
+        data = load_dataset(name)
+        for network in args.networks:
+            if network != "mlp" and len(data.input_shape) != 3:
+                print(f"{name}: no images, {network} left out", flush=True)
+                continue
+            for recipe in args.recipes:
+                rows.append(_run_cell(Cell(name, network, recipe), data, args))
+                _write(rows, args.out)
+    print(format_tables(rows))
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--datasets", nargs="+", default=["digits"], metavar="NAME")
+    parser.add_argument("--networks", nargs="+", default=["mlp", "cnn"])
+    parser.add_argument(
+        "--recipes",
+        nargs="+",
+        default=["standard", "strict"],
+        choices=[*PRESETS, *EXTRA_RECIPES],
+    )
+    parser.add_argument("--budget", choices=("quick", "full"), default="quick")
+    parser.add_argument("--seeds", type=int, help="thieves, default 3")
+    parser.add_argument("--epochs", type=int, help="of each network's training")
+    parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1))
+    parser.add_argument("--out", type=Path, default=Path("out/security"))
+    return parser.parse_args()
+
+
+def _run_cell(cell: Cell, data: Dataset, args: argparse.Namespace) -> dict[str, Any]:
+    """Train (or load), lock (or load), audit (or go on), measure."""
+    from edgepro_tf.audit.pair import CACHE_FILE, audit_pair, progress_bar, write_report
+    from edgepro_tf.audit.thief import FULL, QUICK
+
+    started = time.time()
+    print(f"{cell.subject}, recipe {cell.recipe}", flush=True)
+    folder = args.out / cell.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    public, payload = _make_pair(cell, data, folder, args)
+    facts = {"unprotected_accuracy": _train(cell, "none", data, args)[1]}
+    budget = (FULL if args.budget == "full" else QUICK).with_seeds(args.seeds)
+    report = audit_pair(
+        public,
+        payload,
+        data,
+        name=cell.subject,
+        recipe=cell.recipe,
+        budget=budget,
+        cache=folder / CACHE_FILE,
+        workers=args.workers,
+        progress=progress_bar(cell.folder),
+        facts=facts,
+    )
+    write_report(report, folder)
+    row = dataclasses.asdict(cell) | {"subject": cell.subject}
+    row |= summarise_report(report) | _measure_restore(public, payload)
+    print(f"{report}\n{time.time() - started:.0f} s", flush=True)
+    return row
+
+
+def _make_pair(
+    cell: Cell, data: Dataset, folder: Path, args: argparse.Namespace
+) -> tuple[bytes, bytes]:
+    from converters import convert_keras
+    from edgepro_tf.files import PRIVATE_MODE, write_file
+
+    files = folder / "model.tflite", folder / "lock.payload"
+    if not all(file.exists() for file in files):
+        model, _ = _train(cell, cell.lock, data, args)
+        recipe = EXTRA_RECIPES.get(cell.recipe, cell.recipe)
+        pair = convert_keras(model, recipe=recipe, samples=data.x_train[:16])
+        # The payload lies open here: this network is made to be attacked.
+        write_file(files[1], pair.payload, overwrite=True, mode=PRIVATE_MODE)
+        write_file(files[0], pair.public, overwrite=True)
+    return files[0].read_bytes(), files[1].read_bytes()
+
+
+def _train(
+    cell: Cell, lock: str, data: Dataset, args: argparse.Namespace
+) -> tuple[keras.Model, float]:
+    """The network of this data set, and its test accuracy; trained once."""
+    from edgepro_tf.cli import training_job
+
+    path = args.out / "networks" / f"{cell.subject.replace(' ', '-')}-{lock}.keras"
+    note = path.with_suffix(".json")
+    if not note.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        epochs = args.epochs or training_job.default_epochs(data)
+        trained = training_job.train_network(
+            cell.network, data, lock=lock, epochs=epochs, seed=0, verbose=0
+        )
+        training_job.save_model(trained.model, path)
+        note.write_text(json.dumps({"accuracy": trained.authorized, "epochs": epochs}))
+    return training_job.read_model(path), json.loads(note.read_text())["accuracy"]
+
+
+def summarise_report(report: AuditReport) -> dict[str, Any]:
+    """The figures that bars are set on, plain numbers, from one audit."""
+    from edgepro_tf.audit.thief import INPUTS, NOTHING
+
+    by_name = {s.attack: s for s in report.summaries}
+    facts, wrong = report.facts, by_name["wrong locks"]
+    bit, missing = (
+        by_name["one bit of the seed wrong"],
+        by_name["one layer's lock missing"],
+    )
+    without = [s for s in report.summaries if s.counts and s.needs in (INPUTS, NOTHING)]
+    best = max(without, key=lambda s: s.accuracy)
+    areas = {
+        s.attack: float(np.mean([d["auc"] for d in s.details]))
+        for s in report.summaries
+        if all("auc" in d for d in s.details)
+    }
+    area = max(areas, key=lambda name: areas[name], default="")
+    return {
+        "unprotected": facts["unprotected_accuracy"],
+        "authorized": facts["authorized_accuracy"],
+        "chance": facts["chance"],
+        "released": facts["released_accuracy"],
+        "wrong_mean": float(np.mean([d["mean"] for d in wrong.details])),
+        "wrong_worst": max(d["worst"] for d in wrong.details),
+        "wrong_count": sum(d["count"] for d in wrong.details),
+        "one_layer_missing": missing.accuracy,
+        "one_bit_mean": float(np.mean([d["mean"] for d in bit.details])),
+        "one_bit_worst": max(d["worst"] for d in bit.details),
+        "advantages": [dataclasses.asdict(one) for one in report.advantages],
+        "worst_area": areas.get(area),
+        "worst_area_by": area,
+        "without_labels": best.accuracy,
+        "without_labels_by": best.attack,
+    }
+
+
+def _measure_restore(public: bytes, payload: bytes) -> dict[str, Any]:
+    """Median time of restoring a copy in memory, one thread."""
+    from edgepro_tf import native
+
+    times, written = [], 0
+    for _ in range(_RESTORES):
+        copy = bytearray(public)
+        started = time.perf_counter()
+        written = native.restore_buffer(copy, payload)
+        times.append(1000 * (time.perf_counter() - started))
+    return {
+        "payload_bytes": len(payload),
+        "model_bytes": len(public),
+        "bytes_rewritten": written,
+        "restore_ms": float(np.median(times)),
+    }
+
+
+def _write(rows: list[dict[str, Any]], out: Path) -> None:
+    (out / "security.json").write_text(json.dumps(rows, indent=1, default=float))
+    (out / "security.md").write_text(format_tables(rows) + "\n")
+    draw_picture(rows, out / "security.svg")
+    draw_picture(rows, out / "security.png")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except EdgeProError as error:
+        raise SystemExit(f"error: {error}") from error

@@ -1,0 +1,225 @@
+"""Signs of single elements: learned, or guessed from the magnitudes around them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.starts import (
+    fresh_parameter,
+    fresh_start,
+    public_start,
+    unreadable,
+)
+from edgepro_tf.audit.statistics import filter_rows
+from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
+from edgepro_tf.audit.training import cosine
+
+# Measured on letters with one layer masked and nothing else: the most signs right.
+_SIZE, _COLDEST = 0.2, 0.3
+_SETTLED = 3.0
+_BOLDNESS = 10.0  # The logit of a sign moves further than a weight.
+
+
+def learn_signs(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
+    """Learn each element's sign before frozen magnitudes; then let everything move.
+
+    Args:
+        bench: the target's workbench.
+        thief: his data.
+        full: a matrix per layer mixes the rows as well; without, a factor per row.
+
+    Source: Zhou et al., NeurIPS 2019, section 5; Ramanujan et al., "What's Hidden in a
+    Randomly Weighted Neural Network?", CVPR 2020, section 3.
+    """
+    if not bench.sign_space.layers:
+        return nothing_masked(bench)
+    purpose = f"learned signs {full}"
+    rng = thief.rng(purpose)
+    start = public_start(bench, thief, fresh=unreadable(bench))
+    candidates = sign_candidates(bench, thief, rng, start, full=full)
+    return bench.outcome(bench.signs, candidates, thief, purpose)
+
+
+def learn_fresh_signs(bench: Bench, thief: Thief) -> Outcome:
+    """The same way of training from nothing: a control, it needs no public file.
+
+    What learned signs gain beyond this is what the public magnitudes are worth.
+    """
+    if not bench.sign_space.layers:
+        return nothing_masked(bench)
+    purpose = "learned signs, fresh"
+    rng = thief.rng(purpose)
+    start = fresh_start(bench.network, rng)
+    candidates = sign_candidates(bench, thief, rng, start, full=False)
+    return bench.outcome(bench.signs, candidates, thief, purpose)
+
+
+def sign_candidates(
+    bench: Bench,
+    thief: Thief,
+    rng: np.random.Generator,
+    start: Arrays,
+    *,
+    full: bool,
+) -> list[Candidate]:
+    """Runs that learn signs: with every masked layer, and with the first one alone."""
+    linears, layers = bench.network.linears, bench.sign_space.layers
+    kept = {"signs": set(layers)}
+    first = {i for i in layers if linears[i].is_first}
+    if first and len(first) < len(layers):
+        kept["first layer's signs"] = first
+    candidates = []
+    for label, learned in kept.items():
+        drawn = list(start)
+        for layer in set(layers) - learned:
+            i = linears[layer].filter
+            drawn[i] = fresh_parameter(bench.network.parameters[i], rng)
+        drawn = bench.renormalise(drawn, thief.x)
+        candidates += [
+            learn_signs_of(bench, thief, rng, drawn, learned, rate, label, full=full)
+            for rate in bench.budget.rates
+        ]
+    return candidates
+
+
+def learn_signs_of(
+    bench: Bench,
+    thief: Thief,
+    rng: np.random.Generator,
+    start: Arrays,
+    learned: set[int],
+    rate: float,
+    label: str,
+    *,
+    full: bool,
+) -> Candidate:
+    """One run that learns the signs of some layers; the others keep what they have."""
+    space = bench.sign_space
+    sizes = [_SIZE if layer in learned else _SETTLED for layer in space.layers]
+    theta = space.start(start, rng, sizes)
+    plan, knob = _anneal(bench, thief, theta, rate, learned)
+    masks = space.masks(start, full)
+    return Candidate(f"{label}, rate {rate:g}", theta, plan, masks, knob)
+
+
+def _anneal(
+    bench: Bench, thief: Thief, theta: Arrays, rate: float, learned: set[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Signs first, ever colder, magnitudes at rest; then magnitudes, signs settled."""
+    linears, space = bench.network.linears, bench.sign_space
+    steps = bench.steps(thief)
+    half = steps // 2
+    shape = np.concatenate([cosine(half), cosine(steps - half)])
+    plan = rate * np.outer(shape, np.ones(len(theta)))
+    for j, layer in enumerate(space.layers):
+        plan[:, len(theta) - len(space.layers) + j] *= _BOLDNESS * (layer in learned)
+    plan[:half, [linears[layer].filter for layer in learned]] = 0
+    cooling = np.geomspace(1.0, _COLDEST, half)
+    knob = np.concatenate([cooling, np.full(steps - half, _COLDEST)])
+    return plan, knob.astype(np.float32)
+
+
+def guess_signs(bench: Bench, thief: Thief) -> Outcome:
+    """Set signs by magnitude so that rows (or columns) have mean zero; fine-tune.
+
+    A trained row is skewed: few large elements of one sign stand against many small
+    ones of the other. Large ones are taken for positive, or for negative.
+    """
+    layers = bench.target.masked_layers
+    if not layers:
+        return nothing_masked(bench)
+    plain = public_start(bench, thief, fresh=unreadable(bench))
+    candidates = []
+    for label, rule in _rules():
+        start = set_signs(bench, plain, layers, rule)
+        theta = bench.settle(start, thief.x)
+        candidates += [
+            Candidate(f"{label}, rate {rate:g}", theta, bench.plan(thief, theta, rate))
+            for rate in bench.budget.rates
+        ]
+    return bench.outcome(bench.weights, candidates, thief, "guessed signs")
+
+
+Rule = Callable[[np.ndarray], np.ndarray]
+
+
+def _rules() -> Iterator[tuple[str, Rule]]:
+    found: dict[str, Rule] = {
+        "large in its row": balance_signs,
+        "large in its column": lambda rows: balance_signs(rows.T).T,
+        "large for its row and column": lambda rows: balance_signs(rows, _surprise),
+    }
+    for place, rule in found.items():
+        yield f"{place} is positive", rule
+        yield f"{place} is negative", lambda rows, rule=rule: -rule(rows)
+
+
+def _surprise(rows: np.ndarray) -> np.ndarray:
+    """Size beside what its row and column lead one to expect, as a logarithm."""
+    log = np.log(np.maximum(rows, 1e-12))
+    return np.asarray(log - log.mean(1, keepdims=True) - log.mean(0))
+
+
+def balance_signs(rows: np.ndarray, rank: Rule = np.abs) -> np.ndarray:
+    """Plus one for the first elements of each row that make up half of its sum.
+
+    Args:
+        rows: [rows, elements], magnitudes.
+        rank: says of every element how early it comes; the largest first.
+
+    Returns:
+        float64 of the same shape, 1 or -1: rows times it have a mean near 0.
+    """
+    size = np.abs(rows).astype(np.float64)
+    order = np.argsort(-rank(size), axis=1)
+    sorted_ = np.take_along_axis(size, order, 1)
+    before = np.cumsum(sorted_, axis=1) - sorted_ / 2
+    signs = np.empty_like(size)
+    large = before <= sorted_.sum(1, keepdims=True) / 2
+    np.put_along_axis(signs, order, np.where(large, 1.0, -1.0), 1)
+    return signs
+
+
+def set_signs(
+    bench: Bench, parameters: Arrays, layers: tuple[int, ...], rule: Rule
+) -> Arrays:
+    """Filters of some layers with the signs that a rule gives to their rows."""
+    out = list(parameters)
+    for layer in layers:
+        one = bench.network.linears[layer]
+        rows = np.abs(filter_rows(out[one.filter], one.channel_axis))
+        moved = np.moveaxis(out[one.filter], one.channel_axis, 0)
+        signed = (rows * rule(rows)).reshape(moved.shape)
+        out[one.filter] = np.ascontiguousarray(
+            np.moveaxis(signed, 0, one.channel_axis), np.float32
+        )
+    return out
+
+
+def nothing_masked(bench: Bench) -> Outcome:
+    """For recipes that mask no filter."""
+    return Outcome(bench.accuracy(bench.target.public), "no filter is masked")
+
+
+_ZHOU = "Zhou et al., NeurIPS 2019; Ramanujan et al., CVPR 2020"
+ATTACKS = (
+    Attack(
+        "learned element signs", "element signs", _ZHOU, LABELS,
+        functools.partial(learn_signs, full=False),
+    ),
+    Attack(
+        "learned element signs and mixing", "element signs", _ZHOU, LABELS,
+        functools.partial(learn_signs, full=True),
+    ),
+    Attack(
+        "control: learned signs of a fresh network", "element signs", _ZHOU, LABELS,
+        learn_fresh_signs, counts=False,
+    ),
+    Attack(
+        "signs guessed from magnitudes", "element signs", "ours", LABELS, guess_signs,
+    ),
+)  # fmt: skip

@@ -1,0 +1,119 @@
+"""What masked filters still show, magnitudes: statistics, fresh signs, tickets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgepro_tf.audit.attacks.element_signs import nothing_masked, set_signs
+from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.element_statistics import element_statistics, sign_areas
+from edgepro_tf.audit.starts import fresh_start, public_start, unreadable
+from edgepro_tf.audit.thief import LABELS, NOTHING, Arrays, Attack, Outcome, Thief
+
+_REDRAWS = 5
+_KEPT = (0.2, 0.5, 0.8)
+
+
+def read_element_signs(bench: Bench, thief: Thief) -> Outcome:
+    """Guess each element's sign from the magnitudes around it; set them so; measure.
+
+    The areas are means over fresh draws of the same lock.
+    """
+    target, rng = bench.target, thief.rng("element signs")
+    if not target.masked_layers:
+        return nothing_masked(bench)
+    draws = [target.guess([0.0] * len(target.steps), rng) for _ in range(_REDRAWS)]
+    areas, worst = sign_areas(target, draws)
+    means = {name: float(np.mean(found)) for name, found in areas.items()}
+    best = max(means, key=lambda name: abs(means[name] - 0.5))
+    direction = 1.0 if means[best] > 0.5 else -1.0
+    out = target.public
+    for layer in target.masked_layers:
+        one = bench.network.linears[layer]
+
+        def rule(rows: np.ndarray, one=one) -> np.ndarray:  # type: ignore[no-untyped-def]
+            values = direction * element_statistics(rows, one)[best]
+            return np.where(values >= np.median(values), 1.0, -1.0)
+
+        out = set_signs(bench, out, (layer,), rule)
+    two_sided = {name: max(v, 1 - v) for name, v in means.items()}
+    details = {
+        "auc": max(two_sided.values()),
+        "auc_worst_layer": worst,
+        "auc_by_statistic": two_sided,
+    }
+    return Outcome(bench.accuracy(out), f"by {best}", details)
+
+
+def redraw_signs(bench: Bench, thief: Thief) -> Outcome:
+    """Magnitudes as initialiser: fresh signs many times, validation chooses."""
+    layers = bench.target.masked_layers
+    if not layers:
+        return nothing_masked(bench)
+    rng = thief.rng("fresh signs")
+    plain = public_start(bench, thief, fresh=unreadable(bench))
+    candidates = []
+    for number in range(bench.budget.redraws):
+        start = set_signs(
+            bench, plain, layers, lambda rows: rng.choice([-1.0, 1.0], rows.shape)
+        )
+        theta = bench.settle(start, thief.x)
+        rate = bench.budget.rates[number % len(bench.budget.rates)]
+        plan = bench.plan(thief, theta, rate)
+        candidates.append(Candidate(f"draw {number}, rate {rate:g}", theta, plan))
+    return bench.outcome(bench.weights, candidates, thief, "fresh signs")
+
+
+def draw_tickets(bench: Bench, thief: Thief) -> Outcome:
+    """Train fresh weights where the public ones are largest; the rest is cut off.
+
+    Source: Frankle and Carbin, "The Lottery Ticket Hypothesis", ICLR 2019, section 2;
+    the original signs and values, which make a ticket, are what the lock hides.
+    """
+    layers = bench.target.readable_layers
+    if not layers:
+        return Outcome(bench.accuracy(bench.target.public), "no layer keeps its rows")
+    start = fresh_start(bench.network, thief.rng("tickets"))
+    candidates = []
+    for kept in _KEPT:
+        masks = _largest(bench, layers, kept)
+        theta = [p * m for p, m in zip(start, masks, strict=True)]
+        theta = bench.settle(theta, thief.x)
+        candidates += [
+            Candidate(
+                f"{kept:.0%} kept, rate {rate:g}",
+                theta,
+                bench.plan(thief, theta, rate),
+                masks,
+            )
+            for rate in bench.budget.rates
+        ]
+    return bench.outcome(bench.weights, candidates, thief, "tickets")
+
+
+def _largest(bench: Bench, layers: tuple[int, ...], kept: float) -> Arrays:
+    """1 at the largest elements of each row, 0 elsewhere; 1 in other parameters."""
+    masks = [np.ones_like(p) for p in bench.target.public]
+    for layer in layers:
+        one = bench.network.linears[layer]
+        size = np.abs(np.moveaxis(bench.target.public[one.filter], one.channel_axis, 0))
+        rows = size.reshape(len(size), -1)
+        least = np.quantile(rows, 1 - kept, axis=1, keepdims=True)
+        mask = (rows >= least).astype(np.float32).reshape(size.shape)
+        masks[one.filter] = np.ascontiguousarray(np.moveaxis(mask, 0, one.channel_axis))
+    return masks
+
+
+ATTACKS = (
+    Attack(
+        "element signs from statistics", "no data", "ours", NOTHING, read_element_signs
+    ),
+    Attack(
+        "magnitudes under fresh signs", "element signs",
+        "Zhou et al., NeurIPS 2019, section 4", LABELS, redraw_signs, is_slow=True,
+    ),
+    Attack(
+        "lottery tickets of public magnitudes", "element signs",
+        "Frankle and Carbin, ICLR 2019", LABELS, draw_tickets, is_slow=True,
+    ),
+)  # fmt: skip

@@ -1,0 +1,251 @@
+"""A network that the thief trains himself, and public layers put in its order."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+from scipy.optimize import linear_sum_assignment
+
+from edgepro_tf.audit.attacks.element_signs import learn_signs_of
+from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.matching import match_filters
+from edgepro_tf.audit.starts import fresh_start
+from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
+from edgepro_tf.locks import Step
+
+_BLENDS = (0.3, 0.6, 1.0)
+_MOST_STITCHED = 3
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class OwnNetwork:
+    """What the thief trained from nothing, and the examples it has not seen."""
+
+    parameters: Arrays
+    held_out: np.ndarray
+
+
+def match_own(bench: Bench, thief: Thief) -> Outcome:
+    """Match public rows and columns to one's own network; blend both; fine-tune.
+
+    Weights decide, or (where signs are not hidden element by element) activations.
+    Where they are hidden, magnitudes are matched and one's own signs are kept.
+
+    Source: Ainsworth, Hayase and Srinivasa, "Git Re-Basin", ICLR 2023, sections 3.1
+    (activations) and 3.2 (weights).
+    """
+    if not _layers(bench):
+        return _nothing_to_match(bench)
+    own = train_own(bench, thief)
+    rng = thief.rng("match own")
+    matched = {"weights": match_layers(bench, own.parameters, rng)}
+    plain = [i for i in _layers(bench) if i not in bench.target.masked_layers]
+    if plain:
+        matched["activations"] = match_activations(
+            bench, own.parameters, matched["weights"], thief.x
+        )
+    candidates = []
+    for name, adopted in matched.items():
+        for blend in _BLENDS:
+            start = [
+                ((1 - blend) * a + blend * b).astype(np.float32)
+                for a, b in zip(own.parameters, adopted, strict=True)
+            ]
+            start = bench.settle(start, thief.x)
+            candidates += [
+                Candidate(
+                    f"{name}, {blend:.0%} public, rate {rate:g}",
+                    start,
+                    bench.plan(thief, start, rate),
+                )
+                for rate in bench.budget.rates
+            ]
+    return bench.outcome(
+        bench.weights, candidates, thief, "match own tuned", [own.held_out]
+    )
+
+
+def stitch_own(bench: Bench, thief: Thief) -> Outcome:
+    """Put one public layer into one's own network, behind a matrix that is learned.
+
+    Signs that are hidden element by element are learned as well.
+
+    Source: Bansal, Nakkiran and Barak, "Revisiting Model Stitching", NeurIPS 2021.
+    """
+    layers = _layers(bench)
+    if not layers:
+        return _nothing_to_match(bench)
+    own = train_own(bench, thief)
+    rng = thief.rng("stitch")
+    is_masked = bool(bench.target.masked_layers)
+    size = lambda i: bench.target.public[bench.network.linears[i].filter].size  # noqa: E731
+    chosen = sorted(layers, key=size, reverse=True)[:_MOST_STITCHED]
+    candidates = []
+    for layer in chosen:
+        start = _with_public(bench, own.parameters, layer, thief.x)
+        for rate in bench.budget.rates:
+            label = f"layer {layer}"
+            candidates.append(
+                learn_signs_of(
+                    bench, thief, rng, start, {layer}, rate, label, full=True
+                )
+                if is_masked
+                else _mixed(bench, thief, start, layer, rate, label)
+            )
+    trainer = bench.signs if is_masked else bench.mix
+    return bench.outcome(trainer, candidates, thief, "stitched", [own.held_out])
+
+
+def train_own(bench: Bench, thief: Thief) -> OwnNetwork:
+    """The same architecture trained from nothing on two thirds of the labels."""
+    rng = thief.rng("own network")
+    held_out = bench.draw_folds(thief, rng)[0]
+    seen = np.setdiff1d(np.arange(len(thief.y)), held_out)
+    start = bench.settle(fresh_start(bench.network, rng), thief.x)
+    plan = bench.plan(thief, start, bench.budget.rates[0])
+    trained = bench.train(
+        bench.weights, Candidate("", start, plan), thief.x, thief.y, seen, rng
+    )
+    return OwnNetwork(trained, held_out)
+
+
+def match_layers(bench: Bench, own: Arrays, rng: np.random.Generator) -> Arrays:
+    """One's own network with every readable public filter in its place and order."""
+    target, out = bench.target, [np.array(p) for p in own]
+    for layer in _layers(bench):
+        one = bench.network.linears[layer]
+        steps = target.steps[one.filter]
+        mine = _blocks(bench, own[one.filter], layer)
+        theirs = _blocks(bench, target.public[one.filter], layer)
+        masked = bool(steps & Step.MASK)
+        found = match_filters(
+            np.abs(mine) if masked else mine,
+            np.abs(theirs) if masked else theirs,
+            moves_rows=True,
+            moves_columns=not one.is_first and mine.shape[2] > 1,
+            flips=bool(steps & Step.SIGNS),
+            rng=rng,
+        )
+        adopted = found.apply(np.abs(theirs) if masked else theirs)
+        if masked:
+            adopted = adopted * np.where(mine < 0, -1.0, 1.0)
+        _put(bench, out, layer, adopted * _gain(mine, adopted))
+    return out
+
+
+def match_activations(
+    bench: Bench, own: Arrays, adopted: Arrays, x: np.ndarray
+) -> Arrays:
+    """Rows that weights placed, placed anew by how their outputs correlate.
+
+    Each layer reads one's own network's activations; masked layers stay as they are.
+    """
+    out = [np.array(p) for p in adopted]
+    for layer in _layers(bench):
+        if layer in bench.target.masked_layers:
+            continue
+        one = bench.network.linears[layer]
+        mixed = list(own)
+        mixed[one.filter] = adopted[one.filter]
+        mine = _outputs(bench, own, layer, x)
+        theirs = _outputs(bench, mixed, layer, x)
+        likeness = np.corrcoef(mine.T, theirs.T)[: one.channels, one.channels :]
+        likeness = np.nan_to_num(likeness)
+        flips = bool(bench.target.steps[one.filter] & Step.SIGNS)
+        score = np.abs(likeness) if flips else likeness
+        _, rows = linear_sum_assignment(-score)
+        matched = likeness[np.arange(one.channels), rows]
+        sign = np.where(matched < 0, -1.0, 1.0) if flips else np.ones(one.channels)
+        blocks = _blocks(bench, adopted[one.filter], layer)[rows]
+        blocks = blocks * sign[:, None, None]
+        gain = _gain(_blocks(bench, own[one.filter], layer), blocks)
+        _put(bench, out, layer, blocks * gain)
+    return out
+
+
+def _layers(bench: Bench) -> list[int]:
+    """Layers that can be matched: those whose rows are whole, the heads aside."""
+    return [
+        i for i in bench.target.readable_layers if not bench.network.linears[i].is_head
+    ]
+
+
+def _blocks(bench: Bench, w: np.ndarray, layer: int) -> np.ndarray:
+    """float64 [rows, groups, columns]: columns are the channels that are read."""
+    one = bench.network.linears[layer]
+    rows = np.moveaxis(np.asarray(w, np.float64), one.channel_axis, 0)
+    if one.kind == "DEPTHWISE_CONV_2D":
+        return rows.reshape(len(rows), -1, 1)
+    before = bench.network.linears[layer - 1].channels if layer else rows.shape[-1]
+    columns = rows.shape[-1]
+    if one.kind == "FULLY_CONNECTED" and columns % before == 0:
+        columns = before  # A flattened image keeps its channels last.
+    return rows.reshape(len(rows), -1, columns)
+
+
+def _put(bench: Bench, out: Arrays, layer: int, blocks: np.ndarray) -> None:
+    one = bench.network.linears[layer]
+    moved = np.moveaxis(out[one.filter], one.channel_axis, 0)
+    moved[:] = blocks.reshape(moved.shape)
+
+
+def _gain(mine: np.ndarray, adopted: np.ndarray) -> np.ndarray:
+    """What gives adopted rows the norms of one's own: float64 [rows, 1, 1]."""
+    norms = [np.linalg.norm(w.reshape(len(w), -1), axis=1) for w in (mine, adopted)]
+    return (norms[0] / np.maximum(norms[1], 1e-12))[:, None, None]
+
+
+def _outputs(bench: Bench, parameters: Arrays, layer: int, x: np.ndarray) -> np.ndarray:
+    """float32 [places, channels]: what a layer gives, rectified."""
+    found = []
+
+    def observe(number: int, z: tf.Tensor) -> tf.Tensor:
+        if number == layer:
+            found.append(z)
+        return z
+
+    bench.network.forward([tf.constant(p) for p in parameters], x[:256], observe)
+    z = tf.nn.relu(found[0])
+    return tf.reshape(z, [-1, z.shape[-1]]).numpy()
+
+
+def _with_public(bench: Bench, own: Arrays, layer: int, x: np.ndarray) -> Arrays:
+    one = bench.network.linears[layer]
+    out = list(own)
+    out[one.filter] = bench.target.public[one.filter]
+    normal = bench.renormalise(out, x)
+    out[one.filter] = normal[one.filter]
+    return out
+
+
+def _mixed(
+    bench: Bench, thief: Thief, start: Arrays, layer: int, rate: float, label: str
+) -> Candidate:
+    """A matrix before one still public layer; the others learn as they are."""
+    space = bench.mix_space
+    theta = space.start(start)
+    plan = bench.plan(thief, theta, rate)
+    plan[: len(plan) // 2, bench.network.linears[layer].filter] = 0
+    masks = space.masks(start, True)
+    for position, other in enumerate(space.layers):
+        if other != layer:
+            plan[:, len(start) + position] = 0
+    return Candidate(f"{label}, rate {rate:g}", theta, plan, masks)
+
+
+def _nothing_to_match(bench: Bench) -> Outcome:
+    return Outcome(bench.accuracy(bench.target.public), "no layer keeps its rows")
+
+
+_REBASIN = "Ainsworth et al. (Git Re-Basin), ICLR 2023"
+ATTACKS = (
+    Attack(
+        "own network matched", "own network", _REBASIN, LABELS, match_own
+    ),
+    Attack(
+        "public layers stitched to an own network", "own network",
+        "Bansal, Nakkiran and Barak, NeurIPS 2021", LABELS, stitch_own, is_slow=True,
+    ),
+)  # fmt: skip

@@ -1,0 +1,114 @@
+"""What the magnitudes in a public filter tell about the sign of each element."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import rankdata
+
+from edgepro_tf.audit.importer import Linear
+from edgepro_tf.audit.statistics import area_under_curve, cosines, filter_rows
+from edgepro_tf.audit.thief import Arrays, Target
+
+Areas = dict[str, list[float]]
+
+
+def element_statistics(size: np.ndarray, one: Linear) -> dict[str, np.ndarray]:
+    """Figures of every element of a masked filter.
+
+    Args:
+        size: float [rows, elements], magnitudes, a row a channel.
+        one: the operator; a convolution's elements have places in a window.
+
+    Returns:
+        float64 arrays of the same shape, by name.
+    """
+    rows, count = size.shape
+    log = np.log(np.maximum(size, 1e-12))
+    shape = _window(one, size.shape)
+    places = size.reshape(shape)
+    found = {
+        "size": size,
+        "rank in its row": rankdata(size, axis=1),
+        "rank in its column": rankdata(size, axis=0),
+        "size less the row's mean": size - size.mean(1, keepdims=True),
+        "size less the column's mean": size - size.mean(0),
+        "surprise in row and column": log - log.mean(1, keepdims=True) - log.mean(0),
+        "the row's norm": _spread(np.linalg.norm(size, axis=1), count),
+        "the column's norm": np.tile(np.linalg.norm(size, axis=0), (rows, 1)),
+        "the row's heaviness": _spread(
+            (size**4).mean(1) / np.maximum((size**2).mean(1) ** 2, 1e-12), count
+        ),
+        "place": np.tile(np.arange(count), (rows, 1)),
+        "neighbours": _neighbours(places).reshape(rows, count),
+        "size beside its neighbours": size - _neighbours(places).reshape(rows, count),
+    }
+    if len(shape) == 4:
+        _, height, width, _ = shape
+        y, x = np.mgrid[:height, :width]
+        away = np.hypot(y - (height - 1) / 2, x - (width - 1) / 2)
+        away = np.broadcast_to(away[None, :, :, None], shape)
+        found["distance from the centre"] = away.reshape(rows, count)
+    return {name: np.asarray(v, np.float64) for name, v in found.items()}
+
+
+def true_element_signs(target: Target, parameters: Arrays, layer: int) -> np.ndarray:
+    """float64 [rows, elements]: the authorized sign of every public element.
+
+    Rows are paired by the likeness of their magnitudes, which the lock leaves at 1.
+    """
+    one = target.network.linears[layer]
+    locked = np.abs(filter_rows(parameters[one.filter], one.channel_axis))
+    free = filter_rows(target.authorized[one.filter], one.channel_axis)
+    _, pairs = linear_sum_assignment(-cosines(locked, np.abs(free)))
+    return np.sign(free[pairs])
+
+
+def sign_areas(target: Target, draws: list[Arrays]) -> tuple[Areas, float]:
+    """AUC of every statistic for a positive sign, for each draw of the lock.
+
+    Returns:
+        Areas over all masked layers together (ranks within a layer), one for each draw;
+        and the largest area of one statistic in one layer, averaged over the draws.
+    """
+    pooled: Areas = defaultdict(list)
+    single: Areas = defaultdict(list)
+    for drawn in draws:
+        ranks: dict[str, list[np.ndarray]] = defaultdict(list)
+        truth: dict[str, list[np.ndarray]] = defaultdict(list)
+        for layer in target.masked_layers:
+            one = target.network.linears[layer]
+            size = np.abs(filter_rows(drawn[one.filter], one.channel_axis))
+            sign = true_element_signs(target, drawn, layer).reshape(-1)
+            for name, values in element_statistics(size, one).items():
+                flat = values.reshape(-1)[sign != 0]
+                ranks[name].append(rankdata(flat) / max(1, len(flat)))
+                truth[name].append(sign[sign != 0] > 0)
+                area = area_under_curve(flat, sign[sign != 0] > 0)
+                single[f"{name}, layer {layer}"].append(area)
+        for name, parts in ranks.items():
+            area = area_under_curve(np.concatenate(parts), np.concatenate(truth[name]))
+            pooled[name].append(area)
+    worst = max((abs(np.mean(v) - 0.5) for v in single.values()), default=0.0)
+    return pooled, 0.5 + float(worst)
+
+
+def _window(one: Linear, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """[rows, height, width, depth] of a convolution's rows; a dense layer's as is."""
+    if one.kind == "FULLY_CONNECTED":
+        return shape
+    height, width = one.window
+    return (shape[0], height, width, shape[1] // (height * width))
+
+
+def _spread(column: np.ndarray, count: int) -> np.ndarray:
+    return np.repeat(column[:, None], count, axis=1)
+
+
+def _neighbours(places: np.ndarray) -> np.ndarray:
+    """Mean size of an element's neighbours: in its window, or along a dense row."""
+    axes = (1, 2) if places.ndim == 4 else (1,)
+    moved = [np.roll(places, step, axis) for axis in axes for step in (-1, 1)]
+    return np.mean(moved, axis=0)

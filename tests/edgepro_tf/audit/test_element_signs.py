@@ -1,0 +1,134 @@
+"""The attacks on element signs find what can be found, and no mask's signs."""
+
+import numpy as np
+import pytest
+
+from edgepro_tf.audit.attacks import (
+    element_signs,
+    guesses,
+    magnitudes,
+    sign_search,
+)
+from edgepro_tf.audit.attacks.element_signs import balance_signs, learn_signs_of
+from edgepro_tf.audit.element_statistics import sign_areas
+from edgepro_tf.audit.scratch import train_scratch
+from edgepro_tf.audit.statistics import filter_rows
+from edgepro_tf.locks import Step
+from tests.edgepro_tf.audit.conftest import make_bench, relock, relock_layer
+
+RNG = np.random.default_rng(5)
+HEAD = 2
+
+
+def mask(values: np.ndarray) -> np.ndarray:
+    return values * RNG.choice([-1.0, 1.0], values.shape)
+
+
+def test_the_signs_of_a_masked_head_are_learned(unlocked, data) -> None:  # type: ignore[no-untyped-def]
+    """What stands before it is open: the labels tell which way each element points."""
+    i = unlocked.network.linears[HEAD].filter
+    true = unlocked.authorized[i]
+    target = relock_layer(unlocked, HEAD, mask(true), Step.MASK)
+    bench = make_bench(target, data)
+    thief = bench.thief(0.2, 0)
+    candidate = learn_signs_of(
+        bench, thief, thief.rng("t"), target.public, {HEAD}, 1e-2, "", full=False
+    )
+    everything = np.arange(len(thief.y))
+    theta = bench.train(
+        bench.signs, candidate, thief.x, thief.y, everything, thief.rng("b")
+    )
+    found = bench.signs.parameters(theta, float(candidate.knob[-1]))
+    large = np.abs(true) > np.median(np.abs(true))
+    before = np.mean(np.sign(target.public[i]) == np.sign(true), where=large)
+    after = np.mean(np.sign(found[i]) == np.sign(true), where=large)
+    assert before < 0.65 and after > 0.8
+    assert bench.accuracy(found) > bench.accuracy(target.public) + 0.2
+
+
+def test_gradients_say_which_signs_of_a_masked_head_to_flip(unlocked, data) -> None:  # type: ignore[no-untyped-def]
+    i = unlocked.network.linears[HEAD].filter
+    true = unlocked.authorized[i]
+    bench = make_bench(relock_layer(unlocked, HEAD, mask(true), Step.MASK), data)
+    thief = bench.thief(0.05, 0)
+    found, flips = sign_search.climb(bench, bench.target.public, thief.x, thief.y)
+    assert flips > 0
+    np.testing.assert_array_equal(np.abs(found[i]), np.abs(true))
+    assert bench.accuracy(found) > bench.accuracy(bench.target.public) + 0.3
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_masked_layer_alone_is_overcome(unlocked, data, full: bool) -> None:  # type: ignore[no-untyped-def]
+    true = unlocked.authorized[unlocked.network.linears[HEAD].filter]
+    bench = make_bench(relock_layer(unlocked, HEAD, mask(true), Step.MASK), data)
+    thief = bench.thief(0.02, 0)
+    found = element_signs.learn_signs(bench, thief, full=full).accuracy
+    assert found > train_scratch(bench, thief).accuracy + 0.05
+
+
+def test_signs_that_follow_magnitudes_are_guessed(unlocked, data) -> None:  # type: ignore[no-untyped-def]
+    """A network whose large elements are positive: its mask hides nothing."""
+    layer = 1
+    one = unlocked.network.linears[layer]
+    sizes = np.abs(unlocked.authorized[one.filter])
+    told = sizes * balance_signs(sizes)
+    authorized = list(unlocked.authorized)
+    authorized[one.filter] = told.astype(np.float32)
+    steps = [Step(0)] * len(unlocked.steps)
+    steps[one.filter] = Step.MASK | Step.ORDER
+    public = list(authorized)
+    public[one.filter] = mask(told)[RNG.permutation(len(told))].astype(np.float32)
+    target = relock(unlocked, public, tuple(steps))
+    target.authorized[:] = authorized
+    areas, worst = sign_areas(target, [public])
+    assert np.mean(areas["rank in its row"]) > 0.95 and worst > 0.95
+    for label, rule in element_signs._rules():
+        bench = make_bench(target, data)
+        set_to = element_signs.set_signs(bench, target.public, (layer,), rule)
+        rows = filter_rows(set_to[one.filter], 0)
+        same = np.mean(np.sign(rows) == balance_signs(np.abs(rows)))
+        if label.startswith("large in its row"):
+            assert same == ("positive" in label)
+
+
+def test_a_mask_tells_no_sign(standard) -> None:  # type: ignore[no-untyped-def]
+    draws = [standard.guess([0.0] * len(standard.steps), RNG) for _ in range(3)]
+    areas, _ = sign_areas(standard, draws)
+    for found in areas.values():
+        # 576 elements: a standard error of 0.024; twelve statistics.
+        assert abs(np.mean(found) - 0.5) < 0.1
+
+
+def test_rows_balanced_by_signs_have_mean_zero() -> None:
+    rows = np.abs(RNG.standard_normal((8, 200)))
+    signed = rows * balance_signs(rows)
+    assert np.all(np.abs(signed.mean(1)) < 0.02)
+    assert (signed > 0).sum() < (signed < 0).sum()
+
+
+def test_known_draws_leave_element_signs_unknown(standard, data) -> None:  # type: ignore[no-untyped-def]
+    bench = make_bench(standard, data)
+    start = guesses._known_start(bench, bench.thief(0.02, 0), [])
+    (layer,) = standard.masked_layers
+    i = standard.network.linears[layer].filter
+    np.testing.assert_array_equal(np.abs(start[i]), np.abs(standard.authorized[i]))
+    assert 0.4 < np.mean(np.sign(start[i]) == np.sign(standard.authorized[i])) < 0.6
+
+
+def test_tickets_keep_the_largest_of_each_row(standard, data) -> None:  # type: ignore[no-untyped-def]
+    masks = magnitudes._largest(make_bench(standard, data), standard.masked_layers, 0.5)
+    i = standard.network.linears[1].filter
+    size = np.abs(standard.public[i])
+    kept = masks[i].astype(bool)
+    assert np.all(kept.sum(1) == 12) and masks[0].all()
+    for row, here in zip(size, kept, strict=True):
+        assert row[here].min() > row[~here].max()
+
+
+def test_one_wrong_bit_is_as_bad_as_none_right(standard, data) -> None:  # type: ignore[no-untyped-def]
+    bench = make_bench(standard, data)
+    found = guesses.miss_one_bit(bench, bench.thief(0.02, 0))
+    assert found.details["count"] == 8
+    assert found.accuracy < bench.accuracy(standard.authorized) - 0.3
+    # Chance is 0.2, with a spread between networks of random weights.
+    assert found.details["mean"] < 0.35
