@@ -30,14 +30,12 @@ if TYPE_CHECKING:
     from edgepro_tf.audit.report import AuditReport
     from edgepro_tf.datasets import Dataset
 
-_MASKS = Step.ORDER | Step.MASK | Step.EXPONENTS
 _CHANNELS = Step.ORDER | Step.SIGNS | Step.EXPONENTS
 _SHUFFLE = Step.SHUFFLE | Step.SIGNS
-# Recipes to compare with; none of them is a preset.
+# Recipes to compare with; none of them is a preset. "channels" was the default.
 EXTRA_RECIPES = {
-    "mask-all": Recipe("mask-all", _MASKS, _MASKS, _SHUFFLE, Step.SHUFFLE),
     "channels": Recipe("channels", _CHANNELS, _SHUFFLE, _SHUFFLE, Step.SHUFFLE),
-    "mask-only": Recipe("mask-only", Step.MASK, Step.MASK, Step(0), Step(0)),
+    "mask-only": Recipe("mask-only", Step.MASK, Step.MASK, Step.MASK, Step(0)),
 }
 _RESTORES = 31
 

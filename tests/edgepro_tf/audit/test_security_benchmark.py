@@ -37,9 +37,9 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_cell_is_audited_once_and_its_row_is_whole(
     brief: None, data: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cell = security.Cell("npz:/some/clusters.npz", "mlp", "mask-all")
+    cell = security.Cell("npz:/some/clusters.npz", "mlp", "mask-only")
     first = security._run_cell(cell, data, options(tmp_path))
-    cache = tmp_path / "clusters-mlp-mask-all" / "results.jsonl"
+    cache = tmp_path / "clusters-mlp-mask-only" / "results.jsonl"
     lines = cache.read_text()
     again = security._run_cell(cell, data, options(tmp_path))
     assert cache.read_text() == lines
