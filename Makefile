@@ -55,6 +55,7 @@ test-arm64:
 
 bench: $(VENV)/.installed
 	$(VENV)/bin/python -m benchmarks --out out/bench
+	$(VENV)/bin/python -m benchmarks.restore_speed
 
 clean:
 	rm -rf $(VENV) $(RUNTIME) build dist out *.egg-info .pytest_cache .hypothesis

@@ -1,152 +1,112 @@
-"""Measure what protection costs and print a table: `make bench`, or
+"""Measure what protection costs and print tables with the bars: `make bench`, or
 
-python -m benchmarks --out out/bench [--quick] [--subjects mobilenet_v2 ...]
+python -m benchmarks --out out/bench --only loading --subjects mobilenet_v2:fast --quick
+
+Parts and subjects that are left out keep the figures of the run before.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 from pathlib import Path
 from typing import Any
 
 from benchmarks import charts
+from benchmarks.conversion import GROWING_MB, measure_conversion, measure_growth
 from benchmarks.latency import measure_latency
-from benchmarks.loading import measure_loading
-from benchmarks.subjects import build_subject
-from edgepro_tf.cli.console import format_table
+from benchmarks.loading import measure_loading, measure_memory
+from benchmarks.subjects import Subject, build_subject
+from benchmarks.tables import format_results
 from edgepro_tf.runtime.interpreters import find_runtime
 
-SUBJECTS = {
-    "mobilenet_v2": "standard",
-    "mobilenet_v2:fast": "fast",
-    "mobilenet_v2_int8": "standard",
-    "mobilenet_v2_int8:fast": "fast",
-    "resnet50": "standard",
-}
+SUBJECTS = (
+    "mobilenet_v2",
+    "mobilenet_v2:fast",
+    "mobilenet_v2:depthwise",
+    "mobilenet_v2_int8",
+    "mobilenet_v2_int8:fast",
+    "resnet50",
+)
+THREADS = {"1 thread": 1, "2 threads": 2}
+PARTS = ("latency", "loading", "memory", "conversion", "growth")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out/bench"))
-    parser.add_argument("--quick", action="store_true", help="a tenth of the pairs")
-    parser.add_argument("--subjects", nargs="+", default=list(SUBJECTS))
+    parser.add_argument("--quick", action="store_true", help="a look, not a record")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument(
+        "--subjects",
+        nargs="+",
+        default=SUBJECTS,
+        help="NETWORK[:RECIPE], where a recipe is a preset or 'depthwise'",
+    )
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    results = [_measure(name, args) for name in args.subjects]
-    document = {
-        "machine": platform.processor() or platform.machine(),
-        "runtime": f"{find_runtime().name} {find_runtime().version}",
-        "results": results,
-    }
-    (args.out / "bench.json").write_text(json.dumps(document, indent=2))
-    table = format_results(results)
-    (args.out / "bench.txt").write_text(table + "\n")
-    charts.draw_charts(results, args.out / "bench.png")
-    print(table)
+    document = _read(args.out / "bench.json")
+    for part in PARTS:
+        if part in args.only:
+            _measure(part, document, args)
+            _write(document, args.out)
+    print(format_results(document))
 
 
-def _measure(name: str, args: argparse.Namespace) -> dict[str, Any]:
-    print(f"{name}: converting", flush=True)
-    subject = build_subject(
-        name.split(":")[0], args.out / "subjects", recipe=SUBJECTS[name]
-    )
-    pairs = 20 if args.quick else 200
-    if name.startswith("resnet"):
-        pairs //= 4
-    rounds = 3 if args.quick else 15
-    result: dict[str, Any] = {
-        "name": name,
-        "model_mib": subject.plain.stat().st_size / 2**20,
-        "payload_bytes": subject.payload.stat().st_size,
-        "conversion_ratio": 1 + subject.locking_s / subject.conversion_s,
-        "conversion_s": subject.conversion_s,
-        "locking_s": subject.locking_s,
-    }
-    for threads in (1, 2):
-        print(f"{name}: latency, {threads} threads", flush=True)
-        result[f"latency_{threads}"] = measure_latency(
-            subject, threads=threads, pairs=pairs
+def _measure(part: str, document: dict[str, Any], args: argparse.Namespace) -> None:
+    rounds = 1 if args.quick else 3
+    if part == "growth":
+        print(part, flush=True)
+        sizes = GROWING_MB[:3] if args.quick else GROWING_MB
+        document["growth"] = measure_growth(sizes_mb=sizes, rounds=rounds)
+    elif part == "conversion":
+        for network in dict.fromkeys(name.split(":")[0] for name in args.subjects):
+            print(f"{part}: {network}", flush=True)
+            figures = measure_conversion(network, rounds=rounds)
+            document["conversion"][network] = figures
+    else:
+        for name in args.subjects:
+            print(f"{part}: {name}", flush=True)
+            subject = Subject(name, args.out / "subjects")
+            result = document["subjects"].setdefault(name, {})
+            result |= build_subject(subject)
+            result[part] = _run_subject(part, subject, is_quick=args.quick)
+
+
+def _run_subject(part: str, subject: Subject, *, is_quick: bool) -> dict[str, Any]:
+    if part == "latency":
+        pairs = 10 if is_quick or subject.network == "resnet50" else 30
+        return {
+            label: measure_latency(
+                subject, threads=threads, rounds=2 if is_quick else 8, pairs=pairs
+            )
+            for label, threads in THREADS.items()
+        }
+    if part == "memory":
+        return measure_memory(subject, rounds=1 if is_quick else 5)
+    return {
+        f"{'cold' if is_cold else 'warm'}, {label}": measure_loading(
+            subject, threads=threads, is_cold=is_cold, rounds=3 if is_quick else 15
         )
-    for is_cold in (False, True):
-        label = "cold" if is_cold else "warm"
-        print(f"{name}: loading, {label}", flush=True)
-        result[f"loading_{label}"] = measure_loading(
-            subject, rounds=rounds, is_cold=is_cold
-        )
-    return result
+        for is_cold in (False, True)
+        for label, threads in THREADS.items()
+    }
 
 
-def format_results(results: list[dict[str, Any]]) -> str:
-    """Two tables: latency with its control, and loading beside the alternatives."""
-    latency = [
-        [
-            f"{result['name']}, {threads} threads",
-            f"{figures['plain_ms']:.2f}",
-            f"{figures['protected_ms']:.2f}",
-            _ratio(figures["ratio"], figures["ratio_interval"]),
-            _ratio(figures["control_ratio"], figures["control_interval"]),
-            _ratio(figures["multiplied_ratio"], figures["multiplied_interval"])
-            if "multiplied_ratio" in figures
-            else "-",
-        ]
-        for result in results
-        for threads in (1, 2)
-        for figures in [result[f"latency_{threads}"]]
-    ]
-    loading = [
-        [
-            f"{result['name']}, {label}, {variant}",
-            f"{figures['load_ms']:.1f}",
-            f"{figures['load_ratio']:.2f}",
-            f"{figures['first_answer_ms']:.1f}",
-            f"{figures['anonymous_mib']:.1f}",
-            f"{figures['peak_mib']:.1f}",
-        ]
-        for result in results
-        for label in ("warm", "cold")
-        for variant, figures in result[f"loading_{label}"].items()
-        if isinstance(figures, dict)
-    ]
-    conversion = [
-        [
-            result["name"],
-            f"{result['model_mib']:.1f}",
-            f"{result['conversion_s']:.1f}",
-            f"{result['locking_s']:.1f}",
-            f"{result['conversion_ratio']:.2f}",
-            f"{result['payload_bytes']:,}",
-        ]
-        for result in results
-    ]
-    return "\n\n".join(
-        [
-            format_table(
-                ["latency", "plain ms", "protected ms", "ratio", "A/A", "MUL layers"],
-                latency,
-            ),
-            format_table(
-                [
-                    "loading",
-                    "ms",
-                    "to plain",
-                    "first answer ms",
-                    "anon MiB",
-                    "peak MiB",
-                ],
-                loading,
-            ),
-            format_table(
-                ["conversion", "MiB", "stock s", "locking s", "to stock", "payload B"],
-                conversion,
-            ),
-        ]
-    )
+def _read(path: Path) -> dict[str, Any]:
+    empty: dict[str, Any] = {"subjects": {}, "conversion": {}}
+    return empty | (json.loads(path.read_text()) if path.exists() else {})
 
 
-def _ratio(value: float, interval: tuple[float, float]) -> str:
-    return f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+def _write(document: dict[str, Any], folder: Path) -> None:
+    runtime = find_runtime()
+    document["machine"] = f"{platform.machine()}, {os.cpu_count()} CPUs"
+    document["runtime"] = f"{runtime.name} {runtime.version}"
+    (folder / "bench.json").write_text(json.dumps(document, indent=2) + "\n")
+    (folder / "bench.txt").write_text(format_results(document) + "\n")
+    charts.draw_charts(document, folder / "bench.png")
 
 
 if __name__ == "__main__":

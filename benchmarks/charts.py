@@ -1,16 +1,33 @@
-"""Plots of the benchmark's results."""
+"""Plots of the benchmark's results: one page of four."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.bars import LATENCY_RATIO, LIGHT_LOAD_RATIO
+from benchmarks.variants import VARIANTS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLOURS = {
+    "plain": "#9aa0a6",
+    "again": "#9aa0a6",
+    "protected": "#1b7f5c",
+    "encrypted": "#c8553d",
+    "multiplied": "#5b7db1",
+    "claimed": "#a98bc4",
+}
 
 
-def draw_charts(results: list[dict[str, Any]], path: Path) -> None:
-    """Draw latency ratios with their intervals, and load times beside each other.
+def draw_charts(document: dict[str, Any], path: Path) -> None:
+    """Draw latency and load ratios, memory, and the growth of conversion.
 
     Args:
-        results: as ``benchmarks.__main__`` makes them.
+        document: as ``benchmarks.__main__`` writes it; parts may be missing.
         path: a .png; overwritten.
     """
     import matplotlib
@@ -18,38 +35,108 @@ def draw_charts(results: list[dict[str, Any]], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
-    rows = [(r["name"], t, r[f"latency_{t}"]) for r in results for t in (1, 2)]
-    for place, (_, _, figures) in enumerate(rows):
-        for shift, key, colour in (
-            (0.12, "ratio", "#1b7f5c"),
-            (-0.12, "control", "#888888"),
-        ):
-            value = figures["ratio" if key == "ratio" else "control_ratio"]
-            low, high = figures[f"{key}_interval"]
-            left.errorbar(
-                value,
-                place + shift,
-                xerr=[[value - low], [high - value]],
-                fmt="o",
-                color=colour,
-                label={"ratio": "protected / plain", "control": "plain / plain"}[key]
-                if place == 0
-                else None,
-            )
-    left.axvline(1.01, color="#c8553d", ls=":", lw=1)
-    left.set_yticks(range(len(rows)), [f"{name}, {t} thr." for name, t, _ in rows])
-    left.set(title="latency ratio, 95 % interval", xlabel="ratio")
-    left.legend(fontsize=8, frameon=False)
-    variants = ("plain", "protected", "encrypted")
-    for shift, variant in enumerate(variants):
-        heights = [r["loading_warm"][variant]["load_ms"] for r in results]
-        places = [place + 0.26 * (shift - 1) for place in range(len(results))]
-        right.bar(places, heights, 0.25, label=variant)
-    right.set_xticks(
-        range(len(results)), [r["name"] for r in results], rotation=20, fontsize=8
+    subjects = document["subjects"]
+    rows = max([4, *(len(result.get("loading", {})) for result in subjects.values())])
+    top = 2 + 0.32 * rows * len(subjects)
+    figure, axes = plt.subplots(
+        2, 2, figsize=(16, top + 5), layout="constrained", height_ratios=[top, 5]
     )
-    right.set(title="load time, warm cache", ylabel="ms", yscale="log")
-    right.legend(fontsize=8, frameon=False)
-    figure.savefig(path, dpi=130)
+    for axis in axes.flat:
+        axis.spines[["top", "right"]].set_visible(False)
+    _draw_ratios(axes[0, 0], subjects, "latency", LATENCY_RATIO)
+    _draw_ratios(axes[0, 1], subjects, "loading", LIGHT_LOAD_RATIO)
+    _draw_memory(axes[1, 0], subjects)
+    _draw_growth(axes[1, 1], document.get("growth"))
+    figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def _draw_ratios(axis: Axes, subjects: dict[str, Any], part: str, limit: float) -> None:
+    rows = {
+        f"{name}, {condition}": figures
+        for name, result in subjects.items()
+        for condition, figures in result.get(part, {}).items()
+    }
+    if not rows:
+        return axis.set_axis_off()
+    # The variant that is judged comes last, on top.
+    order = ("again", "encrypted", "claimed", "multiplied", "protected")
+    variants = [key for key in order if key in next(iter(rows.values()))]
+    places = np.arange(len(rows))
+    for number, variant in enumerate(variants):
+        found = [figures[variant] for figures in rows.values()]
+        ratios = np.array([figures["ratio"] for figures in found])
+        ends = np.array([figures["interval"] for figures in found]).T
+        axis.errorbar(
+            ratios,
+            places + 0.13 * (number - (len(variants) - 1) / 2),
+            xerr=np.abs(ends - ratios),
+            fmt="o",
+            ms=4,
+            lw=1.5,
+            color=_COLOURS[variant],
+            label=VARIANTS[variant],
+        )
+    for edge in places[:-1] + 0.5:
+        axis.axhline(edge, color="#eeeeee", lw=0.8)
+    axis.axvline(1, color="#444444", lw=0.8)
+    axis.axvline(limit, color="#444444", ls=":", lw=1)
+    axis.set_yticks(places, list(rows), fontsize=8)
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    title = {"latency": "latency", "loading": "load time"}[part]
+    axis.set(title=f"{title} to the plain model, 95 % interval (dotted: {limit:g})")
+    _add_legend(axis)
+    return None
+
+
+def _draw_memory(axis: Axes, subjects: dict[str, Any]) -> None:
+    rows = {name: r["memory"] for name, r in subjects.items() if "memory" in r}
+    if not rows:
+        return axis.set_axis_off()
+    variants = [key for key in _COLOURS if key != "again"]
+    plain = np.array([memory["plain"]["peak_mib"] for memory in rows.values()])
+    places = np.arange(len(rows))
+    for number, variant in enumerate(variants):
+        shifted = places + 0.16 * (number - (len(variants) - 1) / 2)
+        for key, alpha in (("peak_mib", 0.35), ("peak_anonymous_mib", 1.0)):
+            mib = np.array([memory[variant][key] for memory in rows.values()])
+            label = VARIANTS[variant] if alpha == 1 else None
+            colour = _COLOURS[variant]
+            axis.barh(
+                shifted, mib / plain, 0.15, color=colour, alpha=alpha, label=label
+            )
+    labels = [f"{name}\n{mib:.0f} MiB" for name, mib in zip(rows, plain, strict=True)]
+    axis.set_yticks(places, labels, fontsize=8)
+    axis.invert_yaxis()
+    axis.set(
+        title="peak memory of loading, plain = 1: anonymous (full), all resident (pale)"
+    )
+    _add_legend(axis)
+    return None
+
+
+def _draw_growth(axis: Axes, growth: dict[str, Any] | None) -> None:
+    if not growth:
+        return axis.set_axis_off()
+    rows = list(growth["sizes"].values())
+    megabytes = [row["megabytes"] for row in rows]
+    for key, label, colour in (
+        ("convert_s", "convert_keras", _COLOURS["protected"]),
+        ("stock_s", "stock converter", _COLOURS["plain"]),
+        ("locking_s", "locking and verifying", _COLOURS["multiplied"]),
+    ):
+        seconds = [row[key] for row in rows]
+        axis.plot(megabytes, seconds, "o-", ms=5, color=colour, label=label)
+    axis.set(
+        title="conversion time", ylabel="s", xlabel="MB of weights", ylim=(0, None)
+    )
+    axis.grid(color="#eeeeee")
+    _add_legend(axis)
+    return None
+
+
+def _add_legend(axis: Axes) -> None:
+    """Between title and axes, where it hides nothing."""
+    above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+    axis.legend(fontsize=9, ncols=5, frameon=False, **above)
+    axis.set_title(axis.get_title(), pad=26)

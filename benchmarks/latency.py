@@ -1,4 +1,4 @@
-"""Latency of a restored model beside the unprotected one, with an A/A control."""
+"""Latency of every variant beside the plain model, with an A/A control."""
 
 from __future__ import annotations
 
@@ -6,54 +6,59 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.bars import LATENCY_RATIO, judge
+from benchmarks.ratios import rotate, summarize_ratios
 from benchmarks.subjects import Subject
-from edgepro_tf.runtime.delegates import open_with_payload
-from edgepro_tf.runtime.interpreters import make_interpreter
-from edgepro_tf.runtime.timing import time_pairs
+from benchmarks.variants import open_variant
+from edgepro_tf.runtime.timing import Timing, time_pairs
+
+COMPARED = ("again", "protected", "multiplied", "claimed")
 
 
-def measure_latency(subject: Subject, *, threads: int, pairs: int) -> dict[str, Any]:
-    """Ratios protected / plain and plain / plain, in one process.
+def measure_latency(
+    subject: Subject, *, threads: int, rounds: int, pairs: int
+) -> dict[str, Any]:
+    """Ratios to plain, in one process, in alternating pairs.
+
+    Each round opens all interpreters anew, in another order: where their memory
+    happens to lie moves a ratio by more than its pairs scatter, for A/A as well.
 
     Args:
-        subject: from ``build_subject``.
+        subject: whose files ``build_subject`` wrote.
         threads: CPU threads of every interpreter.
-        pairs: alternating pairs for each ratio.
-
-    Returns:
-        Medians in milliseconds, the ratios' medians and 95 % bootstrap intervals.
+        rounds: times that the interpreters are opened.
+        pairs: alternating pairs for each ratio in each round.
     """
-    rng = np.random.default_rng(0)
-    x = rng.uniform(-1, 1, subject.input_shape)
-    x = (x * 127 if subject.input_dtype == "int8" else x).astype(subject.input_dtype)
-    first = make_interpreter(subject.plain, num_threads=threads)
-    second = make_interpreter(subject.plain, num_threads=threads)
-    restored = open_with_payload(
-        subject.public, subject.payload.read_bytes(), num_threads=threads
-    )
-    multiplied = subject.multiplied and make_interpreter(
-        subject.multiplied, num_threads=threads
-    )
-    for interpreter in filter(None, (first, second, restored, multiplied)):
-        interpreter.allocate_tensors()
-        detail = interpreter.get_input_details()[0]
-        interpreter.resize_tensor_input(detail["index"], x.shape)
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(detail["index"], x)
-    timing = time_pairs(first.invoke, restored.invoke, pairs=pairs)
-    control = time_pairs(first.invoke, second.invoke, pairs=pairs)
-    figures = {}
-    if multiplied:
-        layers = time_pairs(first.invoke, multiplied.invoke, pairs=pairs)
-        figures["multiplied_ratio"] = layers.ratio
-        figures["multiplied_interval"] = layers.ratio_interval()
-    return figures | {
-        "threads": threads,
-        "pairs": pairs,
-        "plain_ms": timing.first_median_s * 1e3,
-        "protected_ms": timing.second_median_s * 1e3,
-        "ratio": timing.ratio,
-        "ratio_interval": timing.ratio_interval(),
-        "control_ratio": control.ratio,
-        "control_interval": control.ratio_interval(),
-    }
+    timings: dict[str, list[Timing]] = {variant: [] for variant in COMPARED}
+    for turn in range(rounds):
+        opened = {
+            variant: _open_with_input(subject, variant, threads)
+            for variant in rotate(("plain", *COMPARED), turn)
+        }
+        for variant in rotate(COMPARED, turn):
+            timing = time_pairs(
+                opened["plain"].invoke, opened[variant].invoke, pairs=pairs
+            )
+            timings[variant].append(timing)
+    figures: dict[str, Any] = {"rounds": rounds, "pairs": pairs}
+    for variant, rows in timings.items():
+        first = np.array([row.first_s for row in rows])
+        second = np.array([row.second_s for row in rows])
+        figures[variant] = {
+            "plain_ms": float(np.median(first)) * 1e3,
+            "ms": float(np.median(second)) * 1e3,
+        } | summarize_ratios(second / first)
+    protected = figures["protected"]
+    spread = figures["again"]["spread"]
+    protected["ratio_bar"] = judge(protected["ratio"], LATENCY_RATIO)
+    protected["spread_bar"] = judge(protected["ratio"], spread[1])
+    return figures
+
+
+def _open_with_input(subject: Subject, variant: str, threads: int) -> Any:
+    interpreter = open_variant(subject, variant, threads=threads)
+    detail = interpreter.get_input_details()[0]
+    x = np.random.default_rng(0).uniform(-1, 1, detail["shape"])
+    x = x * 127 if detail["dtype"] == np.int8 else x
+    interpreter.set_tensor(detail["index"], x.astype(detail["dtype"]))
+    return interpreter
