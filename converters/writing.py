@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from converters.pipeline import ProtectedModel
-from edgepro_tf.files import check_absent, write_file
+from edgepro_tf.errors import ConversionError
+from edgepro_tf.files import PUBLIC_MODE, check_absent, write_files
 from edgepro_tf.sidecar import Issuer, ModelBinding, Passphrase, Recipient, seal_sidecar
 
 SIDECAR_SUFFIX = ".edgepro"
@@ -53,10 +54,17 @@ def write_pair(
         overwrite: whether existing files may be replaced.
 
     Raises:
+        ConversionError: the model's name is none, or is the sidecar's.
         OutputExistsError: a file exists; neither is written.
         SidecarError: the sidecar cannot be sealed; neither is written.
+        EdgeProError: the system refused; neither is written.
     """
     model_path = Path(model_path)
+    if not model_path.name or model_path.suffix == SIDECAR_SUFFIX:
+        raise ConversionError(
+            f"cannot write {model_path}: expected a model's name, such as "
+            "name.tflite, whose sidecar goes beside it as name.edgepro."
+        )
     sidecar_path = model_path.with_suffix(SIDECAR_SUFFIX)
     if not overwrite:
         check_absent(model_path, sidecar_path)
@@ -69,6 +77,9 @@ def write_pair(
         expires=expires,
     )
     model_path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(sidecar_path, sidecar, overwrite=overwrite)
-    write_file(model_path, protected.public, overwrite=overwrite)
+    files = {
+        sidecar_path: (sidecar, PUBLIC_MODE),
+        model_path: (protected.public, PUBLIC_MODE),
+    }
+    write_files(files, overwrite=overwrite)
     return WrittenPair(model_path, sidecar_path, len(protected.public), len(sidecar))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from edgepro_tf.errors import EdgeProError, OutputExistsError
@@ -13,6 +16,7 @@ PathOrBytes = str | os.PathLike[str] | bytes | bytearray | memoryview
 
 PUBLIC_MODE = 0o644
 PRIVATE_MODE = 0o600
+_KEPT_BYTES = 64  # of the name, in a temporary one: names end at 255
 _ALLOW = "allow it to be overwritten"
 
 
@@ -43,24 +47,47 @@ def write_file(
         EdgeProError: the system refused, for example for want of the folder.
     """
     target = Path(path)
-    if not overwrite:
-        check_absent(target)
-    temporary = target.with_name(f".{target.name[:64]}.{secrets.token_hex(8)}.tmp")
-    try:
-        _write_new(temporary, data, mode)
-        _give_name(temporary, target, overwrite)
-        _sync_folder(target.parent)
-    except FileExistsError as error:
-        raise _exists(target, _ALLOW) from error
-    except OSError as error:
-        raise EdgeProError(
-            f"cannot write {target}: {error.strerror or 'the system refused'}.",
-            "Check that the folder exists and may be written to.",
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    write_files({target: (data, mode)}, overwrite=overwrite)
     return target
+
+
+def write_files(
+    files: Mapping[Path, tuple[bytes, int]], *, overwrite: bool = False
+) -> None:
+    """Write several files that belong together: all of them, or none.
+
+    Every file reaches the disk under a temporary name before the first one takes its
+    own, so that a full disk leaves what was there before.
+
+    Args:
+        files: content and mode by path, as for ``write_file``.
+        overwrite: whether files of these names may be replaced.
+
+    Raises:
+        OutputExistsError: a file exists and ``overwrite`` is false.
+        EdgeProError: the system refused, for example for want of a folder.
+    """
+    _check_targets(files, overwrite)
+    temporaries = {target: _temporary_name(target) for target in files}
+    named: list[Path] = []
+    target = Path()
+    try:
+        for target, (data, mode) in files.items():
+            _write_new(temporaries[target], data, mode)
+        for target, temporary in temporaries.items():
+            _give_name(temporary, target, overwrite)
+            named.append(target)
+            _sync_folder(target.parent)
+    except BaseException as error:
+        if not overwrite:
+            _remove(named)
+        if isinstance(error, FileExistsError):
+            raise _exists(target, _ALLOW) from error
+        if isinstance(error, OSError):
+            raise _refused(target, error) from error
+        raise
+    finally:
+        _remove(temporaries.values())
 
 
 def check_absent(*paths: str | os.PathLike[str], remedy: str = _ALLOW) -> None:
@@ -78,22 +105,47 @@ def check_absent(*paths: str | os.PathLike[str], remedy: str = _ALLOW) -> None:
             raise _exists(Path(path), remedy)
 
 
-def read_bytes(source: PathOrBytes) -> bytes:
+def read_bytes(source: PathOrBytes, *, limit_bytes: int) -> bytes:
     """Return the bytes given, or those of the file named.
+
+    Args:
+        source: a file, also a pipe, or bytes.
+        limit_bytes: how many the caller takes. Of a longer file (a device has no end)
+            one byte more is returned, so that he sees it.
 
     Raises:
         OSError: the file cannot be read; callers say so in their own words.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
-    return Path(source).read_bytes()
+    with _possible_name(), open(source, "rb") as file:
+        return file.read(limit_bytes + 1)
 
 
 def size_of(source: PathOrBytes) -> int:
-    """Return the size in bytes, of a file without reading it."""
+    """Return the size in bytes, of a file without reading it; 0 of a pipe.
+
+    Raises:
+        OSError: there is no such file.
+    """
     if isinstance(source, bytes | bytearray | memoryview):
         return memoryview(source).nbytes
-    return os.stat(source).st_size
+    with _possible_name():
+        return os.stat(source).st_size
+
+
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Refuse what has no size and no place to map: folders, devices, pipes.
+
+    Raises:
+        OSError: it is no regular file, or there is none.
+    """
+    with _possible_name():
+        mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "Not a regular file", path)
 
 
 def name_of(source: PathOrBytes) -> str:
@@ -101,6 +153,15 @@ def name_of(source: PathOrBytes) -> str:
     if isinstance(source, bytes | bytearray | memoryview):
         return ""
     return Path(source).name
+
+
+@contextlib.contextmanager
+def _possible_name() -> Iterator[None]:
+    """A name with a zero byte, which no system takes, is an ``OSError`` as well."""
+    try:
+        yield
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error).capitalize()) from error
 
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:
@@ -133,6 +194,37 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _check_targets(files: Iterable[Path], overwrite: bool) -> None:
+    for target in files:
+        if not target.name:
+            raise EdgeProError(f"cannot write {target}: expected the name of a file.")
+        if not overwrite:
+            check_absent(target)
+        elif target.is_dir() and not target.is_symlink():
+            raise EdgeProError(
+                f"cannot write {target}: expected a file of that name, got a folder.",
+                "Name a file in it.",
+            )
+
+
+def _temporary_name(target: Path) -> Path:
+    beginning = target.name.encode()[:_KEPT_BYTES].decode(errors="ignore")
+    return target.with_name(f".{beginning}.{secrets.token_hex(8)}.tmp")
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _refused(target: Path, error: OSError) -> EdgeProError:
+    return EdgeProError(
+        f"cannot write {target}: {error.strerror or 'the system refused'}.",
+        "Check that the folder exists, may be written to and has room.",
+    )
 
 
 def _exists(target: Path, remedy: str) -> OutputExistsError:

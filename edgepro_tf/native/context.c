@@ -14,15 +14,23 @@ static int is_aligned(const void* pointer, size_t alignment) {
   return pointer != NULL && (uintptr_t)pointer % alignment == 0;
 }
 
+/* TFLite makes as many zero points as scales, so their number tells the two layouts of
+ * TfLiteFloatArray apart. The scales' own bytes must not: they come from the file, and
+ * one made to harm would have its numbers taken for an address. */
 static float* find_scales(const TfLiteTensor* tensor, uint32_t count) {
   if (tensor->quantization.type != kTfLiteAffineQuantization ||
       !is_aligned(tensor->quantization.params, sizeof(void*))) {
     return NULL;
   }
   const TfLiteAffineQuantizationParams* params = tensor->quantization.params;
-  if (!is_aligned(params->scale, sizeof(int))) return NULL;
+  if (!is_aligned(params->scale, sizeof(int)) ||
+      !is_aligned(params->zero_point, sizeof(int))) {
+    return NULL;
+  }
   TfLiteInlineFloatArray* in_line = params->scale;
-  if (in_line->size > 0 && (uint32_t)in_line->size == count) return in_line->data;
+  if (in_line->size == params->zero_point->size) {
+    return in_line->size > 0 && (uint32_t)in_line->size == count ? in_line->data : NULL;
+  }
   if (!is_aligned(params->scale, sizeof(void*))) return NULL;
   TfLitePointerFloatArray* pointed = params->scale;
   if (pointed->size <= 0 || (uint32_t)pointed->size != count) return NULL;

@@ -8,7 +8,7 @@ import re
 from typing import Literal
 
 from edgepro_tf.errors import SidecarError, WrongModelError
-from edgepro_tf.files import PathOrBytes, name_of, size_of
+from edgepro_tf.files import PathOrBytes, check_regular, name_of, size_of
 from edgepro_tf.sidecar.encoding import short_model_id
 
 ModelCheck = Literal["size", "full"]
@@ -67,6 +67,7 @@ class ModelBinding:
                 digest.update(model)
                 size_bytes = size_of(model)
             else:
+                check_regular(model)
                 with open(model, "rb") as file:
                     while chunk := file.read(_CHUNK_BYTES):
                         digest.update(chunk)
@@ -97,6 +98,8 @@ def check_model_size(
         size_bytes = model.size_bytes
     else:
         try:
+            if not isinstance(model, bytes | bytearray | memoryview):
+                check_regular(model)
             size_bytes = size_of(model)
         except OSError as error:
             raise _unreadable(model, error) from error
@@ -127,11 +130,10 @@ def _wrong_model(
     binding: ModelBinding, model: PathOrBytes | ModelBinding, sidecar_name: str
 ) -> WrongModelError:
     name = "" if isinstance(model, ModelBinding) else name_of(model)
-    try:
-        actual = model if isinstance(model, ModelBinding) else ModelBinding.of(model)
-        got = str(actual)
-    except SidecarError:  # An empty file has no binding.
-        got = "empty"
+    if isinstance(model, ModelBinding):
+        got = str(model)
+    else:  # An empty file has no binding.
+        got = str(ModelBinding.of(model)) if size_of(model) else "empty"
     sidecar = f"sidecar {sidecar_name}" if sidecar_name else "the sidecar"
     return WrongModelError(
         f"cannot restore {name or 'the model'}: {sidecar} belongs to model {binding}, "

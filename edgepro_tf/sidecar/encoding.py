@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 SHORT_DIGITS = 8
+_MAX_DIGITS = 64
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 
 
@@ -49,7 +50,10 @@ def decode_json_object(text: str) -> dict[str, Any]:
     """
     try:
         value = json.loads(
-            text, object_pairs_hook=_unique_members, parse_constant=_no_constant
+            text,
+            object_pairs_hook=_unique_members,
+            parse_constant=_no_constant,
+            parse_int=_short_integer,
         )
     except RecursionError:
         raise ValueError("nested too deeply") from None
@@ -82,6 +86,12 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise ValueError("a member stands twice")
     return members
+
+
+def _short_integer(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError("a number has too many digits")
+    return int(digits)
 
 
 def _no_constant(name: str) -> float:

@@ -118,18 +118,21 @@ def read_sidecar(sidecar: PathOrBytes, task: str) -> bytes:
         SidecarError: the file cannot be read.
         SidecarFormatError: it is too large to be one.
     """
+    data = b""
     try:
         size_bytes = size_of(sidecar)
-        if size_bytes > MAX_SIDECAR_BYTES:
-            raise SidecarFormatError(
-                f"{task}: expected at most {MAX_SIDECAR_BYTES:,} bytes, got "
-                f"{size_bytes:,}.",
-                "Name the sidecar, not the model.",
-            )
-        return read_bytes(sidecar)
+        if size_bytes <= MAX_SIDECAR_BYTES:
+            data = read_bytes(sidecar, limit_bytes=MAX_SIDECAR_BYTES)
     except OSError as error:
         reason = error.strerror or "the system refused"
         raise SidecarError(f"{task}: {reason}.", "Check the path.") from error
+    if size_bytes > MAX_SIDECAR_BYTES or len(data) > MAX_SIDECAR_BYTES:
+        got = f"{size_bytes:,}" if size_bytes else "more"
+        raise SidecarFormatError(
+            f"{task}: expected at most {MAX_SIDECAR_BYTES:,} bytes, got {got}.",
+            "Name the sidecar, not the model.",
+        )
+    return data
 
 
 def parse_envelope(data: bytes, task: str) -> Envelope:

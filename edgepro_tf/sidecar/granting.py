@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from edgepro_tf.errors import SidecarError
 from edgepro_tf.files import PathOrBytes
+from edgepro_tf.sidecar import jose
 from edgepro_tf.sidecar.envelope import (
     MAX_PASSPHRASES,
     MAX_RECIPIENTS,
@@ -14,7 +15,7 @@ from edgepro_tf.sidecar.envelope import (
     read_sidecar,
     write_envelope,
 )
-from edgepro_tf.sidecar.sealing import SealTo, wrap_list
+from edgepro_tf.sidecar.sealing import SealTo, unusable_key, wrap_list
 from edgepro_tf.sidecar.unsealing import OpenWith, unseal
 
 
@@ -54,5 +55,8 @@ def grant_sidecar(
             f"{MAX_PASSPHRASES} of them passphrases, got {total:,} and {passphrases}."
         )
     members = envelope.members(envelope.recipients)
-    members["recipients"] += content.wrap_for(new)
+    try:
+        members["recipients"] += content.wrap_for(new)
+    except jose.JoseError:
+        raise unusable_key(task) from None
     return write_envelope(members)

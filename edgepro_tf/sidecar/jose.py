@@ -64,7 +64,11 @@ class OpenedContent:
     token: Any = dataclasses.field(repr=False)
 
     def wrap_for(self, recipients: Sequence[WrapFor]) -> list[dict[str, Any]]:
-        """Return the recipients' JSON entries; the ciphertext stays as it is."""
+        """Return the recipients' JSON entries; the ciphertext stays as it is.
+
+        Raises:
+            JoseError: a key cannot encrypt.
+        """
         return _wrap_all(self.token, recipients)
 
 
@@ -77,7 +81,10 @@ def import_jwk(members: dict[str, Any]) -> Any:
     try:
         key = JWK(**members)
         if key["kty"] in ("EC", "OKP", "RSA"):
-            key.export_to_pem(private_key=key.has_private, password=None)
+            data = key.export_to_pem(private_key=key.has_private, password=None)
+            # Of Ed25519 the private half alone is written: compare what it makes.
+            if JWK.from_pem(data).thumbprint() != key.thumbprint():
+                raise ValueError
         return key
     except (JWException, ValueError, TypeError, KeyError):
         raise JoseError from None
@@ -125,6 +132,9 @@ def encrypt(
 
     A fresh content key is fixed first, as for direct encryption, so that every
     recipient is wrapped alike; the direct entry is then left out.
+
+    Raises:
+        JoseError: a recipient's key cannot encrypt.
     """
     token = JWE(plaintext, header, algs=[*_algs(recipients), "dir"], flattened=False)
     token.add_recipient(JWK.generate(kty="oct", size=256), {"alg": "dir"})
@@ -164,7 +174,10 @@ def _wrap_all(token: Any, recipients: Sequence[WrapFor]) -> list[dict[str, Any]]
             entries.append(_wrap_passphrase(token.cek, recipient.passphrase))
             continue
         header = {"alg": recipient.alg, "kid": recipient.key_id}
-        token.add_recipient(recipient.key, header)
+        try:
+            token.add_recipient(recipient.key, header)
+        except (JWException, ValueError, TypeError):  # An RSA modulus that is even.
+            raise JoseError from None
         entries.append(json.loads(token.serialize())["recipients"][-1])
     return entries
 

@@ -19,12 +19,17 @@ from edgepro_tf.files import (
     PathOrBytes,
     name_of,
     read_bytes,
-    size_of,
     write_file,
 )
 from edgepro_tf.sidecar import jose
 from edgepro_tf.sidecar.encoding import decode_base64url, decode_json_object
-from edgepro_tf.sidecar.keys import Identity, Issuer, IssuerKey, Recipient
+from edgepro_tf.sidecar.keys import (
+    Identity,
+    Issuer,
+    IssuerKey,
+    Recipient,
+    encode_passphrase,
+)
 
 Key = Identity | Recipient | Issuer | IssuerKey
 KeyFormat = Literal["jwk", "pem"]
@@ -85,15 +90,21 @@ def export_key(
         key: for an identity or an issuer, and for any key of kind A256KW, the result
             is secret.
         key_format: "jwk", or "pem".
-        passphrase: encrypts a private key; PEM only.
+        passphrase: encrypts a private key; PEM only, not empty.
 
     Raises:
-        KeyFileError: the format cannot hold this key.
+        KeyFileError: the format cannot hold this key, or not under a passphrase.
     """
+    if key_format not in ("jwk", "pem"):
+        raise _no_export(key, f"expected format 'jwk' or 'pem', got {key_format!r}")
     if key_format == "pem":
         if key.kind == "A256KW":
             raise _no_export(key, "expected an asymmetric key in PEM, got A256KW")
-        secret = passphrase.encode() if passphrase and key.is_private else None
+        if passphrase is not None and not key.is_private:
+            raise _no_export(key, "expected no passphrase with a public key, got one")
+        if passphrase == "":
+            raise _no_export(key, "expected a passphrase, got an empty one")
+        secret = encode_passphrase(passphrase) if passphrase else None
         return jose.export_pem(key._jwk, private=key.is_private, passphrase=secret)
     if passphrase is not None:
         raise _no_export(key, "expected no passphrase with JWK, got one")
@@ -146,12 +157,13 @@ def _load(source: PathOrBytes, role: type[_K], passphrase: str | None) -> _K:
 
 def _read(source: PathOrBytes, task: str) -> bytes:
     try:
-        if size_of(source) > MAX_KEY_FILE_BYTES:
-            raise KeyFileError(f"{task}: expected a key file, got a far larger one.")
-        return read_bytes(source)
+        data = read_bytes(source, limit_bytes=MAX_KEY_FILE_BYTES)
     except OSError as error:
         reason = error.strerror or "the system refused"
         raise KeyFileError(f"{task}: {reason}.", "Check the path.") from error
+    if len(data) > MAX_KEY_FILE_BYTES:
+        raise KeyFileError(f"{task}: expected a key file, got a far larger one.")
+    return data
 
 
 def _parse_jwk(data: bytes, role: type[Key], task: str) -> Any:
@@ -188,7 +200,7 @@ def _parse_pem(data: bytes, label: str, passphrase: str | None, task: str) -> An
     encrypted = label.startswith("ENCRYPTED")
     if encrypted and not passphrase:
         raise KeyFileError(f"{task}: it is encrypted.", "Give its passphrase.")
-    secret = passphrase.encode() if encrypted and passphrase else None
+    secret = encode_passphrase(passphrase) if encrypted and passphrase else None
     try:
         return jose.import_pem(data, secret)
     except jose.JoseError:

@@ -123,10 +123,11 @@ class Passphrase:
     no key id in the sidecar, since an id would let anyone test guesses cheaply.
 
     Args:
-        text: at least 8 letters; taken as UTF-8, spaces and all.
+        text: at least 8 letters, spaces around them not counted; taken as UTF-8,
+            spaces and all.
 
     Raises:
-        KeyFileError: it is shorter.
+        KeyFileError: it is shorter, or no text.
 
     Cost: 0.1 to 0.3 s to seal or open (PBKDF2, 210,000 iterations).
     """
@@ -134,13 +135,17 @@ class Passphrase:
     __slots__ = ("_secret",)
 
     def __init__(self, text: str) -> None:
-        if len(text) < MIN_PASSPHRASE_LETTERS:
+        if not isinstance(text, str):
+            raise KeyFileError(
+                f"cannot use passphrase: expected text, got {type(text).__name__}."
+            )
+        if len(text.strip()) < MIN_PASSPHRASE_LETTERS:
             raise KeyFileError(
                 f"cannot use passphrase: expected at least {MIN_PASSPHRASE_LETTERS} "
                 "letters, got fewer.",
                 "Take several words drawn at random.",
             )
-        self._secret = text.encode()
+        self._secret = encode_passphrase(text)
 
     def __repr__(self) -> str:
         return "Passphrase()"
@@ -150,6 +155,23 @@ class Passphrase:
 
     def _wrap_for(self) -> jose.WrapFor:
         return jose.WrapFor(jose.PASSPHRASE, passphrase=self._secret)
+
+
+def encode_passphrase(text: str) -> bytes:
+    """Return a passphrase's UTF-8 bytes.
+
+    Raises:
+        KeyFileError: it has none, as of bytes the environment could not decode. The
+            system's own error is left out: it holds the passphrase.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        pass
+    raise KeyFileError(
+        "cannot use passphrase: expected text that UTF-8 can spell, got other bytes.",
+        "Set it in a terminal whose locale is UTF-8.",
+    )
 
 
 def generate_identity(kind: IdentityKind = "P-256") -> Identity:

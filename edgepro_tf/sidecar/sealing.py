@@ -6,6 +6,7 @@ import datetime
 import secrets
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 from edgepro_tf.errors import PayloadError, SidecarError
 from edgepro_tf.payload import unpack_lock
@@ -81,6 +82,10 @@ def seal_sidecar(
     """
     payload = bytes(payload)
     _check_payload(payload)
+    _check_kind("a model binding", model, ModelBinding, "Use ModelBinding.of(model).")
+    _check_kind("an issuer", issuer, Issuer, "An issuer key only verifies.")
+    _check_kind("an audience of text", audience, str | None, "")
+    _check_kind("an issuer name of text", issuer_name, str | None, "")
     wrap_for = wrap_list(recipients, _TASK)
     now = issued_at or datetime.datetime.now(datetime.UTC)
     claims = Claims(
@@ -96,7 +101,11 @@ def seal_sidecar(
     _check_period(claims)
     content = _sign(claims, issuer)
     header = protected_header(model, zipped=_fits_zipped(content))
-    sidecar = write_envelope(jose.encrypt(content, header=header, recipients=wrap_for))
+    try:
+        members = jose.encrypt(content, header=header, recipients=wrap_for)
+    except jose.JoseError:
+        raise unusable_key(_TASK) from None
+    sidecar = write_envelope(members)
     if len(sidecar) > MAX_SIDECAR_BYTES:
         raise SidecarError(
             f"{_TASK}: expected at most {MAX_SIDECAR_BYTES:,} bytes, got "
@@ -129,6 +138,14 @@ def wrap_list(recipients: Sequence[SealTo], task: str) -> list[jose.WrapFor]:
     return [recipient._wrap_for() for recipient in unique]
 
 
+def unusable_key(task: str) -> SidecarError:
+    """The error for a recipient whose key looks right and does not encrypt."""
+    return SidecarError(
+        f"{task}: expected keys that encrypt, got a damaged one.",
+        "Get the recipient's key again from its owner.",
+    )
+
+
 def _check_payload(payload: bytes) -> None:
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise SidecarError(
@@ -142,6 +159,12 @@ def _check_payload(payload: bytes) -> None:
         raise PayloadError(
             f"{_TASK}: its payload is none. {error.problem}", "Use pack_lock(lock)."
         ) from error
+
+
+def _check_kind(what: str, value: object, kind: Any, hint: str) -> None:
+    if not isinstance(value, kind):
+        got = type(value).__name__
+        raise SidecarError(f"{_TASK}: expected {what}, got a {got}.", hint)
 
 
 def _moment(moment: datetime.datetime, name: str) -> int:

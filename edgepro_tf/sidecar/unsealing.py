@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgepro_tf.errors import WrongKeyError
+from edgepro_tf.errors import SidecarError, WrongKeyError
 from edgepro_tf.sidecar import jose
 from edgepro_tf.sidecar.encoding import short_key_id
 from edgepro_tf.sidecar.envelope import (
@@ -25,7 +25,14 @@ def unseal(envelope: Envelope, identity: OpenWith, task: str) -> jose.OpenedCont
 
     Raises:
         WrongKeyError: no entry is for it, or decryption failed.
+        SidecarError: it is no identity.
     """
+    if not isinstance(identity, OpenWith):
+        raise SidecarError(
+            f"{task}: expected an identity or a passphrase, got a "
+            f"{type(identity).__name__}.",
+            "A recipient only seals; load the identity it belongs to.",
+        )
     with_key = identity._wrap_for()
     candidates = [
         entry

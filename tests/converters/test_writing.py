@@ -6,9 +6,15 @@ from pathlib import Path
 import pytest
 
 from converters import ProtectedModel, lock_tflite, write_pair
-from edgepro_tf.errors import EdgeProError, ExpiredError, OutputExistsError
+from edgepro_tf.errors import (
+    ConversionError,
+    EdgeProError,
+    ExpiredError,
+    OutputExistsError,
+)
 from edgepro_tf.runtime import open_interpreter
 from edgepro_tf.sidecar import generate_identity, generate_issuer
+from tests.edgepro_tf.test_files import limited_file_size
 from tests.flatbuffers import export_cached
 
 IDENTITY, ISSUER = generate_identity(), generate_issuer()
@@ -52,6 +58,34 @@ def test_nothing_is_overwritten_unasked(
 def test_refused_seal_leaves_no_file(protected: ProtectedModel, tmp_path: Path) -> None:
     with pytest.raises(EdgeProError):
         write_pair(protected, tmp_path / "m.tflite", recipients=[], issuer=ISSUER)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_no_half_of_a_pair(
+    protected: ProtectedModel, tmp_path: Path
+) -> None:
+    """The sidecar fits, the model does not."""
+    old = write(protected, tmp_path / "old.tflite")
+    before = old.sidecar_path.read_bytes()
+    room = old.sidecar_bytes + 100
+    assert room < len(protected.public)
+    with limited_file_size(room), pytest.raises(EdgeProError, match="too large"):
+        write(protected, tmp_path / "m.tflite")
+    with limited_file_size(room), pytest.raises(EdgeProError, match="too large"):
+        write(protected, tmp_path / "old.tflite", overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "old.edgepro",
+        "old.tflite",
+    ]
+    assert old.sidecar_path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["m.edgepro", ""])
+def test_a_model_needs_a_name_of_its_own(
+    protected: ProtectedModel, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(ConversionError, match="expected a model's name"):
+        write(protected, Path(name) if name == "" else tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,5 +1,7 @@
+import contextlib
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -7,9 +9,23 @@ from edgepro_tf import files
 from edgepro_tf.errors import EdgeProError, OutputExistsError
 
 
+@contextlib.contextmanager
+def limited_file_size(size_bytes):
+    """A disk that is full at this size: writing beyond it fails."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def test_writes_and_reads(tmp_path):
     path = files.write_file(tmp_path / "a.bin", b"abc")
-    assert files.read_bytes(path) == files.read_bytes(b"abc") == b"abc"
+    assert files.read_bytes(path, limit_bytes=3) == b"abc"
+    assert files.read_bytes(path, limit_bytes=1) == b"ab"
+    assert files.read_bytes(b"abc", limit_bytes=1) == b"abc"
     assert files.size_of(path) == files.size_of(memoryview(b"abc")) == 3
     assert (files.name_of(path), files.name_of(b"abc")) == ("a.bin", "")
     assert os.listdir(tmp_path) == ["a.bin"]
@@ -78,3 +94,90 @@ def test_mode_holds_from_the_start(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", look)
     path = files.write_file(tmp_path / "key", b"abc", mode=files.PRIVATE_MODE)
     assert seen[0] == stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
+@pytest.mark.parametrize("umask", [0, 0o022, 0o277])
+def test_secrets_are_private_under_any_umask(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        path = files.write_file(tmp_path / "key", b"abc", mode=files.PRIVATE_MODE)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) & ~0o600 == 0
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_several_files_are_written_all_or_none(tmp_path, overwrite):
+    small, large = tmp_path / "small", tmp_path / "large"
+    if overwrite:
+        small.write_bytes(b"old"), large.write_bytes(b"old")
+    contents = {small: (b"new", 0o644), large: (bytes(5000), 0o644)}
+    with limited_file_size(1000), pytest.raises(EdgeProError, match="too large"):
+        files.write_files(contents, overwrite=overwrite)
+    left = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert left == ({"small": b"old", "large": b"old"} if overwrite else {})
+    files.write_files(contents, overwrite=overwrite)
+    assert (small.read_bytes(), large.stat().st_size) == (b"new", 5000)
+
+
+def test_a_name_taken_halfway_takes_back_what_was_named(tmp_path, monkeypatch):
+    first, second = tmp_path / "first", tmp_path / "second"
+    second.write_bytes(b"mine")
+    monkeypatch.setattr(os.path, "lexists", lambda path: False)
+    with pytest.raises(OutputExistsError, match="second"):
+        files.write_files({first: (b"a", 0o644), second: (b"b", 0o644)})
+    assert os.listdir(tmp_path) == ["second"]
+    assert second.read_bytes() == b"mine"
+
+
+def test_interruption_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(descriptor):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_file(tmp_path / "a.bin", b"new")
+    assert os.listdir(tmp_path) == []
+
+
+def test_symbolic_links_are_replaced_not_followed(tmp_path):
+    other, link = tmp_path / "other", tmp_path / "link"
+    other.write_bytes(b"mine")
+    link.symlink_to(other)
+    dangling = tmp_path / "dangling"
+    dangling.symlink_to(tmp_path / "nowhere")
+    for path in (link, dangling):
+        with pytest.raises(OutputExistsError):
+            files.write_file(path, b"new")
+        files.write_file(path, b"new", overwrite=True)
+        assert path.read_bytes() == b"new" and not path.is_symlink()
+    assert other.read_bytes() == b"mine"
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_folders_and_empty_names_are_no_files(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputExistsError):
+        files.write_file(tmp_path / "folder", b"new")
+    with pytest.raises(EdgeProError, match="got a folder"):
+        files.write_file(tmp_path / "folder", b"new", overwrite=True)
+    with pytest.raises(EdgeProError, match="expected the name of a file"):
+        files.write_file("", b"new")
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_longest_names(tmp_path):
+    path = files.write_file(tmp_path / ("ä" * 127), b"abc")
+    assert path.read_bytes() == b"abc"
+
+
+def test_files_without_an_end_are_not_read_to_it():
+    if not Path("/dev/zero").exists():
+        pytest.skip("no /dev/zero")
+    assert files.read_bytes("/dev/zero", limit_bytes=9) == bytes(10)
+    with pytest.raises(OSError, match="Not a regular file"):
+        files.check_regular("/dev/zero")
+    for call in (files.size_of, files.check_regular):
+        with pytest.raises(OSError, match="null byte"):
+            call("a\0b")

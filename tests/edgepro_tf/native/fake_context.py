@@ -121,8 +121,10 @@ class FakeContext:
         else:
             array[:4].view(np.int32)[0] = size
             array[4 : 4 + 4 * size].view(np.float32)[:] = scales
-        params = np.array([array.ctypes.data, 0, 0], np.uint64)
-        self._keep += [array, params]
+        zero_points = np.array([size, *[0] * size], np.int32)
+        addresses = [array.ctypes.data, zero_points.ctypes.data, 0]
+        params = np.array(addresses, np.uint64)
+        self._keep += [array, zero_points, params]
         self.scales = scales if pointed else array[4 : 4 + 4 * size].view(np.float32)
         return int(params.ctypes.data)
 

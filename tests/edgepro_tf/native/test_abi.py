@@ -135,3 +135,18 @@ def test_no_report_function() -> None:
     )
     assert context.prepare(delegate) == 1
     destroy(delegate)
+
+
+def test_scales_that_spell_an_address_are_not_followed() -> None:
+    """Four scales where sixteen are due; their bits are (address, 16) as pointed ones.
+
+    Were they believed, an address of the file's choice would be read and written.
+    """
+    delegate = make_delegate()
+    constants = make_constants()
+    hostile = np.array([0x1234, 16, 0, 0], np.uint32).view(np.float32)
+    constants[1] = (constants[1][0], hostile)
+    context = FakeContext(constants)
+    assert context.prepare(delegate) == 1
+    assert "belongs to another model file" in context.reports[0]
+    destroy(delegate)

@@ -6,20 +6,24 @@ import stat
 
 import pytest
 
-from edgepro_tf.errors import KeyFileError, OutputExistsError
+from edgepro_tf.errors import KeyFileError, OutputExistsError, SidecarError
 from edgepro_tf.sidecar import (
+    ModelBinding,
     Passphrase,
     export_key,
     generate_identity,
     generate_issuer,
+    grant_sidecar,
     jose,
     load_identity,
     load_issuer,
     load_issuer_key,
     load_recipient,
+    seal_sidecar,
     write_key,
 )
-from tests.edgepro_tf.sidecar.material import identity, issuer
+from edgepro_tf.sidecar.encoding import encode_base64url
+from tests.edgepro_tf.sidecar.material import MODEL, identity, issuer, payload, seal
 
 KINDS = ["P-256", "RSA-3072", "A256KW"]
 ISSUER_KINDS = ["ES256", "EdDSA"]
@@ -76,6 +80,12 @@ def test_encrypted_pem():
         load_identity(data, passphrase="open sesamo")
     with pytest.raises(KeyFileError, match="no passphrase with JWK"):
         export_key(identity(), passphrase="open sesame")
+    with pytest.raises(KeyFileError, match="expected a passphrase, got an empty one"):
+        export_key(identity(), key_format="pem", passphrase="")
+    with pytest.raises(KeyFileError, match="no passphrase with a public key"):
+        export_key(identity().recipient, key_format="pem", passphrase="open sesame")
+    with pytest.raises(KeyFileError, match="'jwk' or 'pem', got 'der'"):
+        export_key(identity(), key_format="der")
 
 
 def _jwk(kty, **members):
@@ -131,6 +141,35 @@ def test_halves_that_do_not_belong_together_are_refused():
         load_identity(json.dumps(members).encode())
 
 
+def test_halves_of_an_issuer_that_do_not_belong_together_are_refused():
+    members = json.loads(export_key(issuer("EdDSA")))
+    members["x"] = json.loads(export_key(issuer("EdDSA", 1)))["x"]
+    with pytest.raises(KeyFileError, match="it is damaged"):
+        load_issuer(json.dumps(members).encode())
+
+
+def test_a_key_that_cannot_encrypt_seals_nothing():
+    """An even modulus: nothing notices before OpenSSL divides by it."""
+    modulus = encode_base64url(b"\xff" * 255 + b"\xfe")
+    members = {"kty": "RSA", "n": modulus, "e": "AQAB"}
+    useless = load_recipient(json.dumps(members).encode())
+    with pytest.raises(SidecarError, match="expected keys that encrypt"):
+        grant_sidecar(seal(), identity=identity(), recipients=[useless])
+    with pytest.raises(SidecarError, match="expected keys that encrypt"):
+        seal_sidecar(
+            payload(),
+            model=ModelBinding.of(MODEL),
+            recipients=[useless],
+            issuer=issuer(),
+        )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices are POSIX")
+def test_a_key_file_without_an_end_is_refused():
+    with pytest.raises(KeyFileError, match="far larger"):
+        load_identity("/dev/zero")
+
+
 def test_existing_file_is_kept(tmp_path):
     path = write_key(identity(), tmp_path / "key.jwk")
     with pytest.raises(OutputExistsError):
@@ -166,6 +205,10 @@ def test_unknown_kinds_are_refused():
         generate_issuer("RS256")
     with pytest.raises(KeyFileError, match="at least 8 letters"):
         Passphrase("short")
+    with pytest.raises(KeyFileError, match="at least 8 letters"):
+        Passphrase("   short   ")
+    with pytest.raises(KeyFileError, match="expected text, got bytes"):
+        Passphrase(b"long enough")
     with pytest.raises(TypeError, match="cannot pickle"):
         pickle.dumps(Passphrase("long enough"))
     with pytest.raises(KeyFileError, match="in PEM"):

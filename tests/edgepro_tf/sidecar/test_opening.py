@@ -1,4 +1,5 @@
 import datetime
+import os
 
 import pytest
 
@@ -158,6 +159,7 @@ def test_size_check_does_not_read_the_model(pair):
         (b'{"protected": "e30"}', "a foreign JWE"),
         (b'{"a": 1, "a": 2}', "a member stands twice"),
         (b'{"a": NaN}', "NaN is no JSON"),
+        (b'{"a":' + b"9" * 5000 + b"}", "damaged: a number has too many digits"),
         (b'{"a":' + b"[" * 100_000, "damaged: nested too deeply|ends at byte"),
         (b'{"protected": "~"}', "its protected header is damaged"),
         (b'{"a" "b"}', "damaged at byte 5"),
@@ -176,10 +178,33 @@ def test_missing_and_oversized_files(tmp_path):
         file.truncate((64 << 20) + 1)
     with pytest.raises(SidecarFormatError, match="at most 67,108,864 bytes"):
         open_(large)
+    with pytest.raises(SidecarError, match="Is a directory"):
+        open_(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices and pipes are POSIX")
+def test_devices_and_pipes():
+    with pytest.raises(SidecarFormatError, match="at most 67,108,864 bytes, got more"):
+        open_("/dev/zero")
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing, "wb") as file:
+        file.write(seal())
+        file.close()
+        assert open_(f"/dev/fd/{reading}").payload == payload()
+
+
+@pytest.mark.parametrize("model_check", ["size", "full"])
+def test_models_that_are_no_files(pair, model_check):
+    folder = pair[0].parent
+    for model, text in ((folder, "Is a directory"), ("/dev/zero", "Not a regular")):
+        with pytest.raises(SidecarError, match=f"cannot read model .*: {text}"):
+            open_(pair[1], model=model, model_check=model_check)
 
 
 def test_wrong_kinds_of_arguments():
     with pytest.raises(SidecarError, match=r"Of an issuer give its .issuer_key"):
         open_(seal(), issuer=issuer())
+    with pytest.raises(SidecarError, match="an identity or a passphrase, got a Reci"):
+        open_(seal(), identity=identity().recipient)
     with pytest.raises(SidecarError, match="model_check='none'"):
         open_(seal(), model_check="none")

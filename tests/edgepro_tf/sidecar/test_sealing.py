@@ -5,7 +5,7 @@ import json
 import pytest
 
 from edgepro_tf.errors import PayloadError, SidecarError
-from edgepro_tf.sidecar import ModelBinding, Passphrase
+from edgepro_tf.sidecar import ModelBinding, Passphrase, seal_sidecar
 from edgepro_tf.sidecar.encoding import decode_base64url
 from tests.edgepro_tf.sidecar.material import (
     DAY,
@@ -134,3 +134,23 @@ def test_arguments_out_of_range_are_refused(changes, text):
 def test_binding_out_of_range_is_refused(model_id, size):
     with pytest.raises(SidecarError, match="cannot make a model binding"):
         ModelBinding(model_id, size)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"model": None}, "expected a model binding, got a NoneType"),
+        ({"issuer": issuer().issuer_key}, "expected an issuer, got a IssuerKey"),
+        ({"audience": 5}, "expected an audience of text, got a int"),
+        ({"issuer_name": b"x"}, "expected an issuer name of text, got a bytes"),
+        ({"recipients": "abc"}, "expected recipients, got a str"),
+    ],
+)
+def test_wrong_kinds_of_arguments(changes, text):
+    arguments = {
+        "model": ModelBinding.of(MODEL),
+        "recipients": [identity().recipient],
+        "issuer": issuer(),
+    }
+    with pytest.raises(SidecarError, match=text):
+        seal_sidecar(payload(), **arguments | changes)

@@ -36,6 +36,10 @@ SECRETS = [
 ]
 
 
+UNSPELLABLE = "correct horse \udcff battery"
+ENCRYPTED = export_key(identity(), key_format="pem", passphrase="any words at all")
+
+
 def _forms(secret: bytes):
     """The spellings in which a secret could slip out, 12 letters of each."""
     yield repr(secret)[2:-1][:12]
@@ -121,6 +125,15 @@ def test_failures(caplog):
         grant_sidecar(broken, identity=identity(), recipients=[PASSPHRASE])
     assert_clean("".join(traceback.format_exception(caught.value)))
     assert_clean(caplog.text)
+
+
+def test_a_passphrase_that_utf_8_cannot_spell():
+    """As the environment gives it in another locale; Python's error would quote it."""
+    for call in (Passphrase, lambda text: load_identity(ENCRYPTED, passphrase=text)):
+        with pytest.raises(EdgeProError, match="text that UTF-8 can spell") as caught:
+            call(UNSPELLABLE)
+        assert caught.value.__context__ is None
+        assert_clean("".join(traceback.format_exception(caught.value)))
 
 
 def test_payload_error_quotes_nothing():
