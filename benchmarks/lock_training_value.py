@@ -141,7 +141,7 @@ class Study:
         dump = import_model(convert_keras(model, samples=samples).authorized)
         if is_locked(model) and config == training:
             model = self._lock(fold_lock(model), config, 2 * seed + 1)
-        studies.fit(model, x, y, self.args)
+        studies.fit(model, x, y, self.args, rate=self.args.later_rate)
         pairs = (
             convert_keras(model, recipe=recipe, samples=samples)
             for recipe in ("standard", "strict")
@@ -228,8 +228,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     studies.add_arguments(parser, out="out/lock_training_value")
+    parser.add_argument(
+        "--later_rate",
+        type=float,
+        default=studies.RATE,
+        help="first learning rate of version 2; the lower, the nearer it stays",
+    )
     args = parser.parse_args()
-    data, setting = studies.load_data(args), studies.setting_of(args)
+    data = studies.load_data(args)
+    setting = studies.setting_of(args) | {"later_rate": args.later_rate}
     study = Study(args, data)
     results = studies.Results(args.out / "results.jsonl", setting)
 

@@ -178,18 +178,18 @@ def format_table(trained: list[Cell], attacks: list[Cell], prices: Cell) -> str:
     for name in dict.fromkeys(one["family"] for one in trained):
         mine = [one for one in trained if one["family"] == name]
         found = select(mine, "accuracy")
-        tried = ["nothing", name] if name != ORDINARY.name else []
         rows.append(
             [name, points(found, signed=False), points(found - ordinary),
-             *_bytes(mine[0], weights),
-             *(_advantage(attacks, _DRAW, tried, share) for share in shares)]
+             *_bytes(mine[0], weights), *("as the draw" for _ in shares)]
         )  # fmt: skip
+    rows[0][2:] = ["0", *_bytes(trained[0], weights), *("-" for _ in shares)]
+    draw = (_advantage(attacks, _DRAW, share) for share in shares)
+    rows.append([_DRAW, "", "", "", "", *draw])
     for recipe, price in prices.items():
-        tried = ["nothing", "unreadable"]
         rows.append(
             [f"recipe {recipe}", points(ordinary, signed=False), "0",
              *_bytes(price, weights),
-             *(_advantage(attacks, recipe, tried, share) for share in shares)]
+             *(_advantage(attacks, recipe, share) for share in shares)]
         )  # fmt: skip
     scratch = [
         points(select(attacks, "accuracy", subject=_SCRATCH, share=share), signed=False)
@@ -203,17 +203,13 @@ def format_table(trained: list[Cell], attacks: list[Cell], prices: Cell) -> str:
     return studies.format_markdown(header, rows)
 
 
-def _advantage(
-    attacks: list[Cell], subject: str, tried: list[str], share: float
-) -> str:
+def _advantage(attacks: list[Cell], subject: str, share: float) -> str:
     """The best attack by its mean over seeds, minus scratch seed by seed."""
-    scratch = select(attacks, "accuracy", subject=_SCRATCH, share=share)
-    found = [
-        select(attacks, "accuracy", subject=subject, attack=name, share=share)
-        for name in tried
-    ]
-    found = [one for one in found if len(one)]
-    return points(max(found, key=np.mean) - scratch) if found else "-"
+    mine = [one for one in attacks if one["share"] == share]
+    scratch = select(mine, "accuracy", subject=_SCRATCH)
+    tried = dict.fromkeys(one["attack"] for one in mine if one["subject"] == subject)
+    found = [select(mine, "accuracy", subject=subject, attack=name) for name in tried]
+    return points(max(found, key=np.mean) - scratch)
 
 
 def _bytes(price: Cell, weights: int) -> list[str]:

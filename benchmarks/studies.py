@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import keras
 
 Cell = dict[str, Any]
-_RATE = 2e-3
+RATE = 2e-3
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, out: str) -> None:
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser, *, out: str) -> None:
     add("--examples", type=int, help="training examples to use; default all")
     add("--halve", action="store_true", help="average images over 2 x 2")
     add("--seeds", type=int, default=3)
-    add("--shares", type=float, nargs="+", default=[0.01, 0.05, 0.1])
+    add("--shares", type=float, nargs="*", default=[0.01, 0.05, 0.1])
     add("--out", type=Path, default=Path(out), help="results are added to its files")
 
 
@@ -61,7 +61,7 @@ def fit(
     y: np.ndarray,
     args: argparse.Namespace,
     *,
-    rate: float = _RATE,
+    rate: float = RATE,
 ) -> None:
     """Train with Adam and a cosine decay over the epochs that the flags ask for.
 
