@@ -199,7 +199,7 @@ def format_table(trained: list[Cell], attacks: list[Cell], prices: Cell) -> str:
     if shares:
         rows.append(["scratch accuracy, %", "", "", "", "", *scratch])
     header = [
-        "", "accuracy, %", "cost, points", "secret bytes", "bytes rewritten",
+        "", "accuracy, %", "to ordinary, points", "secret bytes", "bytes rewritten",
         *(f"advantage at {share:.0%}" for share in shares),
     ]  # fmt: skip
     return studies.format_markdown(header, rows)
