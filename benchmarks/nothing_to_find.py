@@ -184,7 +184,8 @@ def format_table(trained: list[Cell], attacks: list[Cell], prices: Cell) -> str:
         )  # fmt: skip
     rows[0][2:] = ["0", *_bytes(trained[0], weights), *("-" for _ in shares)]
     draw = (_advantage(attacks, _DRAW, share) for share in shares)
-    rows.append([_DRAW, "", "", "", "", *draw])
+    if shares:
+        rows.append([_DRAW, "", "", "", "", *draw])
     for recipe, price in prices.items():
         rows.append(
             [f"recipe {recipe}", points(ordinary, signed=False), "0",
@@ -195,9 +196,10 @@ def format_table(trained: list[Cell], attacks: list[Cell], prices: Cell) -> str:
         points(select(attacks, "accuracy", subject=_SCRATCH, share=share), signed=False)
         for share in shares
     ]
-    rows.append(["scratch accuracy, %", "", "", "", "", *scratch])
+    if shares:
+        rows.append(["scratch accuracy, %", "", "", "", "", *scratch])
     header = [
-        "", "accuracy, %", "cost, points", "secret bytes", "bytes rewritten",
+        "", "accuracy, %", "to ordinary, points", "secret bytes", "bytes rewritten",
         *(f"advantage at {share:.0%}" for share in shares),
     ]  # fmt: skip
     return studies.format_markdown(header, rows)
