@@ -1,15 +1,14 @@
-"""What the magnitudes in a public filter tell about the sign of each element."""
+"""What a masked filter tells about the sign and the size of each element."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
 from edgepro_tf.audit.importer import Linear
-from edgepro_tf.audit.statistics import area_under_curve, cosines, filter_rows
+from edgepro_tf.audit.statistics import area_under_curve, filter_rows, true_order
 from edgepro_tf.audit.thief import Arrays, Target
 
 Areas = dict[str, list[float]]
@@ -31,6 +30,8 @@ def element_statistics(size: np.ndarray, one: Linear) -> dict[str, np.ndarray]:
     places = size.reshape(shape)
     found = {
         "size": size,
+        "fraction": np.frexp(size)[0],
+        "lowest bits": (size * 2.0**24 / 2.0 ** np.frexp(size)[1]) % 4096,
         "rank in its row": rankdata(size, axis=1),
         "rank in its column": rankdata(size, axis=0),
         "size less the row's mean": size - size.mean(1, keepdims=True),
@@ -54,20 +55,15 @@ def element_statistics(size: np.ndarray, one: Linear) -> dict[str, np.ndarray]:
     return {name: np.asarray(v, np.float64) for name, v in found.items()}
 
 
-def true_element_signs(target: Target, parameters: Arrays, layer: int) -> np.ndarray:
-    """float64 [rows, elements]: the authorized sign of every public element.
-
-    Rows are paired by the likeness of their magnitudes, which the lock leaves at 1.
-    """
+def true_elements(target: Target, parameters: Arrays, layer: int) -> np.ndarray:
+    """float64 [rows, elements]: the authorized value of every public element."""
     one = target.network.linears[layer]
-    locked = np.abs(filter_rows(parameters[one.filter], one.channel_axis))
     free = filter_rows(target.authorized[one.filter], one.channel_axis)
-    _, pairs = linear_sum_assignment(-cosines(locked, np.abs(free)))
-    return np.sign(free[pairs])
+    return free[true_order(target, parameters, layer)]
 
 
-def sign_areas(target: Target, draws: list[Arrays]) -> tuple[Areas, float]:
-    """AUC of every statistic for a positive sign, for each draw of the lock.
+def element_areas(target: Target, draws: list[Arrays]) -> tuple[Areas, float]:
+    """AUC of every statistic for a positive sign and for a large size, draw by draw.
 
     Returns:
         Areas over all masked layers together (ranks within a layer), one for each draw;
@@ -81,13 +77,18 @@ def sign_areas(target: Target, draws: list[Arrays]) -> tuple[Areas, float]:
         for layer in target.masked_layers:
             one = target.network.linears[layer]
             size = np.abs(filter_rows(drawn[one.filter], one.channel_axis))
-            sign = true_element_signs(target, drawn, layer).reshape(-1)
-            for name, values in element_statistics(size, one).items():
-                flat = values.reshape(-1)[sign != 0]
-                ranks[name].append(rankdata(flat) / max(1, len(flat)))
-                truth[name].append(sign[sign != 0] > 0)
-                area = area_under_curve(flat, sign[sign != 0] > 0)
-                single[f"{name}, layer {layer}"].append(area)
+            true = true_elements(target, drawn, layer).reshape(-1)
+            is_large = np.abs(true) > np.median(np.abs(true))
+            for statistic, values in element_statistics(size, one).items():
+                flat = values.reshape(-1)
+                for name, fact in (
+                    (f"sign by {statistic}", true > 0),
+                    (f"size by {statistic}", is_large),
+                ):
+                    ranks[name].append(rankdata(flat) / max(1, len(flat)))
+                    truth[name].append(fact)
+                    area = area_under_curve(flat, fact)
+                    single[f"{name}, layer {layer}"].append(area)
         for name, parts in ranks.items():
             area = area_under_curve(np.concatenate(parts), np.concatenate(truth[name]))
             pooled[name].append(area)

@@ -60,12 +60,19 @@ def public_start(bench: Bench, thief: Thief, *, fresh: Iterable[int] = ()) -> Ar
 
 
 def unreadable(bench: Bench) -> list[int]:
-    """Parameters that the recipe shuffles: better drawn afresh than kept."""
+    """Parameters that the recipe masks or shuffles: better drawn afresh than kept."""
     return [
         i
         for i, steps in enumerate(bench.target.steps)
-        if steps & Step.SHUFFLE and bench.network.parameters[i].role != "constant"
+        if steps & (Step.SHUFFLE | Step.MASK)
+        and bench.network.parameters[i].role != "constant"
     ]
+
+
+def shuffled(bench: Bench) -> list[int]:
+    """The same but for masked filters, whose elements are in their own places."""
+    masked = {bench.network.linears[i].filter for i in bench.target.masked_layers}
+    return [i for i in unreadable(bench) if i not in masked]
 
 
 def heads(bench: Bench) -> list[int]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 
+import numpy as np
+
 from edgepro_tf import native
 from edgepro_tf.audit.importer import Network, import_model
-from edgepro_tf.audit.thief import Target
+from edgepro_tf.audit.thief import Arrays, Target
 from edgepro_tf.locks import ModelLock, Step
 from edgepro_tf.locks import Target as Which
-from edgepro_tf.payload import unpack_lock
+from edgepro_tf.payload import pack_lock, unpack_lock
 
 
 def make_target(public: bytes, payload: bytes, *, name: str, recipe: str) -> Target:
@@ -63,6 +65,22 @@ def lock_target(
     return Target(
         name, network, authorized, tuple(steps), tuple(stored), recipe, exponents
     )
+
+
+def relock(target: Target, seed: bytes) -> Arrays:
+    """The constants of another public file of the same network, under another seed.
+
+    Made by the native core; where lock training set values, by a redraw (the core no
+    longer knows what was released).
+    """
+    if any(target.stored_channels):
+        rng = np.random.default_rng(list(seed))
+        return target.guess([0.0] * len(target.steps), rng)
+    content = bytearray(target.content)
+    native.restore_buffer(content, target.payload)
+    lock = dataclasses.replace(unpack_lock(target.payload), seed=seed)
+    native.apply_lock(content, pack_lock(lock))
+    return list(import_model(bytes(content)).values)
 
 
 def digest(public: bytes) -> str:

@@ -125,19 +125,22 @@ class Target:
     @property
     def readable_layers(self) -> tuple[int, ...]:
         """Linear operators whose filter keeps its rows whole."""
-        return tuple(
-            i
-            for i, one in enumerate(self.network.linears)
-            if not self.steps[one.filter] & Step.SHUFFLE
-        )
+        return self._layers_without(Step.SHUFFLE | Step.MASK)
 
     @property
     def masked_layers(self) -> tuple[int, ...]:
-        """Linear operators whose filter has its magnitudes in rows, but no signs."""
+        """Linear operators whose filter has its rows in place, every element masked."""
         return tuple(
             i
-            for i in self.readable_layers
+            for i in self._layers_without(Step.SHUFFLE)
             if self.steps[self.network.linears[i].filter] & Step.MASK
+        )
+
+    def _layers_without(self, steps: Step) -> tuple[int, ...]:
+        return tuple(
+            i
+            for i, one in enumerate(self.network.linears)
+            if not self.steps[one.filter] & steps
         )
 
     def is_locked(self, parameter: int) -> bool:

@@ -12,7 +12,7 @@ from edgepro_tf.audit.starts import (
     fresh_parameter,
     fresh_start,
     public_start,
-    unreadable,
+    shuffled,
 )
 from edgepro_tf.audit.statistics import filter_rows
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
@@ -39,7 +39,7 @@ def learn_signs(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
         return nothing_masked(bench)
     purpose = f"learned signs {full}"
     rng = thief.rng(purpose)
-    start = public_start(bench, thief, fresh=unreadable(bench))
+    start = public_start(bench, thief, fresh=shuffled(bench))
     candidates = sign_candidates(bench, thief, rng, start, full=full)
     return bench.outcome(bench.signs, candidates, thief, purpose)
 
@@ -132,7 +132,7 @@ def guess_signs(bench: Bench, thief: Thief) -> Outcome:
     layers = bench.target.masked_layers
     if not layers:
         return nothing_masked(bench)
-    plain = public_start(bench, thief, fresh=unreadable(bench))
+    plain = public_start(bench, thief, fresh=shuffled(bench))
     candidates = []
     for label, rule in _rules():
         start = set_signs(bench, plain, layers, rule)
@@ -213,11 +213,11 @@ ATTACKS = (
     ),
     Attack(
         "learned element signs and mixing", "element signs", _ZHOU, LABELS,
-        functools.partial(learn_signs, full=True),
+        functools.partial(learn_signs, full=True), is_slow=True,
     ),
     Attack(
         "control: learned signs of a fresh network", "element signs", _ZHOU, LABELS,
-        learn_fresh_signs, counts=False,
+        learn_fresh_signs, counts=False, is_slow=True,
     ),
     Attack(
         "signs guessed from magnitudes", "element signs", "ours", LABELS, guess_signs,

@@ -21,8 +21,8 @@ def tune_all(bench: Bench, thief: Thief, *, fresh: str = "nothing") -> Outcome:
         bench: the target's workbench.
         thief: his data.
         fresh: what is drawn afresh first: ``nothing``, ``head``, ``unreadable`` (what
-            the recipe shuffles), or ``signs`` (the same, and the signs of the public
-            rows inferred from their skewness, where each row has one).
+            the recipe masks or shuffles), or ``signs`` (the same, and the signs of the
+            public rows inferred from their skewness, where each row has one).
     """
     unread = unreadable(bench)
     drawn = {"head": heads(bench), "unreadable": unread, "signs": unread}
@@ -111,7 +111,7 @@ ATTACKS = (
         functools.partial(tune_all, fresh="head"), is_slow=True,
     ),
     Attack(
-        "fine-tuning, shuffled tensors afresh", "fine-tuning", "ours", LABELS,
+        "fine-tuning, hidden tensors afresh", "fine-tuning", "ours", LABELS,
         functools.partial(tune_all, fresh="unreadable"),
     ),
     Attack(

@@ -12,20 +12,17 @@ import numpy as np
 
 from edgepro_tf import native
 from edgepro_tf.audit.accuracy import public_accuracy
-from edgepro_tf.audit.attacks.element_signs import nothing_masked, sign_candidates
 from edgepro_tf.audit.bench import Bench, Candidate
-from edgepro_tf.audit.guessing import redraw_tensor
 from edgepro_tf.audit.starts import public_start, unreadable
 from edgepro_tf.audit.thief import (
     DEVELOPER,
     LABELS,
     NOTHING,
-    Arrays,
     Attack,
     Outcome,
     Thief,
 )
-from edgepro_tf.locks import SEED_BYTES, Step
+from edgepro_tf.locks import SEED_BYTES
 from edgepro_tf.payload import MAGIC
 
 _BITS = 8
@@ -96,27 +93,19 @@ def _spread_of(found: list[float]) -> dict[str, float]:
     return {"mean": float(np.mean(found)), "worst": max(found), "count": len(found)}
 
 
-def _known_start(bench: Bench, thief: Thief, fresh: list[int]) -> Arrays:
-    """Orders, exponents and signs of channels right; signs of masked elements drawn."""
-    target, rng = bench.target, thief.rng("draws known")
-    out = public_start(bench, thief, fresh=fresh)
-    for i, parameter in enumerate(bench.network.parameters):
-        if i not in fresh:
-            masked = target.steps[i] & Step.MASK
-            axis = parameter.channel_axis
-            out[i] = redraw_tensor(target.authorized[i], masked, axis, 0.0, rng)
-    return out
-
-
 def know_draws(bench: Bench, thief: Thief) -> Outcome:
-    """Every order, channel sign and exponent known; what is shuffled learned afresh.
+    """Every order, sign and exponent of a channel known; the rest learned afresh.
 
-    The signs of masked elements stay unknown: no search over channels gives them. The
+    What is masked or shuffled stays unknown: no search over channels gives it. The
     bound of all such searches: if this gains nothing over scratch, none can, however
     long.
     """
     fresh = unreadable(bench)
-    start = _known_start(bench, thief, fresh)
+    start = public_start(bench, thief, fresh=fresh)
+    start = [
+        start[i] if i in fresh else value
+        for i, value in enumerate(bench.target.authorized)
+    ]
     starts = bench.variants(start, thief.x)
     candidates = [
         Candidate(
@@ -131,17 +120,6 @@ def know_draws(bench: Bench, thief: Thief) -> Outcome:
         for rate in bench.budget.rates
     ]
     return bench.outcome(bench.weights, candidates, thief, "draws known")
-
-
-def know_draws_learn_signs(bench: Bench, thief: Thief) -> Outcome:
-    """The same, the signs of masked elements learned."""
-    if not bench.sign_space.layers:
-        return nothing_masked(bench)
-    purpose = "draws known, signs learned"
-    start = _known_start(bench, thief, unreadable(bench))
-    rng = thief.rng(purpose)
-    candidates = sign_candidates(bench, thief, rng, start, full=False)
-    return bench.outcome(bench.signs, candidates, thief, purpose)
 
 
 ATTACKS = (
@@ -165,10 +143,6 @@ ATTACKS = (
     Attack(
         "all draws by channel known, tuned", "partial knowledge", "ours", LABELS,
         know_draws, counts=False, is_slow=True,
-    ),
-    Attack(
-        "all draws by channel known, element signs learned", "partial knowledge",
-        "ours", LABELS, know_draws_learn_signs, counts=False, is_slow=True,
     ),
     Attack(
         "one bit of the seed wrong", "partial knowledge", "ours", DEVELOPER,

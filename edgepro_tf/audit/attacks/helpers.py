@@ -109,27 +109,29 @@ def _make_base(bench: Bench, thief: Thief, rng: np.random.Generator) -> Arrays:
 def _adopt_rows(bench: Bench, base: Arrays) -> tuple[Arrays, dict[str, object]]:
     """The base, every public row in the place of the base row that it resembles.
 
-    Where each element's sign is hidden, magnitudes are matched and the base's signs
-    put before them: training from a base changes few.
+    Where elements are masked, sizes are matched and the base's signs put before them.
     """
     target, out = bench.target, [np.array(p) for p in base]
     right = total = 0
-    for layer in target.readable_layers:
+    for layer in (*target.readable_layers, *target.masked_layers):
         one = target.network.linears[layer]
         steps = target.steps[one.filter]
-        rows, known, true = (
+        rows, known = (
             statistics.filter_rows(p[one.filter], one.channel_axis)
-            for p in (target.public, base, target.authorized)
+            for p in (target.public, base)
         )
-        adopted = _adopt(rows, known, steps)
-        same = np.diag(statistics.cosines(np.abs(adopted), np.abs(true))) > 0.999
-        right, total = right + int(same.sum()), total + one.channels
+        adopted, order = _adopt(rows, known, steps)
+        same = statistics.true_order(target, target.public, layer)[order]
+        right += int((same == np.arange(one.channels)).sum())
+        total += one.channels
         moved = np.moveaxis(out[one.filter], one.channel_axis, 0)
         moved[:] = adopted.reshape(moved.shape)
     return out, {"rows_found": right / total if total else 0.0}
 
 
-def _adopt(rows: np.ndarray, known: np.ndarray, steps: Step) -> np.ndarray:
+def _adopt(
+    rows: np.ndarray, known: np.ndarray, steps: Step
+) -> tuple[np.ndarray, np.ndarray]:
     """Public rows in the order, signs and scale of the base rows they resemble."""
     masked = bool(steps & Step.MASK)
     if masked:
@@ -144,7 +146,9 @@ def _adopt(rows: np.ndarray, known: np.ndarray, steps: Step) -> np.ndarray:
         ratio = np.maximum(norms[0] / np.maximum(norms[1], 1e-12), 1e-6)
         factor *= 2.0 ** np.round(np.log2(ratio))
     adopted = rows[order] * factor[:, None]
-    return adopted * np.where(known < 0, -1.0, 1.0) if masked else adopted
+    if masked:
+        adopted = adopted * np.where(known < 0, -1.0, 1.0)
+    return adopted, order
 
 
 def _tune(bench: Bench, thief: Thief, start: Arrays, purpose: str) -> float:

@@ -6,27 +6,35 @@ import numpy as np
 
 from edgepro_tf.audit.attacks.element_signs import nothing_masked, set_signs
 from edgepro_tf.audit.bench import Bench, Candidate
-from edgepro_tf.audit.element_statistics import element_statistics, sign_areas
-from edgepro_tf.audit.starts import fresh_start, public_start, unreadable
+from edgepro_tf.audit.element_statistics import element_areas, element_statistics
+from edgepro_tf.audit.starts import fresh_start, public_start, shuffled
+from edgepro_tf.audit.target import relock
 from edgepro_tf.audit.thief import LABELS, NOTHING, Arrays, Attack, Outcome, Thief
+from edgepro_tf.locks import SEED_BYTES
 
-_REDRAWS = 5
+_REDRAWS, _SIGN = 5, "sign by "
 _KEPT = (0.2, 0.5, 0.8)
 
 
 def read_element_signs(bench: Bench, thief: Thief) -> Outcome:
     """Guess each element's sign from the magnitudes around it; set them so; measure.
 
-    The areas are means over fresh draws of the same lock.
+    The areas, for signs and for sizes, are means over locks of the same network drawn
+    by the native core.
     """
     target, rng = bench.target, thief.rng("element signs")
     if not target.masked_layers:
         return nothing_masked(bench)
-    draws = [target.guess([0.0] * len(target.steps), rng) for _ in range(_REDRAWS)]
-    areas, worst = sign_areas(target, draws)
+    draws = [relock(target, rng.bytes(SEED_BYTES)) for _ in range(_REDRAWS)]
+    areas, worst = element_areas(target, draws)
     means = {name: float(np.mean(found)) for name, found in areas.items()}
-    best = max(means, key=lambda name: abs(means[name] - 0.5))
-    direction = 1.0 if means[best] > 0.5 else -1.0
+    of_signs = {
+        name.removeprefix(_SIGN): value
+        for name, value in means.items()
+        if name.startswith(_SIGN)
+    }
+    best = max(of_signs, key=lambda name: abs(of_signs[name] - 0.5))
+    direction = 1.0 if of_signs[best] > 0.5 else -1.0
     out = target.public
     for layer in target.masked_layers:
         one = bench.network.linears[layer]
@@ -51,7 +59,7 @@ def redraw_signs(bench: Bench, thief: Thief) -> Outcome:
     if not layers:
         return nothing_masked(bench)
     rng = thief.rng("fresh signs")
-    plain = public_start(bench, thief, fresh=unreadable(bench))
+    plain = public_start(bench, thief, fresh=shuffled(bench))
     candidates = []
     for number in range(bench.budget.redraws):
         start = set_signs(
@@ -70,7 +78,7 @@ def draw_tickets(bench: Bench, thief: Thief) -> Outcome:
     Source: Frankle and Carbin, "The Lottery Ticket Hypothesis", ICLR 2019, section 2;
     the original signs and values, which make a ticket, are what the lock hides.
     """
-    layers = bench.target.readable_layers
+    layers = bench.target.readable_layers + bench.target.masked_layers
     if not layers:
         return Outcome(bench.accuracy(bench.target.public), "no layer keeps its rows")
     start = fresh_start(bench.network, thief.rng("tickets"))

@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment, quadratic_assignment
+from scipy.optimize import quadratic_assignment
 
 from edgepro_tf.audit import statistics
 from edgepro_tf.audit.bench import Bench
-from edgepro_tf.audit.element_statistics import true_element_signs
+from edgepro_tf.audit.element_statistics import true_elements
+from edgepro_tf.audit.target import relock
 from edgepro_tf.audit.thief import NOTHING, Arrays, Attack, Outcome, Thief
-from edgepro_tf.locks import Step
+from edgepro_tf.locks import SEED_BYTES, Step
 
 _REDRAWS = 20
 
@@ -186,19 +187,18 @@ def _arrange(
     """
     target = bench.target
     out, right, total, chance = target.public, 0, 0, 0.0
-    for layer in target.readable_layers:
+    for layer in sorted((*target.readable_layers, *target.masked_layers)):
         one = target.network.linears[layer]
         columns = statistics.reader_columns(target, out, layer)
         if columns is None or not _has(target, layer, Step.ORDER):
             continue
         rows = statistics.filter_rows(out[one.filter], one.channel_axis)
-        true = statistics.filter_rows(target.authorized[one.filter], one.channel_axis)
         if _has(target, layer, Step.MASK):
-            rows, true, columns = np.abs(rows), np.abs(true), np.abs(columns)
+            rows, columns = np.abs(rows), np.abs(columns)
         order = arrange(rows, columns)
-        same = np.abs(np.diag(statistics.cosines(rows[order], true)))
-        right, total = right + int((same > 0.999).sum()), total + one.channels
-        chance += 1
+        true = statistics.true_order(target, out, layer)[order]
+        right += int((true == np.arange(one.channels)).sum())
+        total, chance = total + one.channels, chance + 1
         out[one.filter] = np.take(out[one.filter], order, one.channel_axis)
     if not total:
         return out, {}
@@ -208,12 +208,12 @@ def _arrange(
 def compare_versions(bench: Bench, thief: Thief) -> Outcome:
     """Two files of one network, locked by two seeds: keep what is alike, merge.
 
-    Rows are paired first by their likeness (of magnitudes, where element signs are
-    hidden), which finds every pair: then the product of the two masks is known.
+    Rows are paired first, by the bits that no mask covers: then the product of the two
+    masks is known, and says nothing of either.
     (Two sidecars of one file carry the same lock: their difference is nil.)
     """
-    target, rng = bench.target, thief.rng("versions")
-    second = target.guess([0.0] * len(target.steps), rng)
+    target = bench.target
+    second = relock(target, thief.rng("versions").bytes(SEED_BYTES))
     paired, details = _pair_rows(bench, second)
     variants = {}
     for name, other in (("", second), ("paired rows, ", paired)):
@@ -234,33 +234,27 @@ def compare_versions(bench: Bench, thief: Thief) -> Outcome:
 
 
 def _pair_rows(bench: Bench, second: Arrays) -> tuple[Arrays, dict[str, float]]:
-    """The second version's rows in the first one's order and scale.
+    """The second version's rows in the first one's order.
 
     The details say how alike the signs of both are once the rows are paired, and the
     AUC with which their product tells the authorized sign of an element.
     """
     target, out = bench.target, list(second)
-    products, truth = [np.empty(0)], [np.empty(0)]
-    for layer in target.readable_layers:
+    products, signs = [np.empty(0)], [np.empty(0)]
+    for layer in (*target.readable_layers, *target.masked_layers):
         one = target.network.linears[layer]
-        first, other = (
-            statistics.filter_rows(p[one.filter], one.channel_axis)
-            for p in (target.public, second)
-        )
-        sizes = [np.abs(first), np.abs(other)]
-        _, order = linear_sum_assignment(-statistics.cosines(*sizes))
-        norms = [np.linalg.norm(w, axis=1) for w in (first, other[order])]
-        gain = norms[0] / np.maximum(norms[1], 1e-12)
-        moved = np.moveaxis(out[one.filter], one.channel_axis, 0)
-        placed = (other[order] * gain[:, None]).reshape(moved.shape)
-        out[one.filter] = np.ascontiguousarray(
-            np.moveaxis(placed, 0, one.channel_axis), np.float32
-        )
+        # Both orders are known from bits alone: the authorized rows only name them.
+        mine = statistics.true_order(target, target.public, layer)
+        theirs = np.argsort(statistics.true_order(target, second, layer))
+        w = np.take(second[one.filter], theirs[mine], one.channel_axis)
+        out[one.filter] = w
         if _has(target, layer, Step.MASK):
-            products.append(np.sign(first * other[order]).reshape(-1))
-            signs = true_element_signs(target, target.public, layer)
-            truth.append(signs.reshape(-1))
-    product, sign = np.concatenate(products), np.concatenate(truth)
+            first = target.public[one.filter]
+            products.append(
+                statistics.filter_rows(np.sign(first * w), one.channel_axis).reshape(-1)
+            )
+            signs.append(true_elements(target, target.public, layer).reshape(-1))
+    product, sign = np.concatenate(products), np.concatenate(signs)
     if not len(product):
         return out, {}
     area = statistics.area_under_curve(product, sign > 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -31,21 +32,25 @@ def match_own(bench: Bench, thief: Thief) -> Outcome:
     """Match public rows and columns to one's own network; blend both; fine-tune.
 
     Weights decide, or (where signs are not hidden element by element) activations.
-    Where they are hidden, magnitudes are matched and one's own signs are kept.
+    Where they are masked, sizes are matched and one's own signs are kept.
 
     Source: Ainsworth, Hayase and Srinivasa, "Git Re-Basin", ICLR 2023, sections 3.1
     (activations) and 3.2 (weights).
     """
-    if not _layers(bench):
+    if not any(_layers(bench)):
         return _nothing_to_match(bench)
     own = train_own(bench, thief)
     rng = thief.rng("match own")
-    matched = {"weights": match_layers(bench, own.parameters, rng)}
-    plain = [i for i in _layers(bench) if i not in bench.target.masked_layers]
+    matched = {}
+    plain, masked = _layers(bench)
     if plain:
+        matched["weights"] = match_layers(bench, own.parameters, plain, rng)
         matched["activations"] = match_activations(
             bench, own.parameters, matched["weights"], thief.x
         )
+    if masked:
+        everything = (*plain, *masked)
+        matched["sizes"] = match_layers(bench, own.parameters, everything, rng)
     candidates = []
     for name, adopted in matched.items():
         for blend in _BLENDS:
@@ -74,12 +79,12 @@ def stitch_own(bench: Bench, thief: Thief) -> Outcome:
 
     Source: Bansal, Nakkiran and Barak, "Revisiting Model Stitching", NeurIPS 2021.
     """
-    layers = _layers(bench)
+    plain, masked = _layers(bench)
+    layers = plain or masked
     if not layers:
         return _nothing_to_match(bench)
     own = train_own(bench, thief)
     rng = thief.rng("stitch")
-    is_masked = bool(bench.target.masked_layers)
     size = lambda i: bench.target.public[bench.network.linears[i].filter].size  # noqa: E731
     chosen = sorted(layers, key=size, reverse=True)[:_MOST_STITCHED]
     candidates = []
@@ -91,10 +96,10 @@ def stitch_own(bench: Bench, thief: Thief) -> Outcome:
                 learn_signs_of(
                     bench, thief, rng, start, {layer}, rate, label, full=True
                 )
-                if is_masked
+                if not plain
                 else _mixed(bench, thief, start, layer, rate, label)
             )
-    trainer = bench.signs if is_masked else bench.mix
+    trainer = bench.mix if plain else bench.signs
     return bench.outcome(trainer, candidates, thief, "stitched", [own.held_out])
 
 
@@ -111,10 +116,12 @@ def train_own(bench: Bench, thief: Thief) -> OwnNetwork:
     return OwnNetwork(trained, held_out)
 
 
-def match_layers(bench: Bench, own: Arrays, rng: np.random.Generator) -> Arrays:
-    """One's own network with every readable public filter in its place and order."""
+def match_layers(
+    bench: Bench, own: Arrays, layers: Sequence[int], rng: np.random.Generator
+) -> Arrays:
+    """One's own network with some public filters in their places and order."""
     target, out = bench.target, [np.array(p) for p in own]
-    for layer in _layers(bench):
+    for layer in layers:
         one = bench.network.linears[layer]
         steps = target.steps[one.filter]
         mine = _blocks(bench, own[one.filter], layer)
@@ -143,9 +150,7 @@ def match_activations(
     Each layer reads one's own network's activations; masked layers stay as they are.
     """
     out = [np.array(p) for p in adopted]
-    for layer in _layers(bench):
-        if layer in bench.target.masked_layers:
-            continue
+    for layer in _layers(bench)[0]:
         one = bench.network.linears[layer]
         mixed = list(own)
         mixed[one.filter] = adopted[one.filter]
@@ -165,11 +170,14 @@ def match_activations(
     return out
 
 
-def _layers(bench: Bench) -> list[int]:
-    """Layers that can be matched: those whose rows are whole, the heads aside."""
-    return [
-        i for i in bench.target.readable_layers if not bench.network.linears[i].is_head
-    ]
+def _layers(bench: Bench) -> tuple[list[int], list[int]]:
+    """Layers to match, the heads aside: with whole rows, and masked ones."""
+    linears = bench.network.linears
+    plain, masked = (
+        [i for i in layers if not linears[i].is_head]
+        for layers in (bench.target.readable_layers, bench.target.masked_layers)
+    )
+    return plain, masked
 
 
 def _blocks(bench: Bench, w: np.ndarray, layer: int) -> np.ndarray:

@@ -32,7 +32,7 @@ def search_lock(bench: Bench, thief: Thief) -> Outcome:
     y = np.eye(bench.classes, dtype=np.float32)[thief.y[rows]]
     runs = []
     for _ in range(bench.budget.search_starts):
-        start = _flatten(bench, first_guess(bench, thief, seen, rng))
+        start = _flatten(bench, first_guess(bench, thief, seen, rng, unreadable(bench)))
         proposals = draw_proposals(bench.groups, count, rng, _HEAT)
         runs.append(bench.search.run(start, thief.x[rows], y, proposals))
     found, loss = min(runs, key=lambda run: run[1])
@@ -54,10 +54,13 @@ def search_lock(bench: Bench, thief: Thief) -> Outcome:
 
 
 def first_guess(
-    bench: Bench, thief: Thief, seen: np.ndarray, rng: np.random.Generator
+    bench: Bench,
+    thief: Thief,
+    seen: np.ndarray,
+    rng: np.random.Generator,
+    free: list[int],
 ) -> Arrays:
     """The public file; what cannot be searched is learned before its still rows."""
-    free = unreadable(bench)
     start = public_start(bench, thief, fresh=free)
     if not free:
         return start

@@ -9,6 +9,7 @@ import numpy as np
 from edgepro_tf.audit.attacks.element_signs import nothing_masked
 from edgepro_tf.audit.attacks.search import first_guess
 from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.starts import shuffled
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
 
 _FIRST_SHARE = 0.05  # Of a network's masked elements, flipped at once.
@@ -29,7 +30,9 @@ def flip_by_gradient(bench: Bench, thief: Thief) -> Outcome:
     rng = thief.rng("gradient flips")
     held_out = bench.draw_folds(thief, rng)[0]
     seen = rng.permutation(np.setdiff1d(np.arange(len(thief.y)), held_out))
-    start = bench.renormalise(first_guess(bench, thief, seen, rng), thief.x)
+    start = bench.renormalise(
+        first_guess(bench, thief, seen, rng, shuffled(bench)), thief.x
+    )
     found, flips = climb(bench, start, thief.x[seen], thief.y[seen])
     starts = bench.variants(found, thief.x)
     candidates = [

@@ -57,7 +57,7 @@ def unlocked(model: keras.Model, data: Dataset) -> Target:
     """A target whose weights ship as they are; tests lock parts of it."""
     biases = Recipe("biases", Step(0), Step(0), Step.SHUFFLE, Step(0))
     target = lock(model, data, biases)
-    return relock(target, target.authorized, (Step(0),) * len(target.steps))
+    return with_public(target, target.authorized, (Step(0),) * len(target.steps))
 
 
 def lock(model: keras.Model, data: Dataset, recipe: str | Recipe) -> Target:
@@ -65,7 +65,7 @@ def lock(model: keras.Model, data: Dataset, recipe: str | Recipe) -> Target:
     return make_target(pair.public, pair.payload, name="m", recipe=str(recipe))
 
 
-def relock(target: Target, values: list, steps: tuple) -> Target:  # type: ignore[type-arg]
+def with_public(target: Target, values: list, steps: tuple) -> Target:  # type: ignore[type-arg]
     """The same network with other public values, said to be locked by some steps."""
     network = dataclasses.replace(target.network, values=tuple(values))
     mine = list(target.authorized)
@@ -77,7 +77,7 @@ def relock_layer(target: Target, layer: int, public: np.ndarray, step: Step) -> 
     i = target.network.linears[layer].filter
     values, steps = list(target.authorized), [Step(0)] * len(target.steps)
     values[i], steps[i] = public.astype(np.float32), step
-    return relock(target, values, tuple(steps))
+    return with_public(target, values, tuple(steps))
 
 
 def make_bench(target: Target, data: Dataset, **budget: object) -> Bench:

@@ -1,19 +1,23 @@
 """What is compiled for one structure serves every recipe of it, and no other."""
 
 from converters import convert_keras
+from converters.recipe import Recipe
 from edgepro_tf.audit import sharing
 from edgepro_tf.audit.importer import import_model
 from edgepro_tf.audit.sharing import share, structure_of
+from edgepro_tf.locks import Step
 from tests.edgepro_tf.audit.conftest import lock, make_bench
 from tests.flatbuffers import export_cached
 
+SIGNS = Recipe("signs", Step.SIGNS, Step.SIGNS, Step.SIGNS, Step(0))
+
 
 def test_recipes_of_one_network_share_their_trainers(model, data, standard) -> None:  # type: ignore[no-untyped-def]
-    first, second = (
-        make_bench(t, data) for t in (standard, lock(model, data, "strict"))
-    )
+    first, second = (make_bench(t, data) for t in (standard, lock(model, data, SIGNS)))
     assert first.weights is second.weights
-    assert first.mix is not second.mix  # One has rows to mix, the other none.
+    assert (
+        first.mix is not second.mix
+    )  # One has no rows to mix, the other three layers.
     # Shared, and still each bench's own constants.
     assert first.accuracy(first.target.public) != second.accuracy(second.target.public)
     thief = first.thief(0.02, 0)
