@@ -99,12 +99,11 @@ def _summarize(
 
 
 def _warm_up() -> None:
-    """TensorFlow's first conversion in a process pays for its imports and tables."""
-    import keras
-
+    """A process's first conversion pays for TensorFlow's imports and tables."""
+    from benchmarks import networks
     from converters import convert_keras
 
-    convert_keras(keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)]))
+    convert_keras(networks.growing_network(0.1))
 
 
 def fit_line(rows: list[dict[str, Any]], key: str) -> dict[str, Any]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.bars import find_bars, verdict
+from benchmarks.bars import (
+    CONVERSION_RATIO,
+    LATENCY_RATIO,
+    LIGHT_LOAD_RATIO,
+    UNEXPLAINED_BY_LINE,
+    find_bars,
+    verdict,
+)
 from benchmarks.loading import MEMORY
 from benchmarks.variants import VARIANTS
 from edgepro_tf.cli.console import format_table
@@ -22,13 +29,13 @@ def format_results(document: dict[str, Any]) -> str:
             _sidecar_rows(subjects),
         ),
         (
-            "latency|plain ms|protected ms|protected|<= 1.01|A/A|A/A rounds"
-            "|in A/A rounds|MUL layers|claiming",
+            f"latency|plain ms|protected ms|protected|<= {LATENCY_RATIO:g}|A/A"
+            "|A/A rounds|in A/A rounds|MUL layers|claiming",
             _latency_rows(subjects),
         ),
         (
-            "load|plain ms|ms|first answer ms|to plain|<= 1.10|A/A|to AES-256-GCM"
-            "|<= 1|AES-256-GCM|MUL layers|claiming",
+            f"load|plain ms|ms|first answer ms|to plain|<= {LIGHT_LOAD_RATIO:g}|A/A"
+            "|to AES-256-GCM|<= 1|AES-256-GCM|MUL layers|claiming",
             _loading_rows(subjects),
         ),
         (
@@ -36,11 +43,12 @@ def format_results(document: dict[str, Any]) -> str:
             _memory_rows(subjects),
         ),
         (
-            "conversion|stock s|total s|locking s|to stock|<= 2.5",
+            f"conversion|stock s|total s|locking s|to stock|<= {CONVERSION_RATIO:g}",
             _conversion_rows(document),
         ),
         (
-            "growth|R^2|>= 0.98|s a MB|MB/s at first|MB/s at last",
+            f"growth|R^2|>= {1 - UNEXPLAINED_BY_LINE:g}|s a MB|MB/s at first"
+            "|MB/s at last",
             _line_rows(document.get("growth", {})),
         ),
     ]
