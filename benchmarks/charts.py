@@ -137,6 +137,11 @@ def _draw_growth(axis: Axes, growth: dict[str, Any] | None) -> None:
 
 def _add_legend(axis: Axes) -> None:
     """Between title and axes, where it hides nothing."""
-    above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
-    axis.legend(fontsize=9, ncols=5, frameon=False, **above)
+    axis.legend(
+        fontsize=9,
+        ncols=5,
+        frameon=False,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+    )
     axis.set_title(axis.get_title(), pad=26)
