@@ -35,7 +35,37 @@ def make_target(public: bytes, payload: bytes, *, name: str, recipe: str) -> Tar
     target = lock_target(
         network, list(authorized.values), unpack_lock(payload), name, recipe
     )
-    return dataclasses.replace(target, content=public, payload=payload)
+    undrawn = bytearray(public)
+    native.restore_buffer(undrawn, _without_values(payload))
+    return dataclasses.replace(
+        target,
+        content=public,
+        payload=payload,
+        undrawn=[
+            value if steps else public_value
+            for value, steps, public_value in zip(
+                import_model(bytes(undrawn)).values,
+                target.steps,
+                network.values,
+                strict=True,
+            )
+        ],
+    )
+
+
+def _without_values(payload: bytes) -> bytes:
+    """The same lock, but for locking values where there are draws too.
+
+    All records stay: their numbers are the draws' nonces.
+    """
+    lock = unpack_lock(payload)
+    tensors = tuple(
+        dataclasses.replace(tensor, steps=tensor.steps & ~Step.SET, set_values=None)
+        if tensor.steps & ~Step.SET
+        else tensor
+        for tensor in lock.tensors
+    )
+    return pack_lock(ModelLock(lock.seed, tensors))
 
 
 def lock_target(

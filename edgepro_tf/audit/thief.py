@@ -106,6 +106,8 @@ class Target:
         recipe: its name.
         exponent_range: of scale factors.
         content, payload: the pair itself, for measurements through the real core.
+        undrawn: the constants with every draw undone and no locking value set; the
+            public ones where nothing is drawn.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Target:
     exponent_range: int = 2
     content: bytes = dataclasses.field(default=b"", repr=False)
     payload: bytes = dataclasses.field(default=b"", repr=False)
+    undrawn: Arrays | None = dataclasses.field(default=None, repr=False)
 
     @property
     def public(self) -> Arrays:
@@ -165,8 +168,8 @@ class Target:
                     places[stored] = draw_stored(
                         stored, channels, known[i], rng, fills=fills
                     )
-                public = self.network.values[i]
-                values = place_stored(public, values, axis, places[stored])
+                released = (self.undrawn or self.network.values)[i]
+                values = place_stored(released, values, axis, places[stored])
             out.append(
                 redraw_tensor(
                     values, self.steps[i], axis, known[i], rng,

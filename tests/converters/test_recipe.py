@@ -114,6 +114,11 @@ def test_budget_is_kept_and_spent_on_small_constants_first(share: float) -> None
         assert min(r.size_bytes for r in records) <= min(r.size_bytes for r in left_out)
 
 
+def test_fast_leaves_no_small_file_open() -> None:
+    model = export_cached("mobile")
+    assert len(plan(model, "fast")) == len(plan(model, "standard"))
+
+
 def test_budget_never_drops_what_training_set() -> None:
     model = export_cached("mobile")
     view = read_model(model)

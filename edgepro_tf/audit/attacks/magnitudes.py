@@ -40,7 +40,10 @@ def read_element_signs(bench: Bench, thief: Thief) -> Outcome:
         one = bench.network.linears[layer]
 
         def rule(rows: np.ndarray, one=one) -> np.ndarray:  # type: ignore[no-untyped-def]
-            values = direction * element_statistics(rows, one)[best]
+            found = element_statistics(rows, one)
+            if best not in found:  # Dense layers have no places in a window.
+                return np.ones_like(rows)
+            values = direction * found[best]
             return np.where(values >= np.median(values), 1.0, -1.0)
 
         out = set_signs(bench, out, (layer,), rule)

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
+from converters import convert_keras
+from edgepro_tf import zoo
 from edgepro_tf.audit.guessing import draw_stored, place_stored, redraw_tensor
+from edgepro_tf.audit.target import make_target
+from edgepro_tf.locking import lock_model
 from edgepro_tf.locks import Step
 
 VALUES = np.random.default_rng(3).normal(size=(20, 3, 3, 4)).astype(np.float32)
@@ -65,3 +69,16 @@ def test_the_right_lock_is_authorized() -> None:
     np.testing.assert_array_equal(
         place_stored(VALUES, AUTHORIZED, 0, guess), AUTHORIZED
     )
+
+
+def test_all_of_a_lock_trained_lock_known_is_authorized() -> None:
+    """Draws are undone before locking values are set: the rows beside them are right."""
+    model = lock_model(zoo.build_model("mlp", (16,), 3, width=4), seed=0)
+    pair = convert_keras(model)
+    target = make_target(pair.public, pair.payload, name="", recipe="standard")
+    assert any(target.stored_channels)
+    rng = np.random.default_rng(0)
+    for values, right in zip(
+        target.guess([1.0] * len(target.steps), rng), target.authorized, strict=True
+    ):
+        np.testing.assert_array_equal(values, right)
