@@ -72,8 +72,11 @@ def test_the_right_lock_is_authorized() -> None:
 
 
 def test_all_of_a_lock_trained_lock_known_is_authorized() -> None:
-    """Draws are undone before locking values are set: the rows beside them are right."""
+    """Draws are undone before locking values are set: the other rows are right."""
     model = lock_model(zoo.build_model("mlp", (16,), 3, width=4), seed=0)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    x = np.random.default_rng(0).normal(size=(32, 16))
+    model.fit(x, np.arange(32) % 3, 8, verbose=0)
     pair = convert_keras(model)
     target = make_target(pair.public, pair.payload, name="", recipe="standard")
     assert any(target.stored_channels)
