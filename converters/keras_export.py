@@ -54,6 +54,12 @@ class ExportOptions:
                 f"cannot convert: expected an inference type of {', '.join(types)}, "
                 f"got {self.inference_type!r}."
             )
+        if self.inference_type != "float32" and not self.needs_samples:
+            raise ConversionError(
+                f"cannot convert: expected float32 inputs and outputs with number "
+                f"format {self.number_format}, got {self.inference_type}.",
+                "Take the number format int8.",
+            )
 
     @property
     def needs_samples(self) -> bool:

@@ -23,6 +23,7 @@ from converters.verify import (
 )
 from edgepro_tf import native
 from edgepro_tf.errors import ConversionError
+from edgepro_tf.files import check_regular
 from edgepro_tf.locks import ModelLock
 from edgepro_tf.payload import pack_lock
 
@@ -158,9 +159,20 @@ def lock_tflite(
         ConversionError: it is no TFLite model, or nothing in it can be locked.
         VerificationError: the pair does not restore to the same bytes.
     """
-    content = model if isinstance(model, bytes) else Path(model).read_bytes()
+    content = model if isinstance(model, bytes) else _read_file(Path(model))
     chosen = find_recipe(recipe, restore_budget=restore_budget)
     return _protect(content, b"", chosen, samples)[0]
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        check_regular(path)
+        return path.read_bytes()
+    except OSError as error:
+        raise ConversionError(
+            f"cannot read model {path}: {error.strerror or 'the system refused'}.",
+            "Name the .tflite file that the converter wrote.",
+        ) from error
 
 
 def _protect(

@@ -76,6 +76,7 @@ def verify_interpreter(
     bare = make_interpreter(public)
     bare.allocate_tensors()
     expected = [run_model(plain, sample) for sample in samples]
+    _check_answers(expected)
     for sample, outputs in zip(samples, expected, strict=True):
         answers = run_model(restored, sample)
         if not _same_bits(answers, outputs):
@@ -101,6 +102,16 @@ def verify_interpreter(
             "Lock more layers, or choose the recipe 'standard'.",
         )
     return expected
+
+
+def _check_answers(outputs: Sequence[Sample]) -> None:
+    values = [value for sample in outputs for value in sample.values()]
+    if values and not any(np.isfinite(value).any() for value in values):
+        raise VerificationError(
+            "cannot verify pair: expected a model that answers with numbers, got "
+            "nothing but NaN or infinity from the authorized model.",
+            "Train it again: its weights are no numbers, or the samples are none.",
+        )
 
 
 def _are_constant(outputs: Sequence[Sample]) -> bool:
@@ -140,15 +151,29 @@ def compare_with_keras(
             structured = keras.tree.pack_sequence_as(model.input, given)
         expected = keras.tree.flatten(model(structured, training=False))
         expected = [keras.ops.convert_to_numpy(output) for output in expected]
-        largest = max(float(np.abs(output).max()) for output in expected) or 1.0
+        largest = max(_largest(output) for output in expected) or 1.0
         for output in expected:
             distances = [
-                float(np.abs(output - answer).max())
+                _distance(output, answer)
                 for answer in answers.values()
                 if answer.shape == output.shape
             ]
             worst = max(worst, min(distances, default=np.inf) / largest)
     return worst
+
+
+def _largest(output: np.ndarray) -> float:
+    return float(
+        np.abs(output, where=np.isfinite(output), out=np.zeros_like(output)).max()
+    )
+
+
+def _distance(output: np.ndarray, answer: np.ndarray) -> float:
+    """Largest difference; infinite where only one of both is a number."""
+    is_same = (output == answer) | (np.isnan(output) & np.isnan(answer))
+    with np.errstate(invalid="ignore"):
+        gaps = np.where(is_same, 0, np.abs(output - answer))
+    return float(np.where(np.isnan(gaps), np.inf, gaps).max())
 
 
 def verify_keras(

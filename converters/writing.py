@@ -10,7 +10,7 @@ from pathlib import Path
 
 from converters.pipeline import ProtectedModel
 from edgepro_tf.errors import ConversionError
-from edgepro_tf.files import PUBLIC_MODE, check_absent, write_files
+from edgepro_tf.files import PUBLIC_MODE, check_absent, make_folder, write_files
 from edgepro_tf.sidecar import Issuer, ModelBinding, Passphrase, Recipient, seal_sidecar
 
 SIDECAR_SUFFIX = ".edgepro"
@@ -76,7 +76,7 @@ def write_pair(
         audience=audience,
         expires=expires,
     )
-    model_path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(model_path.parent)
     files = {
         sidecar_path: (sidecar, PUBLIC_MODE),
         model_path: (protected.public, PUBLIC_MODE),

@@ -6,6 +6,8 @@ import dataclasses
 import gzip
 import os
 import pathlib
+import zipfile
+import zlib
 
 import numpy as np
 
@@ -13,6 +15,8 @@ from edgepro_tf.errors import EdgeProError
 
 _FASHION_FOLDERS = ("/usr/share/datasets/fashion-mnist",)
 _FASHION_VARIABLE = "EDGEPRO_FASHION_MNIST"
+_UNREADABLE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
+_MOST_CLASSES = 1_000_000
 _DIGITS_TRAIN = 1437  # four fifths; the set's files are in no particular order
 
 
@@ -123,7 +127,7 @@ def _read_idx(path: pathlib.Path) -> np.ndarray:
     """
     try:
         data = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DatasetError(
             f"cannot load {path}: expected a gzipped IDX file, got {error}."
         ) from error
@@ -140,8 +144,8 @@ def _load_npz(name: str) -> Dataset:
     try:
         with np.load(path, allow_pickle=False) as stored:
             keys = ("x_train", "y_train", "x_test", "y_test")
-            parts = [stored[key] for key in keys]
-    except (OSError, KeyError, ValueError) as error:
+            parts = [np.atleast_1d(stored[key]) for key in keys]
+    except (*_UNREADABLE, TypeError, AttributeError) as error:
         raise DatasetError(
             f"cannot load data set {name!r}: expected an npz file with x_train, "
             f"y_train, x_test and y_test, got {type(error).__name__}: {error}."
@@ -156,11 +160,12 @@ def _dataset(
     x_test: np.ndarray,
     y_test: np.ndarray,
 ) -> Dataset:
-    if len(x_train) != len(y_train) or len(x_test) != len(y_test):
+    if len(x_train) != y_train.size or len(x_test) != y_test.size:
         raise DatasetError(
             f"cannot load data set {name!r}: expected a label for each sample, got "
-            f"{len(x_train)} and {len(y_train)}, {len(x_test)} and {len(y_test)}."
+            f"{len(x_train)} and {y_train.size}, {len(x_test)} and {y_test.size}."
         )
+    _check_kinds(name, x_train, x_test, np.append(y_train, y_test))
     return Dataset(
         _samples(x_train),
         y_train.astype(np.int32).ravel(),
@@ -169,6 +174,30 @@ def _dataset(
         name,
         int(max(y_train.max(), y_test.max())) + 1,
     )
+
+
+def _check_kinds(
+    name: str, x_train: np.ndarray, x_test: np.ndarray, labels: np.ndarray
+) -> None:
+    task = f"cannot load data set {name!r}"
+    if not len(x_train) or not len(x_test):
+        raise DatasetError(f"{task}: expected samples to train and to test, got none.")
+    kinds = {x_train.dtype.kind, x_test.dtype.kind}
+    if not kinds <= set("biuf") or x_train.shape[1:] != x_test.shape[1:]:
+        raise DatasetError(
+            f"{task}: expected x_train and x_test of numbers, in samples of one shape, "
+            f"got {x_train.dtype} {list(x_train.shape[1:])} and {x_test.dtype} "
+            f"{list(x_test.shape[1:])}."
+        )
+    if not np.all(np.isfinite(x_train)) or not np.all(np.isfinite(x_test)):
+        raise DatasetError(f"{task}: expected finite numbers, got NaN or infinity.")
+    is_number = labels.dtype.kind in "biuf"
+    if not is_number or not 0 <= labels.min() <= labels.max() < _MOST_CLASSES:
+        raise DatasetError(
+            f"{task}: expected labels from 0 to {_MOST_CLASSES - 1:,}, got others."
+        )
+    if np.any(labels % 1):
+        raise DatasetError(f"{task}: expected labels that are integers, got others.")
 
 
 def _samples(x: np.ndarray) -> np.ndarray:

@@ -105,6 +105,25 @@ def check_absent(*paths: str | os.PathLike[str], remedy: str = _ALLOW) -> None:
             raise _exists(Path(path), remedy)
 
 
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Make a folder and those above it; one that is there is taken as it is.
+
+    Raises:
+        EdgeProError: the system refused, for example for a file of that name.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise EdgeProError(
+            f"cannot make folder {folder}: expected no file of that name, got one.",
+            "Choose another name.",
+        ) from error
+    except OSError as error:
+        reason = error.strerror or "the system refused"
+        raise EdgeProError(f"cannot make folder {folder}: {reason}.") from error
+
+
 def read_bytes(source: PathOrBytes, *, limit_bytes: int) -> bytes:
     """Return the bytes given, or those of the file named.
 
@@ -153,6 +172,13 @@ def name_of(source: PathOrBytes) -> str:
     if isinstance(source, bytes | bytearray | memoryview):
         return ""
     return Path(source).name
+
+
+def check_path(source: PathOrBytes) -> str:
+    """The hint where a file cannot be read: the whole path, as it was given."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return ""
+    return f"Check the path: {os.fspath(source)}"
 
 
 @contextlib.contextmanager
@@ -210,7 +236,7 @@ def _check_targets(files: Iterable[Path], overwrite: bool) -> None:
 
 
 def _temporary_name(target: Path) -> Path:
-    beginning = target.name.encode()[:_KEPT_BYTES].decode(errors="ignore")
+    beginning = os.fsencode(target.name)[:_KEPT_BYTES].decode(errors="ignore")
     return target.with_name(f".{beginning}.{secrets.token_hex(8)}.tmp")
 
 

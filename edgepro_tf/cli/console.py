@@ -2,10 +2,52 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, TextIO, cast
 
 from edgepro_tf.errors import EdgeProError
+
+
+class _Output:
+    """Standard output that its reader may leave, as ``head`` does: the work goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._until_left():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._until_left():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _until_left(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            # What is still buffered goes nowhere, else it is tried again at the end.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+
+def prepare_output() -> None:
+    """Let neither a reader who left nor a terminal that lacks a letter be an error."""
+    if sys.stdout is None:  # The shell closed it.
+        return
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    sys.stdout = cast(TextIO, _Output(sys.stdout))
 
 
 def say(text: str = "") -> None:
@@ -18,6 +60,11 @@ def report_error(error: EdgeProError) -> None:
     print(f"edgepro: error: {error.problem}", file=sys.stderr)
     if error.hint:
         print(f"edgepro: hint: {error.hint}", file=sys.stderr)
+
+
+def report_warning(text: str) -> None:
+    """Print a warning line, to standard error."""
+    print(f"edgepro: warning: {text}", file=sys.stderr)
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

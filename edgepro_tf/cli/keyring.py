@@ -7,6 +7,13 @@ import os
 from pathlib import Path
 
 from edgepro_tf.errors import KeyFileError
+from edgepro_tf.files import (
+    PRIVATE_MODE,
+    PUBLIC_MODE,
+    check_absent,
+    make_folder,
+    write_files,
+)
 from edgepro_tf.sidecar import (
     Identity,
     Issuer,
@@ -14,6 +21,7 @@ from edgepro_tf.sidecar import (
     OpenedSidecar,
     Passphrase,
     Recipient,
+    export_key,
     load_identity,
     load_issuer,
     load_issuer_key,
@@ -26,6 +34,39 @@ RECIPIENT_FILE = "recipient.jwk"
 ISSUER_FILE = "issuer.jwk"
 ISSUER_KEY_FILE = "issuer_key.jwk"
 PASSPHRASE_VARIABLE = "EDGEPRO_PASSPHRASE"
+KEY_PASSPHRASE_VARIABLE = "EDGEPRO_KEY_PASSPHRASE"
+_SET = f"set it unseen: read -rs {PASSPHRASE_VARIABLE}; export {PASSPHRASE_VARIABLE}"
+_KEY_FILE = (
+    f"JWK or PEM (an encrypted PEM's passphrase: variable {KEY_PASSPHRASE_VARIABLE})"
+)
+
+
+def write_keys(
+    folder: Path, identity: Identity, issuer: Issuer, *, overwrite: bool = False
+) -> dict[str, Identity | Recipient | Issuer | IssuerKey]:
+    """Write both private keys and their public halves: all four files, or none.
+
+    Returns:
+        The keys by file name.
+
+    Raises:
+        OutputExistsError: one is there and ``overwrite`` is false.
+    """
+    keys = {
+        IDENTITY_FILE: identity,
+        RECIPIENT_FILE: identity.recipient,
+        ISSUER_FILE: issuer,
+        ISSUER_KEY_FILE: issuer.issuer_key,
+    }
+    if not overwrite:
+        check_absent(*(folder / name for name in keys), remedy="take another folder")
+    make_folder(folder)
+    contents = {}
+    for name, key in keys.items():
+        mode = PRIVATE_MODE if key.has_secret else PUBLIC_MODE
+        contents[folder / name] = (export_key(key), mode)
+    write_files(contents, overwrite=overwrite)
+    return keys
 
 
 def add_sealing_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,30 +89,42 @@ def add_sealing_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--passphrase",
         action="store_true",
-        help=f"also seal to the passphrase in the variable {PASSPHRASE_VARIABLE}",
+        help=f"also seal to the passphrase in the variable {PASSPHRASE_VARIABLE} "
+        f"({_SET})",
     )
     group.add_argument(
-        "--issuer", type=Path, metavar="FILE", help="private key that signs"
+        "--issuer",
+        type=Path,
+        metavar="FILE",
+        help=f"private key that signs, {_KEY_FILE}",
     )
 
 
-def add_opening_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of who opens, and whom he trusts."""
+def add_opening_arguments(
+    parser: argparse.ArgumentParser, *, verifies: bool = True
+) -> None:
+    """Flags of who opens, and (where the signature is judged) whom he trusts."""
     group = parser.add_argument_group("keys")
+    files = f"{IDENTITY_FILE} and {ISSUER_KEY_FILE}" if verifies else IDENTITY_FILE
     group.add_argument(
         "--keys",
         type=Path,
         metavar="DIR",
-        help=f"folder of 'edgepro keygen': {IDENTITY_FILE} and {ISSUER_KEY_FILE} in it",
+        help=f"folder of 'edgepro keygen': {files} in it",
     )
     group.add_argument(
-        "--identity", type=Path, metavar="FILE", help="private key that opens"
+        "--identity",
+        type=Path,
+        metavar="FILE",
+        help=f"private key that opens, {_KEY_FILE}",
     )
     group.add_argument(
         "--passphrase",
         action="store_true",
-        help=f"open with the passphrase in the variable {PASSPHRASE_VARIABLE}",
+        help=f"open with the passphrase in the variable {PASSPHRASE_VARIABLE} ({_SET})",
     )
+    if not verifies:
+        return
     group.add_argument(
         "--issuer_key",
         type=Path,
@@ -106,7 +159,8 @@ def find_issuer(args: argparse.Namespace) -> Issuer:
     Raises:
         KeyFileError: none, or the file is no issuer's.
     """
-    return load_issuer(_path(args.issuer, args.keys, ISSUER_FILE, "--issuer"))
+    path = _path(args.issuer, args.keys, ISSUER_FILE, "--issuer")
+    return load_issuer(path, passphrase=os.environ.get(KEY_PASSPHRASE_VARIABLE))
 
 
 def find_identity(args: argparse.Namespace) -> Identity | Passphrase:
@@ -117,7 +171,8 @@ def find_identity(args: argparse.Namespace) -> Identity | Passphrase:
     """
     if args.passphrase:
         return _passphrase()
-    return load_identity(_path(args.identity, args.keys, IDENTITY_FILE, "--identity"))
+    path = _path(args.identity, args.keys, IDENTITY_FILE, "--identity")
+    return load_identity(path, passphrase=os.environ.get(KEY_PASSPHRASE_VARIABLE))
 
 
 def find_issuer_key(args: argparse.Namespace) -> IssuerKey:
@@ -163,7 +218,11 @@ def _path(given: Path | None, folder: Path | None, name: str, flag: str) -> Path
 def _passphrase() -> Passphrase:
     text = os.environ.get(PASSPHRASE_VARIABLE)
     if text is None:
-        raise _missing("a passphrase", f"the variable {PASSPHRASE_VARIABLE}")
+        raise KeyFileError(
+            f"cannot find a passphrase: expected the variable {PASSPHRASE_VARIABLE}, "
+            "got none.",
+            f"S{_SET[1:]}",
+        )
     return Passphrase(text)
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from absl import app, logging
 from absl.flags import argparse_flags
@@ -15,6 +18,8 @@ import edgepro_tf
 from edgepro_tf.cli import console
 from edgepro_tf.errors import EdgeProError
 
+_OURS = {"edgepro_tf", "converters"}
+_INTERRUPTED = 130  # What shells report of a program ended by Ctrl-C.
 COMMANDS = {
     "keygen": "make the keys of an issuer and of a device",
     "train": "train a ready-made network on a named data set, locked or not",
@@ -33,8 +38,10 @@ A first walk:
   edgepro demo                                      see it work, on real data
   edgepro keygen --out keys                         keys of an issuer and of a device
   edgepro train --dataset digits --out digits.keras
-  edgepro convert digits.keras --keys keys --out shipped
+  edgepro convert digits.keras --keys keys --out shipped/digits.tflite
   edgepro run shipped/digits.tflite --keys keys --dataset digits
+
+Each command explains itself: edgepro convert --help
 """
 
 
@@ -68,7 +75,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Run one subcommand.
 
     Returns:
-        0 done, 1 could not (2, usage, is argparse's own).
+        0 done, 1 could not (2, usage, is argparse's own; 130, interrupted, run's).
     """
     logging.set_verbosity(logging.ERROR)  # TensorFlow tells its progress through absl.
     try:
@@ -76,24 +83,48 @@ def main(arguments: argparse.Namespace) -> int:
     except EdgeProError as error:
         console.report_error(error)
         return 1
-    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        console.report_error(
-            EdgeProError(f"cannot read or write {error.filename}: {error.strerror}.")
-        )
+    except OSError as error:
+        reason = error.strerror or str(error)
+        place = f" {error.filename}" if error.filename else ""
+        console.report_error(EdgeProError(f"cannot read or write{place}: {reason}."))
         return 1
-    except KeyboardInterrupt:
-        console.report_error(EdgeProError("stopped before it was done."))
+    except MemoryError:
+        console.report_error(
+            EdgeProError(
+                "cannot go on: expected enough free memory, got less.",
+                "Close other programs, or take a smaller model or data set.",
+            )
+        )
         return 1
     return 0
 
 
 def run(argv: Sequence[str] | None = None) -> None:
     """Entry point of the console script."""
-    app.run(
-        main,
-        argv=list(argv or sys.argv),
-        flags_parser=lambda args: make_parser().parse_args(args[1:]),
-    )
+    warnings.showwarning = _show_warning
+    console.prepare_output()
+    try:
+        app.run(
+            main,
+            argv=list(argv or sys.argv),
+            flags_parser=lambda args: make_parser().parse_args(args[1:]),
+        )
+    except KeyboardInterrupt:
+        console.report_error(EdgeProError("stopped before it was done."))
+        sys.exit(_INTERRUPTED)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    """Ours in one line; those of libraries are for who develops with them."""
+    if category is UserWarning and _OURS.intersection(Path(filename).parts):
+        console.report_warning(str(message))
 
 
 def _module(command: str) -> ModuleType:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgepro_tf.cli import console
-from edgepro_tf.errors import ConversionError
+from edgepro_tf.cli.arrays import load_array, load_arrays
+from edgepro_tf.errors import ConversionError, SidecarError
 from edgepro_tf.files import check_absent
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from edgepro_tf.sidecar import Issuer, Passphrase, Recipient
 
 _CALIBRATION_SAMPLES = 200
+_A_SECOND = 1 / 86_400
+_MOST_DAYS = 1_000_000  # The last year a date can have is 9999.
 
 
 def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,36 +64,45 @@ def check_outputs(args: argparse.Namespace) -> None:
 
     Raises:
         ConversionError: the name has another suffix.
+        SidecarError: --expires_days is none.
         OutputExistsError: a file is there, and --force is not.
     """
     if args.out.suffix != ".tflite":
         raise ConversionError(
             f"cannot write {args.out}: expected a name ending in .tflite."
         )
-    if args.expires_days is not None and args.expires_days <= 0:
-        raise ConversionError(
-            "cannot seal sidecar: expected --expires_days above 0, got "
-            f"{args.expires_days:g}."
-        )
+    _find_expiry(args.expires_days)
     if not args.force:
         check_absent(args.out, args.out.with_suffix(".edgepro"), remedy="pass --force")
+
+
+def _find_expiry(days: float | None) -> datetime.datetime | None:
+    if days is None:
+        return None
+    if not _A_SECOND <= days <= _MOST_DAYS:
+        raise SidecarError(
+            "cannot seal sidecar: expected --expires_days from a second to "
+            f"{_MOST_DAYS:,} days, got {days:g}.",
+            "Leave it out for a sidecar that does not expire.",
+        )
+    return datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
 
 
 def read_samples(source: str | None) -> Any:
     """Real inputs from a file or a named data set; None for none.
 
     Raises:
-        ConversionError: the file holds no arrays.
+        EdgeProError: the file holds no arrays, or there is no such data set.
     """
     if source is None:
         return None
     path = Path(source)
     if path.suffix == ".npy":
-        return np.load(path, allow_pickle=False)
+        return load_array(path)
     if path.suffix == ".npz" and path.exists():
-        with np.load(path, allow_pickle=False) as arrays:
-            if "x_train" not in arrays:
-                return dict(arrays)
+        arrays = load_arrays(path)
+        if "x_train" not in arrays:
+            return arrays
         source = f"npz:{source}"
     from edgepro_tf.datasets import load_dataset
 
@@ -122,18 +134,13 @@ def write_and_report(
     """Seal, write, and say what was done."""
     from converters import write_pair
 
-    expires = None
-    if args.expires_days is not None:
-        expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(
-            days=args.expires_days
-        )
     written = write_pair(
         protected,
         args.out,
         recipients=recipients,
         issuer=issuer,
         audience=args.audience,
-        expires=expires,
+        expires=_find_expiry(args.expires_days),
         overwrite=args.force,
     )
     console.say(str(protected))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgepro_tf.errors import ConversionError
+from edgepro_tf.files import check_regular
 
 if TYPE_CHECKING:
     import keras
@@ -120,16 +121,21 @@ def read_model(path: Path) -> keras.Model:
     Raises:
         ConversionError: the file is no Keras model.
     """
-    if not path.exists():
-        raise ConversionError(f"cannot read model {path}: there is no such file.")
+    try:
+        check_regular(path)
+    except OSError as error:
+        reason = error.strerror or "the system refused"
+        raise ConversionError(f"cannot read model {path}: {reason}.") from error
     import keras
 
     import edgepro_tf.training  # noqa: F401  (registers the locked model's class)
 
     try:
         return keras.models.load_model(path)
-    except (ValueError, OSError, TypeError) as error:
+    except Exception as error:  # A zip of JSON and HDF5: its readers raise anything.
+        reason = (str(error).splitlines() or [""])[0].partition(". ")[0].rstrip(".")
         raise ConversionError(
-            f"cannot read model {path}: {str(error).splitlines()[0]}",
+            f"cannot read model {path}: expected a Keras model, got a damaged or "
+            f"foreign file ({type(error).__name__}: {reason:.160}).",
             "Save it with model.save('name.keras').",
         ) from error

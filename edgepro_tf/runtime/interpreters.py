@@ -16,6 +16,8 @@ import numpy as np
 
 from edgepro_tf.errors import InterpreterError
 
+_MOST_THREADS = 256
+
 
 @dataclasses.dataclass(frozen=True)
 class Runtime:
@@ -117,13 +119,14 @@ def make_interpreter(
         model: path or content of a ``.tflite``.
         delegates: from ``load_delegate``; an EdgePro delegate comes first.
         runtime: from ``find_runtime``; None for the first one installed.
-        num_threads: CPU threads; None for the runtime's default.
+        num_threads: CPU threads, at most 256; None for the runtime's default.
         use_xnnpack: False leaves out the XNNPACK delegate that runtimes add.
         **options: passed on to ``Interpreter``.
 
     Raises:
         InterpreterError: the runtime refused the model or a delegate.
     """
+    _check_threads(num_threads)
     module = (runtime or find_runtime()).load()
     if isinstance(model, (str, Path)):
         options["model_path"] = str(model)
@@ -139,6 +142,16 @@ def make_interpreter(
         experimental_delegates=list(delegates) or None,
         **options,
     )
+
+
+def _check_threads(count: int | None) -> None:
+    """Runtimes crash where the system has no more threads to give."""
+    if count is not None and not 1 <= count <= _MOST_THREADS:
+        raise InterpreterError(
+            f"cannot open model: expected 1 to {_MOST_THREADS} threads, got "
+            f"num_threads={count}.",
+            "Take as many as the machine has cores.",
+        )
 
 
 def call_runtime(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

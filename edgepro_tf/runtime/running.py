@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from edgepro_tf.errors import InterpreterError
+
 
 def input_details(interpreter: Any) -> dict[str, dict[str, Any]]:
     """The runtime's input details by name, of the first signature if there is one."""
@@ -40,6 +42,51 @@ def run_model(interpreter: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.n
         detail["name"]: interpreter.get_tensor(detail["index"])
         for detail in interpreter.get_output_details()
     }
+
+
+def only_input(model: str, interpreter: Any) -> tuple[str, dict[str, Any]]:
+    """The name and details of a model's one input.
+
+    Args:
+        model: its name, for the error.
+        interpreter: a runtime's interpreter.
+
+    Raises:
+        InterpreterError: it has several.
+    """
+    details = input_details(interpreter)
+    if len(details) != 1:
+        raise InterpreterError(
+            f"cannot feed {model}: expected a model of one input, got inputs "
+            f"{', '.join(details)}.",
+            "Use edgepro_tf.runtime.open_interpreter from Python.",
+        )
+    return next(iter(details.items()))
+
+
+def check_shape(model: str, detail: dict[str, Any], values: np.ndarray) -> None:
+    """Check values before an input takes them: runtimes resize to any shape, and then
+    answer or fail as it happens.
+
+    Args:
+        model: its name, for the error.
+        detail: from ``input_details``.
+        values: array [count, ...]; the count is free.
+
+    Raises:
+        InterpreterError: they have another shape.
+    """
+    wanted = [int(extent) for extent in detail["shape_signature"]]
+    fits = len(wanted) == values.ndim and all(
+        extent in (-1, given)
+        for extent, given in zip(wanted[1:], values.shape[1:], strict=True)
+    )
+    if not fits:
+        rest = "".join(f", {'any' if n == -1 else n}" for n in wanted[1:])
+        raise InterpreterError(
+            f"cannot feed {model}: expected an array of shape [count{rest}], got "
+            f"{list(values.shape)}."
+        )
 
 
 def quantize_input(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:

@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from edgepro_tf.errors import SidecarError, SidecarFormatError
-from edgepro_tf.files import PathOrBytes, name_of, read_bytes, size_of
+from edgepro_tf.files import PathOrBytes, check_path, name_of, read_bytes, size_of
 from edgepro_tf.sidecar.binding import ModelBinding
 from edgepro_tf.sidecar.encoding import (
     decode_base64url,
@@ -125,7 +125,7 @@ def read_sidecar(sidecar: PathOrBytes, task: str) -> bytes:
             data = read_bytes(sidecar, limit_bytes=MAX_SIDECAR_BYTES)
     except OSError as error:
         reason = error.strerror or "the system refused"
-        raise SidecarError(f"{task}: {reason}.", "Check the path.") from error
+        raise SidecarError(f"{task}: {reason}.", check_path(sidecar)) from error
     if size_bytes > MAX_SIDECAR_BYTES or len(data) > MAX_SIDECAR_BYTES:
         got = f"{size_bytes:,}" if size_bytes else "more"
         raise SidecarFormatError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import warnings
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -17,6 +18,7 @@ from edgepro_tf.files import (
     PRIVATE_MODE,
     PUBLIC_MODE,
     PathOrBytes,
+    check_path,
     name_of,
     read_bytes,
     write_file,
@@ -160,7 +162,7 @@ def _read(source: PathOrBytes, task: str) -> bytes:
         data = read_bytes(source, limit_bytes=MAX_KEY_FILE_BYTES)
     except OSError as error:
         reason = error.strerror or "the system refused"
-        raise KeyFileError(f"{task}: {reason}.", "Check the path.") from error
+        raise KeyFileError(f"{task}: {reason}.", check_path(source)) from error
     if len(data) > MAX_KEY_FILE_BYTES:
         raise KeyFileError(f"{task}: expected a key file, got a far larger one.")
     return data
@@ -228,7 +230,7 @@ def _warn_if_shared(source: PathOrBytes, noun: str) -> None:
     if mode & 0o077:
         warnings.warn(
             f"{noun} {name_of(source)} is secret but open to other users of this "
-            f"machine (mode {mode:04o}). Run: chmod 600 {name_of(source)}",
+            f"machine (mode {mode:04o}). Run: chmod 600 {shlex.quote(str(source))}",
             stacklevel=4,
         )
 

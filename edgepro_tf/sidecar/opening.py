@@ -198,7 +198,7 @@ def _check_audience(claims: Claims, audience: str | None, task: str) -> None:
         hint = "Seal it for this application, or open it without an audience."
     elif audience is None:
         problem = f"it is for application {claims.audience!r}, none was named"
-        hint = "Name this application with audience=."
+        hint = "Name this application: audience=, or --audience on the command line."
     else:
         problem = f"expected audience {audience!r}, it is for {claims.audience!r}"
         hint = "Ask the issuer for a sidecar for this application."

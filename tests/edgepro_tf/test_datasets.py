@@ -97,6 +97,42 @@ def test_npz_of_another_form(tmp_path: pathlib.Path) -> None:
         load_dataset(f"npz:{path}")
 
 
+_X, _Y = np.zeros((6, 4), np.float32), np.arange(6)
+_GOOD = {"x_train": _X, "y_train": _Y, "x_test": _X, "y_test": _Y}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"y_train": _Y - 1}, "labels from 0 to 999,999"),
+        ({"y_train": _Y * 10**9}, "labels from 0 to 999,999"),
+        ({"y_train": _Y + 0.5}, "labels that are integers"),
+        ({"y_train": np.array(["a"] * 6)}, "labels from 0"),
+        ({"y_train": np.eye(6)}, "a label for each sample, got 6 and 36"),
+        ({"x_train": _X + np.nan}, "finite numbers"),
+        ({"x_train": np.array(["a"] * 6)}, "of numbers, in samples of one shape"),
+        ({"x_test": _X[:, :3]}, "in samples of one shape"),
+        ({name: value[:0] for name, value in _GOOD.items()}, "got none"),
+        ({"x_train": np.array([{}] * 6)}, "Object arrays"),
+    ],
+)
+def test_npz_that_no_network_learns(
+    tmp_path: pathlib.Path, changes: dict[str, np.ndarray], words: str
+) -> None:
+    path = tmp_path / "d.npz"
+    np.savez(path, **_GOOD | changes)
+    with pytest.raises(DatasetError, match=words):
+        load_dataset(f"npz:{path}")
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04" + bytes(50)])
+def test_npz_that_is_none(tmp_path: pathlib.Path, content: bytes) -> None:
+    path = tmp_path / "d.npz"
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match="expected an npz file"):
+        load_dataset(f"npz:{path}")
+
+
 def test_unknown_names_and_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DatasetError, match="'mnist'"):
         load_dataset("mnist")

@@ -167,9 +167,12 @@ def test_folders_and_empty_names_are_no_files(tmp_path):
     assert os.listdir(tmp_path) == ["folder"]
 
 
-def test_longest_names(tmp_path):
-    path = files.write_file(tmp_path / ("ä" * 127), b"abc")
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX alone")
+@pytest.mark.parametrize("name", ["ä" * 127, os.fsdecode(b"a\xff")])
+def test_odd_names(tmp_path, name):
+    path = files.write_file(tmp_path / name, b"abc")
     assert path.read_bytes() == b"abc"
+    assert os.listdir(tmp_path) == [name]
 
 
 def test_files_without_an_end_are_not_read_to_it():

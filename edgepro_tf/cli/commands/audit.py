@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgepro_tf.cli import console, keyring
+from edgepro_tf.cli.numbers import positive_int, seed
 from edgepro_tf.errors import EdgeProError
 
 if TYPE_CHECKING:
@@ -55,11 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--full", action="store_true", help="every attack, generous budgets"
     )
     parser.add_argument(
-        "--seeds", type=int, metavar="N", help="thieves to average over, default 3"
+        "--seeds",
+        type=positive_int,
+        metavar="N",
+        help="thieves to average over, default 3",
     )
     parser.add_argument(
         "--workers",
-        type=int,
+        type=positive_int,
         default=min(4, os.cpu_count() or 1),
         metavar="N",
         help="attacks at a time, default a core each up to 4",
@@ -77,9 +81,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("none", "paper", "default", "rich"),
         help="lock training, see 'edgepro train'; default none, paper for recipe paper",
     )
-    group.add_argument("--epochs", type=int, default=None)
     group.add_argument(
-        "--network_seed", type=int, default=0, help="of its weights, default 0"
+        "--epochs",
+        type=positive_int,
+        default=None,
+        metavar="N",
+        help="of its training; default: by data set",
+    )
+    group.add_argument(
+        "--network_seed",
+        type=seed,
+        default=0,
+        metavar="N",
+        help="of its weights, default 0",
     )
     keyring.add_opening_arguments(parser)
 
@@ -91,6 +105,14 @@ def run(args: argparse.Namespace) -> None:
             "cannot audit: expected either a .tflite file or --model, got "
             f"{'neither' if args.model is None else 'both'}.",
             "edgepro audit --model cnn --dataset digits --out out/audit",
+        )
+    ignored = ("recipe", "lock", "epochs")
+    given = [name for name in ignored if getattr(args, name) is not None]
+    if args.network is None and given:
+        raise EdgeProError(
+            f"cannot audit {args.model}: expected --{given[0]} with --model alone, got "
+            "it with a pair, which is audited as it ships.",
+            f"Leave --{given[0]} out.",
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Measured: with fewer threads than workers they wait for each other.
@@ -104,11 +126,12 @@ def run(args: argparse.Namespace) -> None:
     )
     from edgepro_tf.audit.thief import FULL, QUICK
     from edgepro_tf.datasets import load_dataset
+    from edgepro_tf.files import make_folder
 
     data = load_dataset(args.dataset)
-    args.out.mkdir(parents=True, exist_ok=True)
+    make_folder(args.out)
     public, payload, name, recipe = (
-        _open_pair(args) if args.network is None else _make_pair(args, data)
+        _open_pair(args, data) if args.network is None else _make_pair(args, data)
     )
     budget = (FULL if args.full else QUICK).with_seeds(args.seeds)
     report = audit_pair(
@@ -127,18 +150,35 @@ def run(args: argparse.Namespace) -> None:
     console.say(f"{args.out / PAGE_FILE}: the report")
 
 
-def _open_pair(args: argparse.Namespace) -> tuple[bytes, bytes, str, str]:
+def _open_pair(
+    args: argparse.Namespace, data: Dataset
+) -> tuple[bytes, bytes, str, str]:
+    from edgepro_tf.runtime.interpreters import make_interpreter
+    from edgepro_tf.runtime.running import check_shape, only_input
+
     opened = keyring.open_for_run(args)
-    return args.model.read_bytes(), opened.payload, args.model.stem, "as shipped"
+    public = args.model.read_bytes()
+    interpreter = make_interpreter(public)
+    _, detail = only_input(args.model.name, interpreter)
+    check_shape(args.model.name, detail, data.x_test)
+    (answers, *_) = interpreter.get_output_details()
+    if data.classes > answers["shape"][-1]:
+        raise EdgeProError(
+            f"cannot audit {args.model}: expected labels of its {answers['shape'][-1]} "
+            f"classes, got {data.classes} of {args.dataset}."
+        )
+    return public, opened.payload, args.model.stem, "as shipped"
 
 
 def _make_pair(args: argparse.Namespace, data: Dataset) -> tuple[Any, ...]:
     """Train, convert and lock; an earlier pair in the folder is taken up again."""
     from converters import convert_keras
+    from converters.recipe import find_recipe
     from edgepro_tf.cli import training_job
     from edgepro_tf.files import PRIVATE_MODE, write_file
 
     recipe = args.recipe or "standard"
+    find_recipe(recipe)  # Refused now, not after training.
     lock = args.lock or ("paper" if recipe == "paper" else "none")
     data_name = Path(data.name).stem
     name = f"{args.network} on {data_name}, recipe {recipe}, lock training {lock}"

@@ -6,8 +6,9 @@ is verified before it is written: restored, it equals the unprotected .tflite bi
 bit, gives the same outputs in a real interpreter, and agrees with Keras.
 
 recipes:
-  standard   order, signs and scales of every neuron of the hidden layers; first layer,
-             heads and biases shuffled element by element (default)
+  standard   order and scales of every neuron of the hidden layers, a sign for each of
+             their weights; first layer, heads and biases shuffled element by element
+             (default)
   fast       the same within 10 % of the file's bytes, cheapest constants first
   strict     every protected tensor shuffled element by element
   paper      only what lock training set; nothing drawn
@@ -22,16 +23,22 @@ import argparse
 from pathlib import Path
 
 from edgepro_tf.cli import console, keyring, pairs
+from edgepro_tf.errors import ConversionError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's flags."""
-    parser.add_argument("model", type=Path, metavar="MODEL.keras")
+    parser.add_argument(
+        "model",
+        type=Path,
+        metavar="MODEL.keras",
+        help="written by model.save or 'edgepro train'; stays as it is, keep it safe",
+    )
     parser.add_argument(
         "--format",
         choices=("float32", "float16", "dynamic", "int8", "int16x8"),
         default="float32",
-        help="number format; default float32",
+        help="number format; default float32; int8 and int16x8 need --samples",
     )
     parser.add_argument(
         "--io",
@@ -46,6 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Convert, split, verify, seal, write."""
     pairs.check_outputs(args)
+    if args.format in ("int8", "int16x8") and args.samples is None:
+        raise ConversionError(
+            f"cannot convert to {args.format}: expected real inputs to find the ranges "
+            "of numbers with, got none.",
+            "Pass --samples, a hundred or so inputs.",
+        )
     recipients, issuer = keyring.find_recipients(args), keyring.find_issuer(args)
 
     from converters import convert_keras

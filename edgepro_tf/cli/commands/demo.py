@@ -1,10 +1,10 @@
 """Train, convert, split, seal, restore, and print what it all gives.
 
-Trains one convolutional network on real data three ways: without a lock, under the
-paper's lock, and locked by default after training. Converts and seals each, opens it
-with its key, without it and with wrong ones, and compares accuracy, size, load time
-and latency with the unprotected model. Writes the pairs, the figures (JSON) and a
-picture to the output folder.
+Trains a network on real data twice, without a lock and under the paper's lock, and
+locks the first one after training, by default's recipe. Converts and seals both, opens
+them with their key, without it and with wrong ones, and compares accuracy, size, load
+time and latency with the unprotected model. Writes the pairs, their keys, the figures
+(JSON) and a picture to the output folder, over those of an earlier demo.
 
 The data set is scikit-learn's digits; the variable EDGEPRO_DATASET=fashion-mnist (or
 --dataset) takes the larger one.
@@ -12,22 +12,26 @@ The data set is scikit-learn's digits; the variable EDGEPRO_DATASET=fashion-mnis
 example:
   edgepro demo
   edgepro demo --dataset fashion-mnist --out out/fashion
+  edgepro run out/demo/cnn_standard.tflite --keys out/demo/keys --dataset digits
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepro_tf.cli import console
+from edgepro_tf.cli.numbers import positive_int, seed
 
 if TYPE_CHECKING:
     from edgepro_tf.cli.showcase import Variant
     from edgepro_tf.cli.training_job import TrainedNetwork
     from edgepro_tf.datasets import Dataset
+    from edgepro_tf.sidecar import Issuer, Recipient
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,21 +43,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="default: $EDGEPRO_DATASET or digits; see 'edgepro train --help'",
     )
     parser.add_argument(
-        "--model", choices=("cnn", "mlp", "resnet", "depthwise"), default="cnn"
+        "--model",
+        choices=("cnn", "mlp", "resnet", "depthwise"),
+        default="cnn",
+        help="the network; default cnn",
     )
-    parser.add_argument("--epochs", type=int, default=None, help="default: by data set")
-    parser.add_argument("--wrong_keys", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1, help="of weights and batches")
-    parser.add_argument("--out", type=Path, default=Path("out/demo"), metavar="DIR")
+    parser.add_argument(
+        "--epochs",
+        type=positive_int,
+        default=None,
+        metavar="N",
+        help="default: by data set",
+    )
+    parser.add_argument(
+        "--wrong_keys",
+        type=positive_int,
+        default=200,
+        metavar="N",
+        help="wrong locks to try; default 200",
+    )
+    parser.add_argument(
+        "--seed",
+        type=seed,
+        default=1,
+        metavar="N",
+        help="of weights and batches; default 1",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("out/demo"),
+        metavar="DIR",
+        help="output folder; default out/demo",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Run all stages and print the table."""
-    from edgepro_tf.cli import picture, showcase, training_job
+    from edgepro_tf.cli import keyring, picture, showcase, training_job
+    from edgepro_tf.files import make_folder
+    from edgepro_tf.sidecar import generate_identity, generate_issuer
 
     data = training_job.load_dataset(args.dataset)
     epochs = args.epochs or training_job.default_epochs(data)
-    args.out.mkdir(parents=True, exist_ok=True)
+    make_folder(args.out)
+    identity, issuer = generate_identity(), generate_issuer()
+    keyring.write_keys(args.out / "keys", identity, issuer, overwrite=True)
+    protect = functools.partial(_protect, args, data, identity.recipient, issuer)
     console.say(
         f"data set {args.dataset}: {len(data.x_train):,} training and "
         f"{len(data.x_test):,} test examples, {data.classes} classes"
@@ -65,8 +101,8 @@ def run(args: argparse.Namespace) -> None:
             args.model, data, lock=lock, epochs=epochs, seed=args.seed, verbose=2
         )
     variants = [
-        _protect(args, data, trained["paper"], "paper", "paper's lock"),
-        _protect(args, data, trained["none"], "standard", "standard"),
+        protect(trained["paper"], "paper", "paper's lock"),
+        protect(trained["none"], "standard", "standard"),
     ]
     baseline = trained["none"].authorized
     console.say(f"\n{_table(variants, baseline, data.classes)}\n")
@@ -86,6 +122,8 @@ def run(args: argparse.Namespace) -> None:
 def _protect(
     args: argparse.Namespace,
     data: Dataset,
+    recipient: Recipient,
+    issuer: Issuer,
     trained: TrainedNetwork,
     recipe: str,
     name: str,
@@ -93,7 +131,6 @@ def _protect(
     """Convert, seal, write, and measure one variant."""
     from converters import convert_keras, write_pair
     from edgepro_tf.cli import showcase
-    from edgepro_tf.sidecar import generate_identity, generate_issuer
 
     console.say(f"\nconverting with recipe {recipe}, sealing, restoring")
     protected = convert_keras(trained.model, recipe=recipe, samples=data.x_test[:8])
@@ -101,8 +138,8 @@ def _protect(
     written = write_pair(
         protected,
         args.out / f"{args.model}_{recipe}.tflite",
-        recipients=[generate_identity().recipient],
-        issuer=generate_issuer(),
+        recipients=[recipient],
+        issuer=issuer,
         overwrite=True,
     )
     return showcase.measure_variant(

@@ -1,7 +1,8 @@
 """Open a sidecar for another device.
 
 Whoever can open a sidecar can grant it: the content key is wrapped once more, for the
-new recipient. The model, the lock, the signature and the dates stay as they are.
+new recipient. The model, the lock, the signature and the dates stay as they are. The
+issuer's signature is judged where the sidecar is opened to run, not here.
 
 example:
   edgepro grant shipped/digits.edgepro --keys keys --to phone2.jwk --out phone2.edgepro
@@ -17,14 +18,16 @@ from edgepro_tf.cli import console, keyring
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's flags."""
-    parser.add_argument("sidecar", type=Path, metavar="SIDECAR")
+    parser.add_argument(
+        "sidecar", type=Path, metavar="SIDECAR", help="the .edgepro file to grant"
+    )
     parser.add_argument(
         "--to",
         type=Path,
         action="append",
         required=True,
         metavar="FILE",
-        help="public key of the further device; may be given again",
+        help="public key of the further device (its recipient.jwk); may be given again",
     )
     parser.add_argument(
         "--out",
@@ -34,14 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the granted sidecar; the old one stays",
     )
     parser.add_argument("--force", action="store_true", help="overwrite the file")
-    keyring.add_opening_arguments(parser)
+    keyring.add_opening_arguments(parser, verifies=False)
 
 
 def run(args: argparse.Namespace) -> None:
     """Open, wrap again, write."""
-    from edgepro_tf.files import write_file
+    from edgepro_tf.files import check_absent, write_file
     from edgepro_tf.sidecar import grant_sidecar, inspect_sidecar, load_recipient
 
+    if not args.force:
+        check_absent(args.out, remedy="pass --force")
     granted = grant_sidecar(
         args.sidecar,
         identity=keyring.find_identity(args),

@@ -2,6 +2,7 @@
 
 Of a sidecar: the model it belongs to, its recipients, its size and format version.
 Of a .tflite: its model id, operators, and how many of its constants can be locked.
+Nothing is verified: that takes a key, and is what 'edgepro run' does.
 
 example:
   edgepro inspect shipped/digits.edgepro
@@ -11,6 +12,7 @@ example:
 from __future__ import annotations
 
 import argparse
+import stat
 from collections import Counter
 from pathlib import Path
 
@@ -19,26 +21,28 @@ from edgepro_tf.cli import console
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's flags."""
-    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="an .edgepro or a .tflite file"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Print what the file says."""
     from edgepro_tf.sidecar import inspect_sidecar
 
-    with open(args.file, "rb") as file:
-        beginning = file.read(8)
-    if beginning[4:8] == b"TFL3":
-        _describe_model(args.file)
-    else:
-        console.say(str(inspect_sidecar(args.file)))
+    if stat.S_ISREG(args.file.stat().st_mode):  # Not of a pipe: it is read once.
+        with open(args.file, "rb") as file:
+            beginning = file.read(8)
+        if beginning[4:8] == b"TFL3":
+            _describe_model(args.file.read_bytes())
+            return
+    console.say(str(inspect_sidecar(args.file)))
 
 
-def _describe_model(path: Path) -> None:
+def _describe_model(content: bytes) -> None:
     from converters.schema import read_model
     from edgepro_tf.sidecar import ModelBinding
 
-    content = path.read_bytes()
     view = read_model(content)
     kinds = Counter(name for graph in view.operator_kinds for name in graph)
     constants = {

@@ -6,6 +6,9 @@ Writes four files:
   issuer.jwk      your private key: signs sidecars. Keep it where you convert.
   issuer_key.jwk  its public half: ships inside the app, which trusts it.
 
+Hand out recipient.jwk and issuer_key.jwk, and no other. Existing keys are kept: a lost
+identity or issuer cannot be made again.
+
 An Android app makes its identity in the AndroidKeyStore and exports only the
 recipient; these files are for a first walk, for servers and for tests.
 
@@ -42,25 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the four files; none is overwritten."""
-    from edgepro_tf.errors import OutputExistsError
-    from edgepro_tf.sidecar import generate_identity, generate_issuer, write_key
+    from edgepro_tf.sidecar import generate_identity, generate_issuer
 
     identity = generate_identity(args.kind)
     issuer = generate_issuer(args.issuer_kind)
-    files = {
-        keyring.IDENTITY_FILE: identity,
-        keyring.RECIPIENT_FILE: identity.recipient,
-        keyring.ISSUER_FILE: issuer,
-        keyring.ISSUER_KEY_FILE: issuer.issuer_key,
-    }
-    for name in files:
-        if (args.out / name).exists():
-            raise OutputExistsError(
-                f"cannot write keys to {args.out}: expected no {name} there, got one.",
-                "Choose another folder; a lost identity cannot be made again.",
-            )
-    args.out.mkdir(parents=True, exist_ok=True)
-    for name, key in files.items():
-        write_key(key, args.out / name)
+    keys = keyring.write_keys(args.out, identity, issuer)
+    for name, key in keys.items():
         secret = "secret, mode 0600" if key.has_secret else "public"
         console.say(f"{args.out / name}  {key.kind} {key.short_id}  {secret}")

@@ -18,7 +18,9 @@ from edgepro_tf.cli import console, keyring, pairs
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's flags."""
-    parser.add_argument("model", type=Path, metavar="MODEL.tflite")
+    parser.add_argument(
+        "model", type=Path, metavar="MODEL.tflite", help="stays as it is; keep it safe"
+    )
     pairs.add_pair_arguments(parser)
     keyring.add_sealing_arguments(parser)
 

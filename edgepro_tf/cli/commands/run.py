@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from edgepro_tf.cli import console, keyring
-from edgepro_tf.errors import EdgeProError
+from edgepro_tf.cli.arrays import load_array
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,23 +31,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="default: MODEL.edgepro, beside the model",
     )
     job = parser.add_mutually_exclusive_group(required=True)
-    job.add_argument("--dataset", metavar="NAME", help="see 'edgepro train --help'")
-    job.add_argument("--input", type=Path, metavar="FILE.npy")
-    parser.add_argument("--output", type=Path, metavar="FILE.npz")
+    job.add_argument(
+        "--dataset",
+        metavar="NAME",
+        help="measure the accuracy on its test set; names: 'edgepro train --help'",
+    )
+    job.add_argument(
+        "--input",
+        type=Path,
+        metavar="FILE.npy",
+        help="array [count, ...], or one example without count",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE.npz",
+        help="where the outputs go, by name; default: printed",
+    )
     parser.add_argument(
         "--runtime",
         choices=("litert", "tflite-runtime", "tensorflow"),
         help="default: the first one installed, in this order",
     )
-    parser.add_argument("--threads", type=int, default=None, metavar="N")
-    parser.add_argument("--no_xnnpack", action="store_true")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=None,
+        metavar="N",
+        help="CPU threads of the interpreter, 1 to 256; default: the runtime's own",
+    )
+    parser.add_argument(
+        "--no_xnnpack",
+        action="store_true",
+        help="TFLite's own kernels instead of XNNPACK's",
+    )
     keyring.add_opening_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Open the pair, feed it, print or write what it answers."""
+    from edgepro_tf.files import check_absent
     from edgepro_tf.runtime import open_interpreter
 
+    if args.output is not None:
+        check_absent(args.output, remedy="remove it")
     interpreter = open_interpreter(
         args.model,
         keyring.sidecar_path(args.model, args.sidecar),
@@ -67,8 +94,11 @@ def run(args: argparse.Namespace) -> None:
 def _measure(args: argparse.Namespace, interpreter: object) -> None:
     from edgepro_tf.audit.accuracy import measure_accuracy, public_accuracy
     from edgepro_tf.datasets import load_dataset
+    from edgepro_tf.runtime.running import check_shape, only_input
 
     data = load_dataset(args.dataset)
+    _, detail = only_input(args.model.name, interpreter)
+    check_shape(args.model.name, detail, data.x_test)
     x, y = data.x_test, data.y_test
     console.say(f"{len(x):,} test examples of {args.dataset}")
     console.say(f"with its sidecar:  {measure_accuracy(interpreter, x, y):.2%}")
@@ -78,24 +108,18 @@ def _measure(args: argparse.Namespace, interpreter: object) -> None:
 
 def _answer(args: argparse.Namespace, interpreter: object) -> None:
     from edgepro_tf.files import write_file
-    from edgepro_tf.runtime.running import input_details, quantize_input, run_model
+    from edgepro_tf.runtime.running import (
+        check_shape,
+        only_input,
+        quantize_input,
+        run_model,
+    )
 
-    details = input_details(interpreter)
-    if len(details) != 1:
-        raise EdgeProError(
-            f"cannot feed {args.model.name}: expected a model of one input, got inputs "
-            f"{', '.join(details)}.",
-            "Use edgepro_tf.runtime.open_interpreter from Python.",
-        )
-    try:
-        values = np.load(args.input, allow_pickle=False)
-    except ValueError as error:
-        raise EdgeProError(
-            f"cannot read {args.input}: expected an .npy array, got another file."
-        ) from error
-    ((name, detail),) = details.items()
+    name, detail = only_input(args.model.name, interpreter)
+    values = load_array(args.input)
     if values.ndim == len(detail["shape"]) - 1:
         values = values[None]
+    check_shape(args.model.name, detail, values)
     outputs = run_model(interpreter, {name: quantize_input(values, detail)})
     for output, value in outputs.items():
         console.say(f"{output}  {value.dtype} {list(value.shape)}")

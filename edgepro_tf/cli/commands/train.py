@@ -21,13 +21,19 @@ import argparse
 from pathlib import Path
 
 from edgepro_tf.cli import console
+from edgepro_tf.cli.numbers import positive_int, seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's flags."""
-    parser.add_argument("--dataset", default="digits", metavar="NAME")
     parser.add_argument(
-        "--model", choices=("cnn", "mlp", "resnet", "depthwise"), default="cnn"
+        "--dataset", default="digits", metavar="NAME", help="see above; default digits"
+    )
+    parser.add_argument(
+        "--model",
+        choices=("cnn", "mlp", "resnet", "depthwise"),
+        default="cnn",
+        help="the network; default cnn",
     )
     parser.add_argument(
         "--lock",
@@ -35,10 +41,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="none",
         help="default none",
     )
-    parser.add_argument("--epochs", type=int, default=None, help="default: by data set")
-    parser.add_argument("--batch_size", type=int, default=64)
-    parser.add_argument("--seed", type=int, default=None, help="for repeatable weights")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.keras")
+    parser.add_argument(
+        "--epochs",
+        type=positive_int,
+        default=None,
+        metavar="N",
+        help="passes over the training set; default: by data set",
+    )
+    parser.add_argument(
+        "--batch_size",
+        type=positive_int,
+        default=64,
+        metavar="N",
+        help="examples a step; default 64",
+    )
+    parser.add_argument(
+        "--seed",
+        type=seed,
+        default=None,
+        metavar="N",
+        help="for repeatable weights; never of the lock",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE.keras",
+        help="the trained network, unprotected: it never ships",
+    )
     parser.add_argument("--force", action="store_true", help="overwrite the file")
 
 
@@ -46,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
     """Train, evaluate, save."""
     from edgepro_tf.cli import training_job
     from edgepro_tf.errors import LockError
-    from edgepro_tf.files import check_absent
+    from edgepro_tf.files import check_absent, make_folder
 
     if args.out.suffix != ".keras":
         raise LockError(
@@ -55,6 +85,7 @@ def run(args: argparse.Namespace) -> None:
     if not args.force:
         check_absent(args.out, remedy="pass --force")
     data = training_job.load_dataset(args.dataset)
+    make_folder(args.out.parent)  # Now, not after hours of training.
     epochs = args.epochs or training_job.default_epochs(data)
     trained = training_job.train_network(
         args.model,

@@ -140,3 +140,29 @@ def test_every_command_teaches() -> None:
         shown = edgepro(command, "--help")
         assert shown.returncode == 0
         assert "example:" in shown.stdout
+
+
+def _examples() -> list[str]:
+    from edgepro_tf.cli import main
+
+    texts = [main._DESCRIPTION]
+    texts += [main._module(command).__doc__ or "" for command in main.COMMANDS]
+    lines = [line.strip() for text in texts for line in text.splitlines()]
+    examples = [line for line in lines if line.startswith("edgepro ")]
+    assert len(examples) > 12
+    return examples
+
+
+@pytest.mark.parametrize("example", _examples())
+def test_every_example_of_the_help_is_one(example: str) -> None:
+    from edgepro_tf.cli.main import make_parser
+    from edgepro_tf.cli.pairs import check_outputs
+
+    words, *_ = example.removeprefix("edgepro ").split("    ")
+    try:
+        args = make_parser().parse_args(words.split())
+    except SystemExit as ended:
+        assert ended.code == 0, example  # --help
+        return
+    if args.command in ("convert", "lock"):
+        check_outputs(args)

@@ -183,7 +183,7 @@ def test_existing_file_is_kept(tmp_path):
 def test_shared_private_file_is_warned_of(tmp_path):
     path = write_key(identity(), tmp_path / "key.jwk")
     path.chmod(0o644)
-    with pytest.warns(UserWarning, match="chmod 600 key.jwk"):
+    with pytest.warns(UserWarning, match=f"chmod 600 {path}"):
         load_identity(path)
 
 

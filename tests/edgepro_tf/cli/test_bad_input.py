@@ -1,0 +1,379 @@
+"""Bad input: an error line and a hint, exit code 1 or 2, no traceback, no file."""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from edgepro_tf.cli.main import run
+from tests.edgepro_tf.cli.test_main import GOLDEN, ROOT
+from tests.edgepro_tf.test_files import limited_file_size
+
+KEYS = ["--identity", "identity.jwk", "--issuer_key", "issuer_key.jwk"]
+OPENING = [*KEYS, "--audience", "com.example.golden"]
+RUN = ["run", "model.tflite", *OPENING, "--input", "x.npy"]
+LOCK = ["lock", "authorized.tflite", "--keys", "keys", "--out", "new.tflite"]
+GRANT = ["grant", "model.edgepro", "--identity", "identity.jwk", "--out", "new.edgepro"]
+
+
+class Said(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Edgepro = Callable[..., Said]
+
+
+@pytest.fixture
+def edgepro(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Edgepro:
+    """The command in this process: most mistakes end before TensorFlow is loaded."""
+
+    def call(*arguments: object) -> Said:
+        monkeypatch.setattr(sys, "stdout", sys.stdout)
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+        with pytest.raises(SystemExit) as ended:
+            run(["edgepro", *map(str, arguments)])
+        said = capfd.readouterr()
+        return Said(int(ended.value.code or 0), said.out, said.err)
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edgepro: Edgepro) -> Path:
+    """The golden pair, keys of another's, and files that are something else."""
+    for path in GOLDEN.iterdir():
+        if path.suffix != ".keras":
+            shutil.copy(path, tmp_path / path.name)
+    (tmp_path / "identity.jwk").chmod(0o600)
+    monkeypatch.chdir(tmp_path)
+    assert edgepro("keygen", "--out", "keys").code == 0
+    sidecar = Path("model.edgepro").read_bytes()
+    model = Path("model.tflite").read_bytes()
+    for name, content in {
+        "empty": b"",
+        "random": np.random.default_rng(0).bytes(90_000),
+        "other.json": b"{}",
+        "cut.edgepro": sidecar[:300],
+        "damaged.edgepro": _changed(sidecar),
+        "cut.tflite": model[:2000],
+        "damaged.tflite": _changed(model),
+        "none.npy": b"",
+        "damaged.npz": b"PK\x03\x04" + bytes(50),
+    }.items():
+        Path(name).write_bytes(content)
+    Path("loop").symlink_to("loop")
+    Path("folder").mkdir()
+    with Path("huge").open("wb") as file:
+        file.truncate(100 << 20)
+    np.save("x.npy", np.zeros((2, 8, 8, 1), np.float32))
+    np.save("other_shape.npy", np.zeros((2, 5, 5, 1), np.float32))
+    np.save("text.npy", np.array(["a"]))
+    np.save("objects.npy", np.array([{}]), allow_pickle=True)
+    return tmp_path
+
+
+def _changed(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def check_refusals(edgepro: Edgepro, cases: list[tuple[list[str], str]]) -> None:
+    """Each is refused in its own words, and leaves the folder as it was."""
+    before = _listing()
+    for arguments, words in cases:
+        said = edgepro(*arguments)
+        case = f"{arguments}: {said}"
+        assert said.code == 1, case
+        first, *rest = [line for line in said.err.splitlines() if "INFO:" not in line]
+        assert first.startswith("edgepro: error: ") and words in first, case
+        assert all(line.startswith("edgepro: hint: ") for line in rest), case
+        assert _listing() == before, case
+
+
+def _listing() -> dict[str, tuple[int, int]]:
+    paths = [path for path in Path().rglob("*") if not path.is_symlink()]
+    return {str(p): (p.stat().st_size, p.stat().st_mtime_ns) for p in paths}
+
+
+def test_inspect(folder: Path, edgepro: Edgepro) -> None:
+    check_refusals(
+        edgepro,
+        [
+            (["inspect", name], words)
+            for name, words in {
+                "nowhere": "No such file",
+                "folder": "Is a directory",
+                "loop": "symbolic links",
+                "n" * 300: "File name too long",
+                "empty": "the file is empty",
+                "random": "it is no sidecar: expected JSON",
+                "huge": "expected at most 67,108,864 bytes",
+                "/dev/zero": "expected at most 67,108,864 bytes",
+                "other.json": "expected a JWE",
+                "identity.jwk": "expected a JWE",
+                "cut.edgepro": "ends at byte 300",
+                "cut.tflite": "its flatbuffer is damaged",
+            }.items()
+        ],
+    )
+
+
+def test_sidecars_that_do_not_open(folder: Path, edgepro: Edgepro) -> None:
+    run = ["run", "model.tflite"]
+    job = [*OPENING, "--input", "x.npy"]
+    check_refusals(
+        edgepro,
+        [
+            ([*run, "nowhere", *job], "No such file"),
+            ([*run, "folder", *job], "Is a directory"),
+            ([*run, "empty", *job], "the file is empty"),
+            ([*run, "cut.edgepro", *job], "in the midst of its JSON"),
+            ([*run, "damaged.edgepro", *job], "decryption failed"),
+            ([*run, "model.tflite", *job], "got a TFLite model"),
+            ([*run, *KEYS, "--input", "x.npy"], "none was named"),
+            ([*run, *job, "--audience", "other"], "expected audience 'other'"),
+            ([*run, *job, "--identity", "keys/identity.jwk"], "it is sealed to key"),
+            ([*run, *job, "--issuer_key", "keys/issuer_key.jwk"], "it is signed by"),
+        ],
+    )
+
+
+def test_models_that_do_not_belong(folder: Path, edgepro: Edgepro) -> None:
+    belongs = "belongs to model"
+    check_refusals(
+        edgepro,
+        [
+            (["run", name, "model.edgepro", *OPENING, "--input", "x.npy"], words)
+            for name, words in {
+                "nowhere": "No such file",
+                "folder": "Is a directory",
+                "/dev/zero": "Not a regular file",
+                "empty": "this file is empty",
+                "random": belongs,
+                "cut.tflite": belongs,
+                "damaged.tflite": belongs,
+                "authorized.tflite": belongs,
+            }.items()
+        ],
+    )
+
+
+def test_inputs_and_options_of_run(folder: Path, edgepro: Edgepro) -> None:
+    check_refusals(
+        edgepro,
+        [
+            ([*RUN, "--input", "nowhere.npy"], "No such file"),
+            ([*RUN, "--input", "folder"], "Is a directory"),
+            ([*RUN, "--input", "none.npy"], "expected an .npy array"),
+            ([*RUN, "--input", "random"], "expected an .npy array"),
+            ([*RUN, "--input", "objects.npy"], "expected an .npy array"),
+            ([*RUN, "--input", "samples.npz"], "expected one .npy array"),
+            ([*RUN, "--input", "text.npy"], "expected numbers"),
+            (
+                [*RUN, "--input", "other_shape.npy"],
+                "[count, 8, 8, 1], got [2, 5,",
+            ),
+            ([*RUN, "--threads", "0"], "expected 1 to 256 threads"),
+            ([*RUN, "--threads", "1000000"], "expected 1 to 256 threads"),
+            ([*RUN, "--output", "x.npy"], "expected no file of that name"),
+            ([*RUN, "--output", "nowhere/y.npz"], "No such file"),
+        ],
+    )
+
+
+def test_keys_that_are_none(folder: Path, edgepro: Edgepro) -> None:
+    cases = []
+    for flag, noun in (("--to", "recipient"), ("--identity", "identity")):
+        for name, words in {
+            "nowhere": "No such file",
+            "folder": "Is a directory",
+            "empty": "expected a JWK or PEM file",
+            "random": "far larger",
+            "/dev/zero": "far larger",
+            "keys/issuer_key.jwk": "made to encrypt, got one made to sign",
+        }.items():
+            rest = [] if flag == "--to" else ["--to", "keys/recipient.jwk"]
+            task = f"cannot load {noun} {Path(name).name}: "
+            cases.append(([*GRANT, flag, name, *rest], task))
+            cases.append(([*GRANT, flag, name, *rest], words))
+    to = ["--to", "keys/recipient.jwk"]
+    cases += [
+        ([*GRANT, "--to", "identity.jwk"], "which stays with its owner"),
+        ([*GRANT, *to, "--identity", "keys/recipient.jwk"], "its public half alone"),
+        ([*GRANT, *to, "--out", "model.edgepro"], "expected no file of that name"),
+        ([*GRANT, *to, "--out", "folder", "--force"], "got a folder"),
+        ([*GRANT, *to, "--out", "nowhere/g"], "No such file"),
+    ]
+    check_refusals(edgepro, cases)
+
+
+def test_locking(folder: Path, edgepro: Edgepro) -> None:
+    keys = ["--keys", "keys", "--out", "new.tflite"]
+    days, budget = "--expires_days", "--restore_budget"
+    check_refusals(
+        edgepro,
+        [
+            (["lock", "nowhere", *keys], "cannot read model nowhere: No such file"),
+            (["lock", "folder", *keys], "Is a directory"),
+            (["lock", "/dev/zero", *keys], "Not a regular file"),
+            (["lock", "empty", *keys], "got 0 other bytes"),
+            (["lock", "random", *keys], "expected a TFLite flatbuffer"),
+            (["lock", "cut.tflite", *keys], "its flatbuffer is damaged"),
+            ([*LOCK, "--samples", "none.npy"], "expected an .npy array"),
+            ([*LOCK, "--samples", "damaged.npz"], "expected an .npz of arrays"),
+            ([*LOCK, "--samples", "text.npy"], "expected numbers"),
+            ([*LOCK, "--samples", "other_shape.npy"], "expected samples of shape"),
+            ([*LOCK, "--samples", "nothing"], "expected digits, fashion-mnist or npz"),
+            ([*LOCK, days, "nan"], "from a second to 1,000,000 days, got nan"),
+            ([*LOCK, days, "1e300"], "got 1e+300"),
+            ([*LOCK, days, "0"], "got 0"),
+            ([*LOCK, budget, "nan"], "restore budget from 0 to 1"),
+            ([*LOCK, "--out", "new.txt"], "ending in .tflite"),
+            ([*LOCK, "--out", "empty/new.tflite"], "cannot make folder empty"),
+            (
+                [*LOCK, "--keys", "nowhere"],
+                "cannot load recipient recipient.jwk: No",
+            ),
+            (["keygen", "--out", "empty"], "cannot make folder empty"),
+            (["keygen", "--out", "keys"], "expected no file of that name"),
+            (["convert", "folder", *keys], "cannot read model folder: Is a directory"),
+            (["convert", "x", *keys, "--format", "int8"], "expected real inputs"),
+        ],
+    )
+
+
+def test_numbers_get_a_usage_line(folder: Path, edgepro: Edgepro) -> None:
+    for arguments, words in (
+        (
+            ["train", "--out", "m.keras", "--epochs", "0"],
+            "integer from 1 on, got '0'",
+        ),
+        (["train", "--out", "m.keras", "--seed", "-1"], "from 0 to 4,294,967,295"),
+        ([*RUN, "--threads", "x"], "invalid int value: 'x'"),
+        ([*LOCK, "--expires_days", "x"], "invalid float value: 'x'"),
+    ):
+        said = edgepro(*arguments)
+        assert said.code == 2 and words in said.err
+
+
+def test_audit_flags_of_the_other_way(folder: Path, edgepro: Edgepro) -> None:
+    pair = ["audit", "model.tflite", *OPENING, "--dataset", "digits", "--out", "a"]
+    refusal = "expected --recipe with --model alone"
+    check_refusals(edgepro, [([*pair, "--recipe", "strict"], refusal)])
+
+
+def test_full_disk_leaves_nothing(folder: Path, edgepro: Edgepro) -> None:
+    room = Path("model.edgepro").stat().st_size
+    before = _listing()
+    with limited_file_size(240):  # Public keys fit, private ones do not.
+        said = edgepro("keygen", "--out", "more")
+    assert said.code == 1 and "File too large" in said.err
+    assert list(Path("more").iterdir()) == []
+    Path("more").rmdir()
+    with limited_file_size(room):  # The sidecar fits, the model does not.
+        said = edgepro(*LOCK)
+    assert said.code == 1 and "File too large" in said.err
+    assert _listing() == before
+
+
+def test_secrets_stay_private_and_unseen(
+    folder: Path, edgepro: Edgepro, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    umask = os.umask(0)
+    try:
+        assert edgepro("keygen", "--out", "open").code == 0
+    finally:
+        os.umask(umask)
+    for path in Path("open").iterdir():
+        mode = stat.S_IMODE(path.stat().st_mode)
+        is_public = path.name in ("recipient.jwk", "issuer_key.jwk")
+        assert mode == (0o644 if is_public else 0o600)
+    grant = [*GRANT, "--to", "keys/recipient.jwk"]
+    passphrase = [a for a in grant if a not in ("--identity", "identity.jwk")]
+    passphrase.append("--passphrase")
+    hint = "edgepro: hint: Set it unseen: read -rs EDGEPRO_PASSPHRASE"
+    assert hint in edgepro(*passphrase).err
+    for wrong in ("not the phrase", "short", "\udcff\udcff\udcff not utf-8"):
+        monkeypatch.setenv("EDGEPRO_PASSPHRASE", wrong)
+        said = edgepro(*passphrase)
+        assert said.code == 1 and wrong not in said.err and "Traceback" not in said.err
+    Path("identity.jwk").chmod(0o644)
+    said = edgepro(*grant)
+    assert said.code == 0
+    assert said.err == (
+        "edgepro: warning: identity identity.jwk is secret but open to other users of "
+        "this machine (mode 0644). Run: chmod 600 identity.jwk\n"
+    )
+
+
+def test_an_encrypted_key_opens_with_its_passphrase(
+    folder: Path, edgepro: Edgepro, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgepro_tf.sidecar import load_identity, write_key
+
+    identity = load_identity("identity.jwk")
+    write_key(identity, "identity.pem", passphrase="open sesame")
+    grant = [*GRANT, "--identity", "identity.pem", "--to", "keys/recipient.jwk"]
+    check_refusals(edgepro, [(grant, "it is encrypted")])
+    monkeypatch.setenv("EDGEPRO_KEY_PASSPHRASE", "open sesamo")
+    check_refusals(edgepro, [(grant, "the passphrase is wrong")])
+    monkeypatch.setenv("EDGEPRO_KEY_PASSPHRASE", "open sesame")
+    assert edgepro(*grant).code == 0
+
+
+def _start(*arguments: str, **options: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "edgepro_tf.cli", *arguments]
+    variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command, env=variables, text=True, stderr=subprocess.PIPE, **options
+    )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_interrupted_command_says_so_and_leaves_nothing(folder: Path) -> None:
+    before = _listing()
+    os.mkfifo("slow.jwk")  # It waits there for a writer that never comes.
+    process = _start("grant", "model.edgepro", "--identity", "slow.jwk",
+                     "--to", "keys/recipient.jwk", "--out", "new.edgepro")  # fmt: skip
+    writer = os.open("slow.jwk", os.O_WRONLY)  # Opens once the command reads.
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    os.close(writer)
+    Path("slow.jwk").unlink()
+    assert process.returncode == 130
+    assert err == "edgepro: error: stopped before it was done.\n"
+    assert _listing() == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes are POSIX")
+def test_work_goes_on_when_the_reader_leaves(folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = _start("keygen", "--out", "more", stdout=writing)
+    os.close(writing)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert len(list(Path("more").iterdir())) == 4
+
+
+def test_a_terminal_without_the_letters(folder: Path) -> None:
+    command = [sys.executable, "-m", "edgepro_tf.cli", "inspect", "model.edgepro"]
+    variables = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
+    shown = subprocess.run(command, env=variables, capture_output=True, check=False)
+    assert shown.returncode == 0 and shown.stderr == b""
+    assert b"sealed to key cd3b1f25" in shown.stdout
