@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +24,16 @@ from converters.verify import (
 )
 from edgepro_tf import native
 from edgepro_tf.errors import ConversionError
-from edgepro_tf.files import check_regular
-from edgepro_tf.locks import ModelLock
+from edgepro_tf.files import check_regular, name_of
+from edgepro_tf.locks import ModelLock, Target
 from edgepro_tf.payload import pack_lock
 
 if TYPE_CHECKING:
     import keras
 
     from converters.keras_export import RepresentativeDataset
+
+MAX_BYTES = 2**31 - 1  # what the offsets of a flatbuffer reach
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,6 +48,7 @@ class ProtectedModel:
         lock: the lock as an object; its repr shows no secret.
         conversion_s: seconds spent in the stock converter.
         locking_s: seconds spent in splitting, locking and verifying.
+        constant_bytes: bytes of all constants of the model, locked or not.
         keras_difference: largest |TFLite - Keras| over the samples, relative to the
             largest |Keras| output; None without a Keras model.
     """
@@ -56,6 +60,7 @@ class ProtectedModel:
     lock: ModelLock
     conversion_s: float
     locking_s: float
+    constant_bytes: int = 0
     keras_difference: float | None = None
 
     @property
@@ -67,12 +72,24 @@ class ProtectedModel:
         """Bytes that restoring writes when the model is loaded."""
         return self.lock.bytes_rewritten
 
+    @property
+    def bytes_left(self) -> int:
+        """Bytes of constants that ship as they are."""
+        return self.constant_bytes - sum(
+            tensor.size_bytes
+            for tensor in self.lock.tensors
+            if tensor.target is Target.DATA
+        )
+
     def __str__(self) -> str:
         share = self.bytes_rewritten / len(self.public)
+        left = f"; {self.bytes_left:,} bytes of constants are left as they are"
+        is_little = self.bytes_left <= 0.01 * self.constant_bytes
         return (
             f"recipe {self.recipe}: {self.tensors_protected} tensors protected, "
             f"{self.bytes_rewritten:,} of {len(self.public):,} bytes rewritten on load "
-            f"({share:.0%}); restored equals authorized, bit for bit"
+            f"({share:.0%}){'' if is_little else left}; restored equals authorized, "
+            "bit for bit"
         )
 
 
@@ -156,23 +173,13 @@ def lock_tflite(
         restore_budget: as for ``convert_keras``.
 
     Raises:
-        ConversionError: it is no TFLite model, or nothing in it can be locked.
+        ConversionError: it is no TFLite model, too large, or nothing in it can be
+            locked.
         VerificationError: the pair does not restore to the same bytes.
     """
-    content = model if isinstance(model, bytes) else _read_file(Path(model))
+    content = _read_content(model)
     chosen = find_recipe(recipe, restore_budget=restore_budget)
     return _protect(content, b"", chosen, samples)[0]
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        check_regular(path)
-        return path.read_bytes()
-    except OSError as error:
-        raise ConversionError(
-            f"cannot read model {path}: {error.strerror or 'the system refused'}.",
-            "Name the .tflite file that the converter wrote.",
-        ) from error
 
 
 def _protect(
@@ -198,8 +205,46 @@ def _protect(
         lock,
         conversion_s=0.0,
         locking_s=time.perf_counter() - started,
+        constant_bytes=view.constant_bytes,
     )
+    _warn_of_leftovers(protected, recipe)
     return protected, inputs, outputs
+
+
+def _read_content(model: str | Path | bytes) -> bytes:
+    if isinstance(model, bytes):
+        _check_size("the model", len(model))
+        return model
+    try:
+        check_regular(Path(model))
+        _check_size(str(name_of(model)), Path(model).stat().st_size)
+        return Path(model).read_bytes()
+    except OSError as error:
+        raise ConversionError(
+            f"cannot read model {model}: {error.strerror or 'the system refused'}.",
+            "Name the .tflite file that the converter wrote.",
+        ) from error
+
+
+def _check_size(name: str, size: int) -> None:
+    if size > MAX_BYTES:
+        raise ConversionError(
+            f"cannot lock {name}: expected a file of at most {MAX_BYTES:,} bytes, got "
+            f"{size:,}.",
+            "Lock the parts of the model that are smaller.",
+        )
+
+
+def _warn_of_leftovers(protected: ProtectedModel, recipe: Recipe) -> None:
+    """A lock that misses most of a model is not to pass for a whole one."""
+    is_meant = recipe.restore_budget is not None or not recipe.hidden
+    if not is_meant and protected.bytes_left > protected.constant_bytes / 2:
+        warnings.warn(
+            f"the lock leaves {protected.bytes_left:,} of the model's "
+            f"{protected.constant_bytes:,} bytes of constants as they are: the "
+            "operators that read them are not known to hold weights.",
+            stacklevel=4,
+        )
 
 
 def _check_complete(split: Split, recipe: Recipe) -> None:

@@ -152,15 +152,27 @@ def plan_lock(
                 ranked.append((_RANK_SMALL, record))
     records = _imply_scales(_within_budget(recipe, ranked, len(model)))
     if not records:
-        raise ConversionError(
-            "cannot lock model: expected convolution or dense weights of type float32, "
-            "float16, int8, int16 or int32, found none that the recipe "
-            f"{recipe.name!r} protects.",
-            "Lock-train the model first, or use the recipe 'standard'."
-            if recipe.name == "paper"
-            else "Check that the model's weights are constants of its graph.",
-        )
+        raise _nothing_to_lock(recipe, ranked)
     return tuple(records)
+
+
+def _nothing_to_lock(
+    recipe: Recipe, ranked: list[tuple[int, TensorLock]]
+) -> ConversionError:
+    if ranked:
+        least = min(record.size_bytes for _, record in ranked)
+        return ConversionError(
+            "cannot lock model: expected a restore budget for at least the smallest "
+            f"constant, {least:,} bytes, got restore_budget={recipe.restore_budget:g}.",
+            "Raise the budget; it is a share of the model's bytes.",
+        )
+    return ConversionError(
+        "cannot lock model: expected weights that are constants of its graph, found "
+        f"none that the recipe {recipe.name!r} protects.",
+        "Lock-train the model first, or use the recipe 'standard'."
+        if recipe.name == "paper"
+        else "Check that the file is a trained network, frozen for inference.",
+    )
 
 
 def _positions(view: ModelView) -> Iterator[tuple[Position, Operand]]:
@@ -238,7 +250,10 @@ def _is_shuffle_behind(data: TensorLock, scales: TensorLock) -> bool:
 def _data_steps(recipe: Recipe, operand: Operand, position: Position) -> Step:
     if operand.role is Role.BIAS:
         return recipe.biases
-    return recipe.hidden if position is Position.HIDDEN else recipe.ends
+    steps = recipe.hidden if position is Position.HIDDEN else recipe.ends
+    if steps & Step.ORDER and operand.view[0] == operand.view[2] == 1:
+        return _SHUFFLE  # An order of single elements, by blocks: much faster.
+    return steps
 
 
 def _data_record(

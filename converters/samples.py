@@ -11,6 +11,7 @@ from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import input_details, quantize_input
 
 COUNT = 4
+UNKNOWN_EXTENT = 32  # of axes that the model leaves open, the batch apart
 
 
 def make_samples(model: bytes, samples: Any = None) -> list[dict[str, np.ndarray]]:
@@ -19,20 +20,19 @@ def make_samples(model: bytes, samples: Any = None) -> list[dict[str, np.ndarray
     Args:
         model: the flatbuffer.
         samples: an array [count, ...]; a list or tuple with such an array for each
-            input; a dict of them by input name; or what a representative dataset
-            yields (a list of lists or dicts of batch 1). None for normal noise.
+            input, in the model's order; a dict of them by input name; or what a
+            representative dataset yields (a list of lists or dicts of batch 1). None
+            for normal noise, and zeros and ones for integers: they may be indices.
 
     Raises:
         ConversionError: the samples do not fit the model's inputs.
+        InterpreterError: no runtime opens the model.
     """
-    interpreter = make_interpreter(model)
-    interpreter.allocate_tensors()
-    details = input_details(interpreter)
+    details = _ordered_details(make_interpreter(model))
     if samples is None:
         rng = np.random.default_rng(0)
-        shapes = {name: tuple(detail["shape"]) for name, detail in details.items()}
         rows = [
-            {name: rng.normal(size=shape) for name, shape in shapes.items()}
+            {name: _make_noise(detail, rng) for name, detail in details.items()}
             for _ in range(COUNT)
         ]
     else:
@@ -41,6 +41,28 @@ def make_samples(model: bytes, samples: Any = None) -> list[dict[str, np.ndarray
         {name: _fit(row[name], name, detail) for name, detail in details.items()}
         for row in rows[:COUNT]
     ]
+
+
+def _ordered_details(interpreter: Any) -> dict[str, dict[str, Any]]:
+    """Input details by name, in the file's order; a signature's are by alphabet."""
+    details = input_details(interpreter)
+    order = [detail["index"] for detail in interpreter.get_input_details()]
+    if not all(detail["index"] in order for detail in details.values()):
+        return details
+    by_order = sorted(details.items(), key=lambda item: order.index(item[1]["index"]))
+    return dict(by_order)
+
+
+def _make_noise(detail: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
+    signature = detail.get("shape_signature", detail["shape"])
+    shape = [
+        UNKNOWN_EXTENT if axis and unknown < 0 else extent
+        for axis, (extent, unknown) in enumerate(
+            zip(detail["shape"], signature, strict=True)
+        )
+    ]
+    is_index = np.dtype(detail["dtype"]).kind in "iub" and not detail["quantization"][0]
+    return rng.integers(0, 2, shape) if is_index else rng.normal(size=shape)
 
 
 def list_samples(samples: Any, names: list[str]) -> list[dict[str, np.ndarray]]:
@@ -62,7 +84,7 @@ def list_samples(samples: Any, names: list[str]) -> list[dict[str, np.ndarray]]:
 
 def _by_name(arrays: Any, names: list[str]) -> dict[str, np.ndarray]:
     if not isinstance(arrays, dict):
-        arrays = dict(zip(sorted(names), arrays, strict=False))
+        arrays = dict(zip(names, arrays, strict=False))
     missing = [name for name in names if name not in arrays]
     if missing:
         raise ConversionError(
@@ -75,7 +97,7 @@ def _by_name(arrays: Any, names: list[str]) -> dict[str, np.ndarray]:
 
 def _fit(values: np.ndarray, name: str, detail: dict[str, Any]) -> np.ndarray:
     shape = tuple(int(extent) for extent in detail["shape"])
-    signature = tuple(detail.get("shape_signature", shape))
+    signature = tuple(int(extent) for extent in detail.get("shape_signature", shape))
     fits = len(values.shape) == len(signature) and all(
         extent in (-1, got) for extent, got in zip(signature, values.shape, strict=True)
     )

@@ -6,6 +6,7 @@ keeps the very structure the stock converter gave it.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import struct
 from collections.abc import Iterator
@@ -14,6 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from converters.roles import (
+    KEEPS_CHANNELS,
+    LINEAR,
+    PASSES_CONSTANTS,
+    READS_SHAPE,
+    find_operands,
+)
 from converters.views import (
     Constant,
     Graph,
@@ -30,7 +38,8 @@ _SCHEMAS = (
     "ai_edge_litert.schema_py_generated",
     "tensorflow.lite.python.schema_py_generated",
 )
-# TensorType of the schema -> element type of a lock. Others cannot be locked.
+# TensorType of the schema -> element type of a lock. Others cannot be locked. To a lock
+# uint8 is bytes without a meaning: packed integers of 2 and 4 bits, bfloat16, float8.
 _ELEMENT_TYPES = {
     0: ElementType.FLOAT32,
     1: ElementType.FLOAT16,
@@ -38,37 +47,9 @@ _ELEMENT_TYPES = {
     4: ElementType.INT64,
     7: ElementType.INT16,
     9: ElementType.INT8,
+    **dict.fromkeys((3, 17, 18, 19, 20, 21, 22), ElementType.UINT8),
 }
-
-
-# builtin operator -> (operand position, role, channel axis; negative from the end).
-_FILTER_AND_BIAS = {
-    "CONV_2D": ((1, Role.FILTER, 0), (2, Role.BIAS, 0)),
-    "DEPTHWISE_CONV_2D": ((1, Role.FILTER, -1), (2, Role.BIAS, 0)),
-    "FULLY_CONNECTED": ((1, Role.FILTER, 0), (2, Role.BIAS, 0)),
-    "TRANSPOSE_CONV": ((1, Role.FILTER, 0), (3, Role.BIAS, 0)),
-    "CONV_3D": ((1, Role.FILTER, -1), (2, Role.BIAS, 0)),
-    "BATCH_MATMUL": ((0, Role.FILTER, -1), (1, Role.FILTER, -1)),
-}
-# Recurrent cells: input 0 is the sequence; weights and biases at these positions.
-_FILTER_AND_BIAS["UNIDIRECTIONAL_SEQUENCE_LSTM"] = tuple(
-    (position, Role.FILTER, 0) for position in range(1, 9)
-) + tuple((position, Role.BIAS, 0) for position in range(12, 16))
-# Element-wise operators with a constant (unfused batch normalisation, PReLU).
-_ELEMENTWISE = {
-    "ADD": ((0, Role.BIAS, -1), (1, Role.BIAS, -1)),
-    "SUB": ((0, Role.BIAS, -1), (1, Role.BIAS, -1)),
-    "MUL": ((0, Role.BIAS, -1), (1, Role.BIAS, -1)),
-    "PRELU": ((1, Role.BIAS, -1),),
-}
-# Integer constants of element-wise operators compute shapes: not weights.
-_ELEMENTWISE_TYPES = (
-    ElementType.FLOAT32,
-    ElementType.FLOAT16,
-    ElementType.INT8,
-    ElementType.INT16,
-)
-_PASSES_CONSTANTS = ("DEQUANTIZE",)
+_SHAPE_TYPES = (ElementType.INT32, ElementType.INT64)
 
 
 def read_model(tflite: bytes | bytearray) -> ModelView:
@@ -113,7 +94,29 @@ def read_model(tflite: bytes | bytearray) -> ModelView:
             "cannot read model: its flatbuffer is damaged.",
             "Convert or transfer the file again.",
         ) from error
-    return ModelView(tuple(operators), tuple(kinds), len(tflite))
+    return ModelView(
+        tuple(_without(operators, reader.structural)),
+        tuple(kinds),
+        sum(reader.constants.values()),
+    )
+
+
+def _without(
+    operators: list[WeightedOperator], structural: set[int]
+) -> Iterator[WeightedOperator]:
+    """Leave out constants that are also read as shapes, axes or indices.
+
+    The stock converter stores equal bytes once: a bias of zeros may be the crops of a
+    BATCH_TO_SPACE_ND, and a public model with other crops does not run.
+    """
+    for operator in operators:
+        operands = tuple(
+            operand
+            for operand in operator.operands
+            if operand.constant.buffer not in structural
+        )
+        if operands:
+            yield dataclasses.replace(operator, operands=operands)
 
 
 def read_graph(tflite: bytes | bytearray) -> Graph:
@@ -132,10 +135,12 @@ def read_graph(tflite: bytes | bytearray) -> Graph:
     )
     constants = {}
     for index, tensor in enumerate(graph.tensors):
-        data, element = tree.buffers[tensor.buffer].data, tensor.type
-        if data is not None and len(data) and element in _ELEMENT_TYPES:
+        data = tree.buffers[tensor.buffer].data
+        element_type = _ELEMENT_TYPES.get(tensor.type, ElementType.UINT8)
+        is_raw = element_type is ElementType.UINT8 or tensor.sparsity is not None
+        if data is not None and len(data) and not is_raw:
             values = np.frombuffer(
-                np.asarray(data, np.uint8).tobytes(), _ELEMENT_TYPES[element].dtype
+                np.asarray(data, np.uint8).tobytes(), element_type.dtype
             )
             constants[index] = values.reshape(shapes[index])
     return Graph(
@@ -169,9 +174,20 @@ def _schema_module() -> ModuleType:
 
 
 class _Reader:
+    """Reads one subgraph after the other.
+
+    Attributes:
+        constants: bytes of each constant, by its buffer.
+        structural: buffers that are read as something else than weights.
+    """
+
     def __init__(self, schema: ModuleType, model: Any, data: bytes | bytearray):
+        self.constants: dict[int, int] = {}
+        self.structural: set[int] = set()
         self._model = model
+        self._size = len(data)
         self._base = np.frombuffer(data, np.uint8).__array_interface__["data"][0]
+        self._buffer_at: dict[int, int] = {}
         builtin = schema.BuiltinOperator
         self._names = {
             value: name for name, value in vars(builtin).items() if name.isupper()
@@ -180,98 +196,159 @@ class _Reader:
     def subgraph(self, index: int) -> tuple[tuple[str, ...], list[WeightedOperator]]:
         graph = self._model.Subgraphs(index)
         operators = [graph.Operators(i) for i in range(graph.OperatorsLength())]
-        names = tuple(self._name(operator) for operator in operators)
+        names = tuple(self.kind_of(operator.OpcodeIndex()) for operator in operators)
         inputs = [_ints(operator.InputsAsNumpy()) for operator in operators]
         outputs = [_ints(operator.OutputsAsNumpy()) for operator in operators]
-        passed = {
-            out[0]: ins[0]
-            for name, ins, out in zip(names, inputs, outputs, strict=True)
-            if name in _PASSES_CONSTANTS
-        }
-        weighted = {}
-        for position, name in enumerate(names):
-            operands = tuple(
-                self._operands(index, graph, name, inputs[position], passed)
-            )
-            if operands:
-                weighted[position] = operands
-        linear = {p for p in weighted if names[p] in _FILTER_AND_BIAS}
+        weighted = self._weighted(index, graph, names, inputs, outputs)
+        linear = {position for position in weighted if names[position] in LINEAR}
         first = _reached(_ints(graph.InputsAsNumpy()), inputs, outputs, linear)
         head = _reached(
             _ints(graph.OutputsAsNumpy()), outputs[::-1], inputs[::-1],
             {len(names) - 1 - position for position in linear},
         )  # fmt: skip
+        aliases: dict[int, int] = {}
+        for name, ins, outs in zip(names, inputs, outputs, strict=True):
+            if name in KEEPS_CHANNELS:
+                aliases[outs[0]] = aliases.get(ins[0], ins[0])
         return names, [
             WeightedOperator(
                 index,
                 position,
                 names[position],
                 operands,
-                tuple(inputs[position]),
+                tuple(aliases.get(tensor, tensor) for tensor in inputs[position]),
                 tuple(outputs[position]),
                 position in linear,
                 position in first,
                 len(names) - 1 - position in head,
+                _input_scale(graph, inputs[position], operands),
             )
             for position, operands in weighted.items()
         ]
-
-    def _name(self, operator: Any) -> str:
-        return self.kind_of(operator.OpcodeIndex())
 
     def kind_of(self, opcode_index: int) -> str:
         code = self._model.OperatorCodes(opcode_index)
         value = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         return self._names.get(value, f"BUILTIN_{value}")
 
-    def _operands(
+    def _weighted(
         self,
         subgraph: int,
         graph: Any,
-        name: str,
-        inputs: list[int],
-        passed: dict[int, int],
-    ) -> Iterator[Operand]:
-        roles = _FILTER_AND_BIAS.get(name) or _ELEMENTWISE.get(name, ())
-        for position, role, axis in roles:
-            if position >= len(inputs) or inputs[position] < 0:
+        names: tuple[str, ...],
+        inputs: list[list[int]],
+        outputs: list[list[int]],
+    ) -> dict[int, tuple[Operand, ...]]:
+        """Operators with weights, by position; what else they read is structural."""
+        tensors = [
+            self._constant(subgraph, graph, index)
+            for index in range(graph.TensorsLength())
+        ]
+        passed: dict[int, int] = {}
+        shapes: set[int] = set()
+        weighted = {}
+        for position, (name, ins, outs) in enumerate(
+            zip(names, inputs, outputs, strict=True)
+        ):
+            if name in PASSES_CONSTANTS:
+                passed[outs[0]] = passed.get(ins[0], ins[0])
                 continue
-            tensor = passed.get(inputs[position], inputs[position])
-            constant = self._constant(subgraph, graph, tensor)
-            if constant is None or not constant.shape:
-                continue
-            if name in _FILTER_AND_BIAS or constant.element_type in _ELEMENTWISE_TYPES:
-                yield Operand(role, constant, axis % len(constant.shape))
+            sources = [passed.get(tensor, tensor) for tensor in ins]
+            given = {t for t in sources if t >= 0 and tensors[t] is None}
+            operands = tuple(_operands(name, sources, tensors))
+            if name in READS_SHAPE or (given and given <= shapes):
+                shapes.update(outs)
+                operands = ()
+            if operands:
+                weighted[position] = operands
+            read = {sources[i] for i in range(len(sources)) if sources[i] >= 0}
+            taken = {operand.constant.tensor for operand in operands}
+            self.structural.update(
+                tensors[tensor].buffer
+                for tensor in read - taken
+                if tensors[tensor] is not None
+            )
+        return weighted
 
     def _constant(self, subgraph: int, graph: Any, index: int) -> Constant | None:
         tensor = graph.Tensors(index)
-        element_type = _ELEMENT_TYPES.get(tensor.Type())
-        buffer = self._model.Buffers(tensor.Buffer())
-        if element_type is None or tensor.IsVariable() or tensor.Sparsity():
+        data = self._find_data(tensor.Buffer())
+        if data[1] == 0 or tensor.IsVariable():
             return None
-        if buffer.DataLength() == 0:
+        buffer = self._buffer_at.setdefault(data[0], tensor.Buffer())
+        self.constants[buffer] = data[1]
+        element_type = _ELEMENT_TYPES.get(tensor.Type())
+        if element_type is None:
+            self.structural.add(buffer)
+            return None
+        shape = tuple(_ints(tensor.ShapeAsNumpy())) if tensor.ShapeLength() else ()
+        count, rest = divmod(data[1], element_type.dtype.itemsize)
+        if element_type is ElementType.UINT8 or tensor.Sparsity() is not None:
+            shape = (count,)
+        if rest or count != int(np.prod(shape)):
             return None
         quantization = tensor.Quantization()
-        scales = None
+        scales, zero_point = None, 0
         if quantization is not None and quantization.ScaleLength():
             scales = self._span(quantization.ScaleAsNumpy())
-        shape = tuple(_ints(tensor.ShapeAsNumpy())) if tensor.ShapeLength() else ()
-        data = self._span(buffer.DataAsNumpy())
-        if data[1] != int(np.prod(shape)) * element_type.dtype.itemsize:
-            return None
+            if quantization.ZeroPointLength() == 1:
+                zero_point = int(quantization.ZeroPoint(0))
         return Constant(
             subgraph,
             index,
-            tensor.Buffer(),
+            buffer,
             (tensor.Name() or b"").decode("utf-8", "replace"),
             element_type,
             shape,
             data,
             scales,
+            zero_point,
         )
+
+    def _find_data(self, index: int) -> tuple[int, int]:
+        """(byte offset, byte count) of a buffer; (0, 0) for none."""
+        buffer = self._model.Buffers(index)
+        if buffer.DataLength():
+            return self._span(buffer.DataAsNumpy())
+        # Files beyond 2 GB keep constants behind the flatbuffer.
+        offset, size = buffer.Offset(), buffer.Size()
+        if offset <= 1 or size == 0:
+            return 0, 0
+        if offset + size > self._size:
+            raise ValueError("a buffer reaches beyond the file")
+        return offset, size
 
     def _span(self, view: np.ndarray) -> tuple[int, int]:
         return view.__array_interface__["data"][0] - self._base, view.nbytes
+
+
+def _operands(
+    name: str, inputs: list[int], tensors: list[Constant | None]
+) -> Iterator[Operand]:
+    for position, role, axis in find_operands(name, len(inputs)):
+        constant = tensors[inputs[position]] if inputs[position] >= 0 else None
+        if constant is None or not constant.shape:
+            continue
+        if name in LINEAR:
+            is_weight = role is Role.BIAS or constant.element_type not in _SHAPE_TYPES
+        else:
+            # Integers without scales compute shapes.
+            is_weight = constant.element_type.is_float or (
+                constant.scales is not None
+                and constant.element_type not in _SHAPE_TYPES
+            )
+        if is_weight:
+            yield Operand(role, constant, axis % len(constant.shape))
+
+
+def _input_scale(graph: Any, inputs: list[int], operands: tuple[Operand, ...]) -> float:
+    weights = {operand.constant.tensor for operand in operands}
+    for index in inputs:
+        quantization = graph.Tensors(index).Quantization() if index >= 0 else None
+        is_quantized = quantization is not None and quantization.ScaleLength() == 1
+        if is_quantized and index not in weights:
+            return float(quantization.Scale(0))
+    return 0.0
 
 
 def _ints(values: Any) -> list[int]:

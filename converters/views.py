@@ -23,7 +23,8 @@ class Constant:
     """A constant tensor of the file.
 
     ``data`` and ``scales`` are (byte offset, byte count) in the file; ``scales`` is
-    None without affine quantisation.
+    None without affine quantisation. ``buffer`` is the first one over these bytes.
+    Raw bytes and the elements of a sparse tensor have a shape of their own: flat.
     """
 
     subgraph: int
@@ -34,6 +35,7 @@ class Constant:
     shape: tuple[int, ...]
     data: tuple[int, int]
     scales: tuple[int, int] | None
+    zero_point: int = 0
 
     def read(self, model: bytes | bytearray) -> np.ndarray:
         """Copy of the elements, flat, in the constant's own type."""
@@ -67,13 +69,30 @@ class Operand:
         inner = int(np.prod(shape[self.channel_axis + 1 :], dtype=np.int64))
         return outer, shape[self.channel_axis], inner
 
+    def read_values(self, model: bytes | bytearray) -> np.ndarray:
+        """float64 [outer, channels, inner]: the numbers that the elements stand for."""
+        values = self.constant.read(model).reshape(self.view).astype(np.float64)
+        steps = self.steps(model)
+        is_quantized = bool(steps.any())
+        return (values - self.constant.zero_point) * steps if is_quantized else values
+
+    def steps(self, model: bytes | bytearray) -> np.ndarray:
+        """float64 [1, channels or 1, 1]: quantisation scales; 0 where there is none."""
+        scales = self.constant.read_scales(model).astype(np.float64)
+        count = scales.size
+        if self.constant.element_type.is_float or count not in (1, self.view[1]):
+            return np.zeros((1, 1, 1))
+        return scales.reshape(1, -1, 1)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class WeightedOperator:
     """An operator with constant weights.
 
-    ``is_linear``: a convolution, dense layer, matrix product or recurrent cell, as
-    against an element-wise one. Only linear operators are first or head.
+    ``is_linear``: a convolution, dense layer, embedding or recurrent cell, as
+    against an element-wise one. Only linear operators are first or head. ``inputs``
+    are seen through operators that keep channels as they are; ``input_scale`` is the
+    quantisation scale of the first one that has one, or 0.
     """
 
     subgraph: int
@@ -85,15 +104,19 @@ class WeightedOperator:
     is_linear: bool
     is_first: bool
     is_head: bool
+    input_scale: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ModelView:
-    """What the splitter needs to know about a file."""
+    """What the splitter needs to know about a file.
+
+    ``constant_bytes`` counts all constants of its subgraphs, each once.
+    """
 
     operators: tuple[WeightedOperator, ...]
     operator_kinds: tuple[tuple[str, ...], ...]
-    size_bytes: int
+    constant_bytes: int
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -50,6 +50,7 @@ def open_with_payload(
     payload: bytes,
     *,
     runtime: Runtime | None = None,
+    allocate: bool = True,
     **options: Any,
 ) -> Any:
     """Create an interpreter over the public model, restored and allocated.
@@ -58,6 +59,7 @@ def open_with_payload(
         model: path or content of the public ``.tflite``.
         payload: lock bytes from an opened sidecar.
         runtime: from ``find_runtime``; None for the first one installed.
+        allocate: False for a model whose inputs must be resized first.
         **options: as for ``make_interpreter``.
 
     Raises:
@@ -71,7 +73,8 @@ def open_with_payload(
         interpreter = make_interpreter(
             model, delegates=[delegate, *further], runtime=runtime, **options
         )
-        call_runtime(interpreter.allocate_tensors)
+        if allocate:
+            call_runtime(interpreter.allocate_tensors)
     except InterpreterError as error:
         raise _in_our_words(error) from error
     if not native.delegate_is_complete(delegate._get_native_delegate_pointer()):

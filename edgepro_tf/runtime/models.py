@@ -66,6 +66,7 @@ def open_interpreter(
     runtime: str | None = None,
     num_threads: int | None = None,
     use_xnnpack: bool = True,
+    allocate: bool = True,
     **options: Any,
 ) -> Any:
     """Open a public model with its sidecar: one call, ready to run.
@@ -79,6 +80,8 @@ def open_interpreter(
         runtime: ``litert``, ``tflite-runtime`` or ``tensorflow``; None for any.
         num_threads: CPU threads of the interpreter.
         use_xnnpack: False leaves out the runtime's XNNPACK delegate.
+        allocate: False leaves that to the caller, for a model that does not allocate
+            before its inputs are resized.
         **options: passed on to the runtime's ``Interpreter``.
 
     Returns:
@@ -98,6 +101,7 @@ def open_interpreter(
             runtime=find_runtime(runtime),
             num_threads=num_threads,
             use_xnnpack=use_xnnpack,
+            allocate=allocate,
             **options,
         )
 

@@ -31,10 +31,7 @@ def run_model(interpreter: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.n
     if key is not None:
         outputs = interpreter.get_signature_runner(key)(**inputs)
         return {name: np.copy(value) for name, value in outputs.items()}
-    for name, detail in input_details(interpreter).items():
-        if tuple(detail["shape"]) != inputs[name].shape:
-            interpreter.resize_tensor_input(detail["index"], inputs[name].shape)
-    interpreter.allocate_tensors()
+    allocate_for(interpreter, inputs)
     for name, detail in input_details(interpreter).items():
         interpreter.set_tensor(detail["index"], inputs[name])
     interpreter.invoke()
@@ -87,6 +84,14 @@ def check_shape(model: str, detail: dict[str, Any], values: np.ndarray) -> None:
             f"cannot feed {model}: expected an array of shape [count{rest}], got "
             f"{list(values.shape)}."
         )
+
+
+def allocate_for(interpreter: Any, inputs: dict[str, np.ndarray]) -> None:
+    """Resize an interpreter's inputs to arrays of these names, and allocate."""
+    for name, detail in input_details(interpreter).items():
+        if tuple(detail["shape"]) != inputs[name].shape:
+            interpreter.resize_tensor_input(detail["index"], inputs[name].shape)
+    interpreter.allocate_tensors()
 
 
 def quantize_input(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:

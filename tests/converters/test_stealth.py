@@ -4,12 +4,14 @@ import io
 import re
 import zipfile
 
+import numpy as np
 import pytest
 
 from converters import convert_keras, lock_tflite
 from converters.schema import read_model
 from edgepro_tf.locking import lock_model
 from edgepro_tf.runtime.interpreters import make_interpreter
+from tests.crafted import pack, schema, unpack
 from tests.flatbuffers import FORMATS, build_cached, export_cached
 
 
@@ -68,13 +70,21 @@ def test_locked_file_looks_like_the_original(number_format: str) -> None:
     ]
 
 
-def test_appended_metadata_stays_where_tools_look_for_it() -> None:
-    """The Task Library reads associated files from a zip archive behind the model."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as files:
-        files.writestr("labels.txt", "cat\ndog\n")
-    original = export_cached("mobile") + archive.getvalue()
-    protected = lock_tflite(original)
-    assert protected.authorized == original
-    with zipfile.ZipFile(io.BytesIO(protected.public)) as files:
-        assert files.read("labels.txt") == b"cat\ndog\n"
+def test_metadata_stays_where_tools_look_for_it() -> None:
+    """The Task Library reads a buffer by name, and a zip archive behind the model."""
+    model = unpack(export_cached("mobile"))
+    content = schema.BufferT()
+    content.data = np.frombuffer(b"labels, mean and deviation" * 9, np.uint8)
+    model.buffers.append(content)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = "TFLITE_METADATA", len(model.buffers) - 1
+    model.metadata = [*(model.metadata or []), entry]
+    file = io.BytesIO(pack(model))
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("labels.txt", "cat\ndog\n")
+    public = lock_tflite(file.getvalue()).public
+    (found,) = [m for m in unpack(public).metadata if m.name == b"TFLITE_METADATA"]
+    data = unpack(public).buffers[found.buffer].data
+    assert bytes(bytearray(data)) == b"labels, mean and deviation" * 9
+    with zipfile.ZipFile(io.BytesIO(public)) as archive:
+        assert archive.read("labels.txt") == b"cat\ndog\n"

@@ -1,0 +1,60 @@
+"""Which inputs of an operator are weights, by its name in TFLite's schema."""
+
+from __future__ import annotations
+
+from converters.views import Role
+
+# Position among the operator's inputs, role, channel axis (negative from the end).
+Operands = tuple[tuple[int, Role, int], ...]
+
+
+def _filters(*positions: int) -> Operands:
+    return tuple((position, Role.FILTER, 0) for position in positions)
+
+
+def _biases(*positions: int) -> Operands:
+    return tuple((position, Role.BIAS, 0) for position in positions)
+
+
+_LSTM = (*_filters(*range(1, 9)), *_biases(*range(9, 16)), *_filters(16))
+_TWO_LSTMS = (
+    *_filters(*range(1, 9), 16, *range(18, 26), 33, *range(40, 48)),
+    *_biases(*range(9, 16), 17, *range(26, 33), 34),
+)
+LINEAR: dict[str, Operands] = {
+    "CONV_2D": _filters(1) + _biases(2),
+    "DEPTHWISE_CONV_2D": ((1, Role.FILTER, -1), *_biases(2)),
+    "FULLY_CONNECTED": _filters(1) + _biases(2),
+    "TRANSPOSE_CONV": _filters(1) + _biases(3),
+    "CONV_3D": ((1, Role.FILTER, -1), *_biases(2)),
+    "CONV_3D_TRANSPOSE": ((1, Role.FILTER, -2), *_biases(3)),
+    "BATCH_MATMUL": ((0, Role.FILTER, -1), (1, Role.FILTER, -1)),
+    # An embedding's rows are its vocabulary.
+    "GATHER": _filters(0),
+    "EMBEDDING_LOOKUP": _filters(1),
+    "SVDF": _filters(1, 2) + _biases(3),
+    "RNN": _filters(1, 2) + _biases(3),
+    "UNIDIRECTIONAL_SEQUENCE_RNN": _filters(1, 2) + _biases(3),
+    "LSTM": _LSTM + _biases(17),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _LSTM + _biases(17, *range(20, 24)),
+    "BIDIRECTIONAL_SEQUENCE_LSTM": _TWO_LSTMS,
+}
+# Their output is their constant input in another form.
+PASSES_CONSTANTS = ("DEQUANTIZE", "DENSIFY")
+# Their output has the channels of their input, last, or a multiple or fraction of them.
+KEEPS_CHANNELS = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "BATCH_TO_SPACE_ND")
+# What is computed from their output alone is a shape, not an answer.
+READS_SHAPE = ("SHAPE", "RANK")
+
+
+def find_operands(kind: str, input_count: int) -> Operands:
+    """The inputs of an operator that may be weights.
+
+    Any constant of an operator that is not linear (an unfused normalisation, a PReLU,
+    a loop's start) may be one, and is treated like a bias.
+    """
+    if kind in PASSES_CONSTANTS or kind == "CUSTOM":  # Whose constants mean anything.
+        return ()
+    if kind in LINEAR:
+        return tuple(each for each in LINEAR[kind] if each[0] < input_count)
+    return tuple((position, Role.BIAS, -1) for position in range(input_count))
