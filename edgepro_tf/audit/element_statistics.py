@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from edgepro_tf.audit.importer import Linear
-from edgepro_tf.audit.statistics import area_under_curve, filter_rows, true_order
+from edgepro_tf.audit.statistics import area_from_ranks, filter_rows, true_order
 from edgepro_tf.audit.thief import Arrays, Target
 
 Areas = dict[str, list[float]]
@@ -73,27 +73,32 @@ def element_areas(target: Target, draws: list[Arrays]) -> tuple[Areas, float]:
     single: Areas = defaultdict(list)
     for drawn in draws:
         ranks: dict[str, list[np.ndarray]] = defaultdict(list)
-        truth: dict[str, list[np.ndarray]] = defaultdict(list)
+        truths: dict[str, list[np.ndarray]] = defaultdict(list)
         for layer in target.masked_layers:
             one = target.network.linears[layer]
             size = np.abs(filter_rows(drawn[one.filter], one.channel_axis))
-            true = true_elements(target, drawn, layer).reshape(-1)
-            is_large = np.abs(true) > np.median(np.abs(true))
+            facts = _facts(true_elements(target, drawn, layer).reshape(-1))
             for statistic, values in element_statistics(size, one).items():
-                flat = values.reshape(-1)
-                for name, fact in (
-                    (f"sign by {statistic}", true > 0),
-                    (f"size by {statistic}", is_large),
-                ):
-                    ranks[name].append(rankdata(flat) / max(1, len(flat)))
-                    truth[name].append(fact)
-                    area = area_under_curve(flat, fact)
+                rank = rankdata(values)
+                ranks[statistic].append(rank / len(rank))
+                for fact, truth in facts.items():
+                    name = f"{fact} by {statistic}"
+                    truths[name].append(truth)
+                    area = area_from_ranks(rank, truth)
                     single[f"{name}, layer {layer}"].append(area)
-        for name, parts in ranks.items():
-            area = area_under_curve(np.concatenate(parts), np.concatenate(truth[name]))
-            pooled[name].append(area)
+        for statistic, parts in ranks.items():
+            rank = rankdata(np.concatenate(parts))
+            for fact in ("sign", "size"):
+                truth = np.concatenate(truths[f"{fact} by {statistic}"])
+                pooled[f"{fact} by {statistic}"].append(area_from_ranks(rank, truth))
     worst = max((abs(np.mean(v) - 0.5) for v in single.values()), default=0.0)
     return pooled, 0.5 + float(worst)
+
+
+def _facts(true: np.ndarray) -> dict[str, np.ndarray]:
+    """What the statistics are to tell of each element."""
+    size = np.abs(true)
+    return {"sign": true > 0, "size": size > np.median(size)}
 
 
 def _window(one: Linear, shape: tuple[int, ...]) -> tuple[int, ...]:

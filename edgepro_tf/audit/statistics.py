@@ -92,12 +92,17 @@ def area_under_curve(scores: np.ndarray, truth: np.ndarray) -> float:
 
     Source: Mann and Whitney 1947, with mid-ranks for ties.
     """
+    return area_from_ranks(rankdata(scores), truth)
+
+
+def area_from_ranks(ranks: np.ndarray, truth: np.ndarray) -> float:
+    """The same from ranks, which several truths may share."""
     positives = int(truth.sum())
     negatives = len(truth) - positives
     if not positives or not negatives:
         return 0.5
-    ranks = rankdata(scores)[truth].sum()
-    return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
+    above = ranks[truth].sum() - positives * (positives + 1) / 2
+    return float(above / (positives * negatives))
 
 
 def true_signs(target: Target, parameters: Arrays, layer: int) -> np.ndarray:

@@ -133,13 +133,14 @@ def guess_signs(bench: Bench, thief: Thief) -> Outcome:
     if not layers:
         return nothing_masked(bench)
     plain = public_start(bench, thief, fresh=shuffled(bench))
+    rates = bench.budget.rates if bench.budget.is_thorough else bench.budget.rates[-1:]
     candidates = []
     for label, rule in _rules():
         start = set_signs(bench, plain, layers, rule)
         theta = bench.settle(start, thief.x)
         candidates += [
             Candidate(f"{label}, rate {rate:g}", theta, bench.plan(thief, theta, rate))
-            for rate in bench.budget.rates
+            for rate in rates
         ]
     return bench.outcome(bench.weights, candidates, thief, "guessed signs")
 

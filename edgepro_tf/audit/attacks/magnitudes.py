@@ -12,7 +12,7 @@ from edgepro_tf.audit.target import relock
 from edgepro_tf.audit.thief import LABELS, NOTHING, Arrays, Attack, Outcome, Thief
 from edgepro_tf.locks import SEED_BYTES
 
-_REDRAWS, _SIGN = 5, "sign by "
+_REDRAWS, _SIGN = 3, "sign by "
 _KEPT = (0.2, 0.5, 0.8)
 
 

@@ -98,5 +98,6 @@ ATTACKS = (
     Attack(
         "element signs flipped by gradient", "element signs",
         "Rakin et al. (Bit-Flip Attack), ICCV 2019", LABELS, flip_by_gradient,
+        is_slow=True,
     ),
 )  # fmt: skip
