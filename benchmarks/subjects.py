@@ -116,15 +116,19 @@ def _lock(subject: Subject, plain: bytes) -> dict[str, Any]:
 
 def _depthwise_budget(model: bytes) -> float:
     """The share that biases, scales, depthwise and first filters just fill."""
+    from converters.recipe import find_recipe, plan_lock
     from converters.schema import read_model
-    from converters.views import Role
 
-    spent = 0
-    for operator in read_model(model).operators:
-        for operand in operator.operands:
-            constant = operand.constant
-            spent += constant.scales[1] if constant.scales else 0
-            is_light = operand.role is Role.BIAS or operand.view[0] > 1
-            if is_light or operator.is_first:
-                spent += constant.data[1]
+    view = read_model(model)
+    first = {
+        operand.constant.tensor
+        for operator in view.operators
+        if operator.is_first
+        for operand in operator.operands
+    }
+    spent = sum(
+        record.size_bytes
+        for record in plan_lock(find_recipe("standard"), view, model)
+        if record.shape[2] == 1 or record.tensor in first
+    )
     return (spent + 0.5) / len(model)  # half a byte, for rounding
