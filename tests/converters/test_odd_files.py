@@ -285,12 +285,22 @@ def test_extreme_biases(extreme: int) -> None:
     assert bool(record.steps & Step.SIGNS) == (extreme > 0)
 
 
-def test_values_that_are_no_numbers() -> None:
+def with_first_weights(values: np.ndarray) -> bytes:
     original = bytearray(export_cached("mobile"))
     offset, _ = read_model(original).operators[0].operands[0].constant.data
-    odd = np.array([np.nan, np.inf, -np.inf, 1e-41, -0.0], np.float32)
-    original[offset : offset + odd.nbytes] = odd.tobytes()
-    assert lock_tflite(bytes(original)).authorized == original
+    original[offset : offset + values.nbytes] = values.tobytes()
+    return bytes(original)
+
+
+def test_subnormal_numbers_and_signed_zeros() -> None:
+    original = with_first_weights(np.float32([1e-41, -1e-39, -0.0, 0.0]))
+    assert lock_tflite(original).authorized == original
+
+
+def test_a_model_that_answers_no_numbers_says_so() -> None:
+    original = with_first_weights(np.float32([np.nan, np.inf, -np.inf]))
+    with pytest.raises(VerificationError, match="a model that answers with numbers"):
+        lock_tflite(original)
 
 
 def test_boxes_of_a_detector() -> None:
