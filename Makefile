@@ -1,7 +1,7 @@
 # Two commands set everything up on a machine with Python 3.11, a C compiler and make:
 #   make demo    the main job on real data, and a table and a picture of what it gives
 #   make test    all tests, in two environments (TensorFlow, and tflite-runtime alone)
-# make test-networks, make test-arm64 and make bench take longer or need more.
+# make test-networks, make test-arm64, make bench and make fuzz take longer or need more.
 
 PYTHON  ?= python3.11
 ifeq ($(shell command -v $(PYTHON) 2>/dev/null),)
@@ -11,7 +11,7 @@ VENV    := .venv
 RUNTIME := .venv-runtime
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test check lint bench test-networks test-arm64 clean
+.PHONY: demo test check lint bench test-networks test-arm64 fuzz clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/edgepro demo --out out/demo
@@ -56,6 +56,11 @@ test-arm64:
 bench: $(VENV)/.installed
 	$(VENV)/bin/python -m benchmarks --out out/bench
 	$(VENV)/bin/python -m benchmarks.restore_speed
+
+# The native core against inputs made to harm, so long each; needs clang.
+FUZZ_SECONDS ?= 60
+fuzz: $(VENV)/.installed
+	tests/fuzz/run.sh $(FUZZ_SECONDS) $(VENV)/bin/python
 
 clean:
 	rm -rf $(VENV) $(RUNTIME) build dist out *.egg-info .pytest_cache .hypothesis

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #if defined(__linux__)
 
@@ -33,7 +34,11 @@ static uintptr_t find_shared_end(uintptr_t address) {
   uintptr_t found = 0;
   FILE* maps = fopen("/proc/self/maps", "re");
   if (maps == NULL) return 0;
+  int is_rest = 0; /* of a line with a long path, which may spell anything */
   while (found == 0 && fgets(line, sizeof line, maps) != NULL) {
+    int was_rest = is_rest;
+    is_rest = strchr(line, '\n') == NULL;
+    if (was_rest) continue;
     int fields =
         sscanf(line, "%lx-%lx %*3c%c %*s %*s %lu", &start, &end, &shared, &inode);
     if (fields != 4 || address < start || address >= end) continue;
