@@ -7,8 +7,10 @@ import functools
 import sys
 from pathlib import Path
 
+import edgepro_tf
 from edgepro_tf.errors import NativeError
 
+_INSTALL = "Install again with a C compiler: apt install gcc, then pip install ."
 _SUFFIXES = {"win32": ".dll", "darwin": ".dylib"}
 _BYTES, _SIZE = ctypes.c_void_p, ctypes.c_size_t
 _TEXT = ctypes.c_char_p
@@ -71,8 +73,7 @@ def load_library() -> ctypes.CDLL:
     path = library_path()
     if not path.exists():
         raise NativeError(
-            f"cannot load the native core: expected {path}, found none.",
-            "Install again with a C compiler: apt install gcc, then pip install .",
+            f"cannot load the native core: expected {path}, found none.", _INSTALL
         )
     try:
         library = ctypes.CDLL(str(path))
@@ -80,9 +81,16 @@ def load_library() -> ctypes.CDLL:
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError) as error:
-        raise NativeError(
-            f"cannot load the native core: expected {path} of this machine and "
-            f"version, got another ({error}).",
-            "Install again with a C compiler: apt install gcc, then pip install .",
-        ) from error
+        raise _other(path, str(error)) from error
+    version = library.edgepro_version().decode()
+    if version != edgepro_tf.__version__:
+        raise _other(path, f"version {version} beside {edgepro_tf.__version__}")
     return library
+
+
+def _other(path: Path, what: str) -> NativeError:
+    return NativeError(
+        f"cannot load the native core: expected {path} of this machine and version, "
+        f"got another ({what}).",
+        _INSTALL,
+    )

@@ -163,6 +163,38 @@ def test_wrong_model_of_the_same_size_names_both() -> None:
         restore_model(authorized, SIDECAR, **KEYS)
 
 
+def _damage(content: bytes, seed: int) -> bytes:
+    """Eight bytes changed near the file's ends, where offsets and tables stand."""
+    rng = np.random.default_rng(seed)
+    damaged = np.frombuffer(content, np.uint8).copy()
+    places = (
+        rng.integers(0, 1500, 4),
+        rng.integers(len(content) - 9000, len(content), 4),
+    )
+    damaged[np.concatenate(places)] ^= rng.integers(1, 256, 8).astype(np.uint8)
+    return damaged.tobytes()
+
+
+@pytest.mark.parametrize("as_path", [True, False], ids=["path", "bytes"])
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_damaged_model_of_the_same_size_says_so(
+    runtime: str, as_path: bool, tmp_path: Path
+) -> None:
+    """Without a check, a runtime that does not verify files ends the process."""
+    path = tmp_path / "m.tflite"
+    for seed in range(12):
+        damaged = _damage(MODEL.read_bytes(), seed)
+        path.write_bytes(damaged)
+        model = path if as_path else damaged
+        with pytest.raises((WrongModelError, InterpreterError)):
+            open_interpreter(model, SIDECAR, runtime=runtime, **KEYS)
+        with pytest.raises((WrongModelError, InterpreterError)):
+            delegate = load_delegate(SIDECAR, model=model, runtime=runtime, **KEYS)
+            make_interpreter(
+                model, delegates=[delegate], runtime=find_runtime(runtime)
+            ).allocate_tensors()
+
+
 @pytest.mark.parametrize("content", [b"", b"x", b"\0" * 4 + b"TFL3" + b"\0" * 40])
 def test_no_model_says_so(content: bytes) -> None:
     with pytest.raises((WrongModelError, SidecarError, InterpreterError)):

@@ -1,0 +1,48 @@
+"""Building without a compiler, or with one that fails: a sentence, and no library."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("setuptools.command.bdist_wheel")
+ROOT = Path(__file__).parents[1]
+
+
+def build(folder: Path, compiler: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", folder]
+    return subprocess.run(
+        [*command, "--build-temp", folder],
+        cwd=ROOT,
+        env={**os.environ, "CC": compiler},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("compiler", "words"),
+    [
+        (
+            "/nonexistent",
+            "expected a C compiler (/nonexistent), found none. Install one",
+        ),
+        ("false", "expected the C compiler to succeed, got status 1 from: false -std"),
+    ],
+)
+def test_compilers_that_do_not_serve(tmp_path: Path, compiler: str, words: str) -> None:
+    done = build(tmp_path, compiler)
+    assert done.returncode == 1
+    assert f"edgepro-tf: error: cannot build the native core: {words}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_compiler_that_serves(tmp_path: Path) -> None:
+    done = build(tmp_path, "")
+    assert done.returncode == 0, done.stderr
+    names = [path.name for path in tmp_path.rglob("libedgepro.*")]
+    assert len(names) == 1 and not names[0].endswith(".partial")
