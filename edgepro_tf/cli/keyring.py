@@ -22,6 +22,8 @@ from edgepro_tf.sidecar import (
     Passphrase,
     Recipient,
     export_key,
+    generate_identity,
+    generate_issuer,
     load_identity,
     load_issuer,
     load_issuer_key,
@@ -41,8 +43,23 @@ _KEY_FILE = (
 )
 
 
+def find_or_make_keys(folder: Path) -> tuple[Identity, Issuer]:
+    """The private keys of a folder; where it has none, new ones are written there.
+
+    Raises:
+        KeyFileError: a file there is no such key.
+        OutputExistsError: the folder has some of the four files and not these two.
+    """
+    files = folder / IDENTITY_FILE, folder / ISSUER_FILE
+    if all(file.exists() for file in files):
+        return load_identity(files[0]), load_issuer(files[1])
+    identity, issuer = generate_identity(), generate_issuer()
+    write_keys(folder, identity, issuer)
+    return identity, issuer
+
+
 def write_keys(
-    folder: Path, identity: Identity, issuer: Issuer, *, overwrite: bool = False
+    folder: Path, identity: Identity, issuer: Issuer
 ) -> dict[str, Identity | Recipient | Issuer | IssuerKey]:
     """Write both private keys and their public halves: all four files, or none.
 
@@ -50,7 +67,7 @@ def write_keys(
         The keys by file name.
 
     Raises:
-        OutputExistsError: one is there and ``overwrite`` is false.
+        OutputExistsError: one is there; keys are never overwritten.
     """
     keys = {
         IDENTITY_FILE: identity,
@@ -58,14 +75,13 @@ def write_keys(
         ISSUER_FILE: issuer,
         ISSUER_KEY_FILE: issuer.issuer_key,
     }
-    if not overwrite:
-        check_absent(*(folder / name for name in keys), remedy="take another folder")
+    check_absent(*(folder / name for name in keys), remedy="take another folder")
     make_folder(folder)
     contents = {}
     for name, key in keys.items():
         mode = PRIVATE_MODE if key.has_secret else PUBLIC_MODE
         contents[folder / name] = (export_key(key), mode)
-    write_files(contents, overwrite=overwrite)
+    write_files(contents)
     return keys
 
 

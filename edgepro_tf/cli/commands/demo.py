@@ -4,7 +4,8 @@ Trains a network on real data twice, without a lock and under the paper's lock, 
 locks the first one after training, by default's recipe. Converts and seals both, opens
 them with their key, without it and with wrong ones, and compares accuracy, size, load
 time and latency with the unprotected model. Writes the pairs, their keys, the figures
-(JSON) and a picture to the output folder, over those of an earlier demo.
+(JSON) and a picture to the output folder, over those of an earlier demo; keys that are
+there are used again.
 
 The data set is scikit-learn's digits; the variable EDGEPRO_DATASET=fashion-mnist (or
 --dataset) takes the larger one.
@@ -82,13 +83,11 @@ def run(args: argparse.Namespace) -> None:
     """Run all stages and print the table."""
     from edgepro_tf.cli import keyring, picture, showcase, training_job
     from edgepro_tf.files import make_folder
-    from edgepro_tf.sidecar import generate_identity, generate_issuer
 
     data = training_job.load_dataset(args.dataset)
     epochs = args.epochs or training_job.default_epochs(data)
     make_folder(args.out)
-    identity, issuer = generate_identity(), generate_issuer()
-    keyring.write_keys(args.out / "keys", identity, issuer, overwrite=True)
+    identity, issuer = keyring.find_or_make_keys(args.out / "keys")
     protect = functools.partial(_protect, args, data, identity.recipient, issuer)
     console.say(
         f"data set {args.dataset}: {len(data.x_train):,} training and "

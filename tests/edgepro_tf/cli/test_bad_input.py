@@ -290,6 +290,19 @@ def test_full_disk_leaves_nothing(folder: Path, edgepro: Edgepro) -> None:
     assert _listing() == before
 
 
+def test_keys_are_made_once(folder: Path) -> None:
+    from edgepro_tf.cli.keyring import find_or_make_keys
+    from edgepro_tf.errors import OutputExistsError
+
+    first = find_or_make_keys(Path("more/keys"))
+    assert find_or_make_keys(Path("more/keys")) == first
+    Path("more/keys/issuer.jwk").unlink()
+    before = _listing()
+    with pytest.raises(OutputExistsError):
+        find_or_make_keys(Path("more/keys"))
+    assert _listing() == before
+
+
 def test_secrets_stay_private_and_unseen(
     folder: Path, edgepro: Edgepro, monkeypatch: pytest.MonkeyPatch
 ) -> None:
