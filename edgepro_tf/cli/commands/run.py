@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> None:
         runtime=args.runtime,
         num_threads=args.threads,
         use_xnnpack=not args.no_xnnpack,
+        allocate=bool(args.dataset),  # An input array may have another size.
     )
     if args.dataset:
         _measure(args, interpreter)
@@ -78,6 +79,7 @@ def _measure(args: argparse.Namespace, interpreter: object) -> None:
 
 def _answer(args: argparse.Namespace, interpreter: object) -> None:
     from edgepro_tf.files import write_file
+    from edgepro_tf.runtime.interpreters import call_runtime
     from edgepro_tf.runtime.running import input_details, quantize_input, run_model
 
     details = input_details(interpreter)
@@ -96,7 +98,8 @@ def _answer(args: argparse.Namespace, interpreter: object) -> None:
     ((name, detail),) = details.items()
     if values.ndim == len(detail["shape"]) - 1:
         values = values[None]
-    outputs = run_model(interpreter, {name: quantize_input(values, detail)})
+    sample = {name: quantize_input(values, detail)}
+    outputs = call_runtime(run_model, interpreter, sample)
     for output, value in outputs.items():
         console.say(f"{output}  {value.dtype} {list(value.shape)}")
         if args.output is None:
