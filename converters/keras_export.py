@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.lite.python.convert_phase import ConverterError
 
 from edgepro_tf.errors import ConversionError
 
@@ -84,11 +85,33 @@ def export_keras(model: keras.Model, options: ExportOptions) -> bytes:
             converter = tf.lite.TFLiteConverter.from_keras_model(model)
             _configure(converter, options)
             return bytes(converter.convert())
-        except (ValueError, RuntimeError, TypeError, tf.errors.OpError) as error:
-            raise ConversionError(
-                f"cannot convert model {model.name!r}: the TFLite converter refused "
-                f"it: {str(error).splitlines()[0] if str(error) else error!r}"
-            ) from error
+        except (
+            ValueError,
+            RuntimeError,
+            TypeError,
+            tf.errors.OpError,
+            ConverterError,
+        ) as error:
+            raise _refused(model, error) from error
+
+
+def _refused(model: keras.Model, error: Exception) -> ConversionError:
+    """The converter's own words, without the place in its graph."""
+    first = (str(error) or repr(error)).splitlines()[0]
+    reason = first.rpartition("): ")[2] if "loc(" in first else first
+    hint = ""
+    if "TensorList" in reason:
+        hint = (
+            "A recurrent layer needs a fixed batch, keras.Input(shape, batch_size=1), "
+            "or unroll=True."
+        )
+    elif any(layer.compute_dtype != "float32" for layer in model.layers):
+        hint = "Mixed precision is for training: copy the weights to a float32 model."
+    return ConversionError(
+        f"cannot convert model {model.name!r}: the TFLite converter refused it: "
+        f"{reason.rstrip('.')}.",
+        hint,
+    )
 
 
 def _configure(converter: tf.lite.TFLiteConverter, options: ExportOptions) -> None:

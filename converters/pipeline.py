@@ -9,13 +9,16 @@ import dataclasses
 import itertools
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from converters.recipe import DEFAULT_PRESET, Recipe, find_recipe, plan_lock
 from converters.samples import COUNT, make_samples
 from converters.schema import read_model
-from converters.split import Split, split_models, unsplit
+from converters.split import Split, clear_placeholders, split_models, unsplit
 from converters.verify import (
     Sample,
     verify_interpreter,
@@ -140,9 +143,13 @@ def convert_keras(
     released = b""
     if is_locked:
         released = keras_export.export_keras(locking.strip_lock(model), options)
+        authorized, released = map(clear_placeholders, (authorized, released))
     converted = time.perf_counter()
     if samples is None and representative_dataset is not None:
         samples = list(itertools.islice(representative_dataset(), COUNT))
+    elif isinstance(samples, (list, tuple)) and _are_arrays(samples):
+        names = [tensor.name for tensor in plain.inputs]
+        samples = dict(zip(names, samples, strict=False))
     protected, inputs, outputs = _protect(
         authorized,
         released,
@@ -209,6 +216,10 @@ def _protect(
     )
     _warn_of_leftovers(protected, recipe)
     return protected, inputs, outputs
+
+
+def _are_arrays(samples: Sequence[Any]) -> bool:
+    return all(isinstance(each, np.ndarray) for each in samples)
 
 
 def _read_content(model: str | Path | bytes) -> bytes:

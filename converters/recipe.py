@@ -130,7 +130,7 @@ def plan_lock(
     """
     stored, stored_scales = stored or {}, stored_scales or {}
     ranked: list[tuple[int, TensorLock]] = []
-    seen_buffers, seen_scales = set(), set()
+    seen_buffers, seen_scales = set(view.structural), set()
     for position, operand in _positions(view):
         constant = operand.constant
         rank = _rank(operand, position)

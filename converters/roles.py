@@ -43,8 +43,15 @@ LINEAR: dict[str, Operands] = {
 PASSES_CONSTANTS = ("DEQUANTIZE", "DENSIFY")
 # Their output has the channels of their input, last, or a multiple or fraction of them.
 KEEPS_CHANNELS = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "BATCH_TO_SPACE_ND")
-# What is computed from their output alone is a shape, not an answer.
 READS_SHAPE = ("SHAPE", "RANK")
+# What these compute from a shape alone is a shape again, even from floats: x * 2.0.
+COMPUTES_SHAPE = frozenset(
+    {
+        "ADD", "CAST", "CEIL", "CONCATENATION", "DIV", "EXPAND_DIMS", "FLOOR",
+        "FLOOR_DIV", "GATHER", "MAXIMUM", "MINIMUM", "MUL", "PACK", "REDUCE_PROD",
+        "RESHAPE", "ROUND", "SLICE", "SQUEEZE", "STRIDED_SLICE", "SUB",
+    }
+)  # fmt: skip
 
 
 def find_operands(kind: str, input_count: int) -> Operands:

@@ -6,7 +6,6 @@ keeps the very structure the stock converter gave it.
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import struct
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from converters.roles import (
+    COMPUTES_SHAPE,
     KEEPS_CHANNELS,
     LINEAR,
     PASSES_CONSTANTS,
@@ -95,28 +95,11 @@ def read_model(tflite: bytes | bytearray) -> ModelView:
             "Convert or transfer the file again.",
         ) from error
     return ModelView(
-        tuple(_without(operators, reader.structural)),
+        tuple(operators),
         tuple(kinds),
+        frozenset(reader.structural),
         sum(reader.constants.values()),
     )
-
-
-def _without(
-    operators: list[WeightedOperator], structural: set[int]
-) -> Iterator[WeightedOperator]:
-    """Leave out constants that are also read as shapes, axes or indices.
-
-    The stock converter stores equal bytes once: a bias of zeros may be the crops of a
-    BATCH_TO_SPACE_ND, and a public model with other crops does not run.
-    """
-    for operator in operators:
-        operands = tuple(
-            operand
-            for operand in operator.operands
-            if operand.constant.buffer not in structural
-        )
-        if operands:
-            yield dataclasses.replace(operator, operands=operands)
 
 
 def read_graph(tflite: bytes | bytearray) -> Graph:
@@ -256,7 +239,9 @@ class _Reader:
             sources = [passed.get(tensor, tensor) for tensor in ins]
             given = {t for t in sources if t >= 0 and tensors[t] is None}
             operands = tuple(_operands(name, sources, tensors))
-            if name in READS_SHAPE or (given and given <= shapes):
+            if name in READS_SHAPE or (
+                name in COMPUTES_SHAPE and given and given <= shapes
+            ):
                 shapes.update(outs)
                 operands = ()
             if operands:

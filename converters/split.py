@@ -11,9 +11,12 @@ import dataclasses
 
 import numpy as np
 
+from converters.schema import read_model
 from converters.views import Constant, ModelView, Operand, Role, WeightedOperator
 from edgepro_tf.errors import ConversionError
-from edgepro_tf.locks import SetValues
+from edgepro_tf.locks import ElementType, SetValues
+
+_LEAST_BIAS = 1e-30
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -39,6 +42,25 @@ def unsplit(model: bytes) -> Split:
     return Split(model, {}, {}, False)
 
 
+def clear_placeholders(model: bytes) -> bytes:
+    """Zeros for the bias of a layer that had none before it was locked.
+
+    ``edgepro_tf.folding`` makes it as good as zero, so that the converter keeps it. In
+    a file it would tell which layers carry a lock.
+    """
+    content = bytearray(model)
+    for operator in read_model(model).operators:
+        for operand in operator.operands:
+            constant = operand.constant
+            is_float = constant.element_type is ElementType.FLOAT32
+            if is_float and operand.role is Role.BIAS:
+                values = constant.read(content)
+                values[np.abs(values) < _LEAST_BIAS] = 0
+                offset, size = constant.data
+                content[offset : offset + size] = values.tobytes()
+    return bytes(content)
+
+
 def split_models(
     authorized: bytes,
     released: bytes,
@@ -57,7 +79,7 @@ def split_models(
         ConversionError: the two files do not have the same operators.
     """
     _check_same_structure(authorized_view, released_view)
-    splitter = _Splitter(authorized, released)
+    splitter = _Splitter(authorized, released, authorized_view.structural)
     pairs = list(zip(authorized_view.operators, released_view.operators, strict=True))
     for locked, free in pairs:
         splitter.take_out(locked, free)
@@ -78,64 +100,81 @@ def _check_same_structure(authorized: ModelView, released: ModelView) -> None:
 
 
 class _Splitter:
-    def __init__(self, authorized: bytes, released: bytes) -> None:
+    def __init__(
+        self, authorized: bytes, released: bytes, structural: frozenset[int]
+    ) -> None:
         self._authorized = authorized
         self._released = released
         self._public = bytearray(authorized)
+        self._structural = structural
         self._stored: dict[int, SetValues] = {}
         self._scales: dict[tuple[int, int], SetValues] = {}
-        # Output tensor of an operator -> channels held at a locking value there.
-        self._held: dict[tuple[int, int], tuple[int, ...]] = {}
+        # Output tensor of an operator -> bool [channels]: at a locking value there.
+        self._held: dict[tuple[int, int], np.ndarray] = {}
 
     def take_out(self, locked: WeightedOperator, free: WeightedOperator) -> None:
-        channels = self._held_channels(locked, free)
-        if not channels:
+        held = self._held_channels(locked, free)
+        if held is None or not held.any():
             return
         for output in locked.outputs:
-            self._held[locked.subgraph, output] = channels
+            self._held[locked.subgraph, output] = held
+        channels = tuple(int(c) for c in np.flatnonzero(held))
         for ours, theirs in zip(locked.operands, free.operands, strict=True):
-            self._take_channels(ours, theirs, channels)
+            if ours.view[1] == held.size:
+                scales = _public_scales(ours, free, self._released, locked.input_scale)
+                self._take_channels(ours, theirs, channels, scales)
 
     def _held_channels(
         self, locked: WeightedOperator, free: WeightedOperator
-    ) -> tuple[int, ...]:
+    ) -> np.ndarray | None:
+        """bool [channels]; None where no channel can be held."""
         for ours, theirs in zip(locked.operands, free.operands, strict=True):
             if locked.is_linear and ours.role is Role.FILTER:
                 held = _all_zero(ours, self._authorized)
-                held &= ~_all_zero(theirs, self._released)
-                return tuple(int(c) for c in np.flatnonzero(held))
+                return held & ~_all_zero(theirs, self._released)
         for source in locked.inputs:  # Element-wise: as its producer.
-            held_before = self._held.get((locked.subgraph, source))
-            if held_before and all(
-                o.view[1] > held_before[-1] for o in locked.operands
-            ):
-                return held_before
-        return ()
+            before = self._held.get((locked.subgraph, source))
+            counts = {operand.view[1] for operand in locked.operands}
+            if before is None or len(counts) != 1:
+                continue
+            (count,) = counts
+            if before.size % count == 0:  # A reshape may have split the channels.
+                rows = before.reshape(-1, count)
+                return rows[0] if np.all(rows == rows[0]) else None
+        return None
 
     def _take_channels(
-        self, ours: Operand, theirs: Operand, channels: tuple[int, ...]
+        self,
+        ours: Operand,
+        theirs: Operand,
+        channels: tuple[int, ...],
+        scales: np.ndarray | None,
     ) -> None:
         constant, index = ours.constant, list(channels)
-        if constant.buffer not in self._stored:
-            kept = constant.read(self._authorized).reshape(ours.view)
-            freed = theirs.constant.read(self._released).reshape(theirs.view)
-            public = constant.read(self._public).reshape(ours.view)
-            public[:, index, :] = freed[:, index, :]
-            self._write(constant.data, public)
-            # A held channel is constant: zeros in a filter, one number in a bias.
-            self._stored[constant.buffer] = _set_values(channels, kept[0, index, 0])
-        if constant.scales and constant.scales[1] // 4 == ours.view[1]:
-            self._take_scales(constant, theirs.constant, channels)
+        kept = constant.read(self._authorized).reshape(ours.view)[:, index, :]
+        freed = theirs.read_values(self._released)[:, index, :]
+        is_constant = np.all(kept == kept[:1, :, :1])
+        is_same = np.array_equal(ours.read_values(self._authorized)[:, index], freed)
+        is_done = constant.buffer in self._stored
+        if is_done or is_same or not is_constant or constant.buffer in self._structural:
+            return
+        public = constant.read(self._public).reshape(ours.view)
+        steps = ours.steps(self._authorized)
+        if scales is not None:
+            self._take_scales(constant, channels, scales[index])
+            steps = scales[None, :, None]
+        public[:, index, :] = _quantize(freed, steps, constant, index)
+        self._write(constant.data, public)
+        # A held channel is constant: zeros in a filter, one number in a bias.
+        self._stored[constant.buffer] = _set_values(channels, kept[0, :, 0])
 
     def _take_scales(
-        self, ours: Constant, theirs: Constant, channels: tuple[int, ...]
+        self, ours: Constant, channels: tuple[int, ...], freed: np.ndarray
     ) -> None:
         assert ours.scales is not None
-        if ours.scales in self._scales:
-            return
         kept = ours.read_scales(self._authorized)[list(channels)]
         scales = ours.read_scales(self._public)
-        scales[list(channels)] = theirs.read_scales(self._released)[list(channels)]
+        scales[list(channels)] = freed
         self._write(ours.scales, scales)
         self._scales[ours.scales] = _set_values(channels, kept)
 
@@ -144,15 +183,54 @@ class _Splitter:
         self._public[offset : offset + size] = elements.tobytes()
 
     def result(self, pairs: list[tuple[WeightedOperator, WeightedOperator]]) -> Split:
-        public = bytes(self._public)
         differs = any(
-            not np.array_equal(
-                ours.constant.read(public), theirs.constant.read(self._released)
-            )
+            self._differs(ours, theirs)
             for locked, free in pairs
             for ours, theirs in zip(locked.operands, free.operands, strict=True)
         )
-        return Split(public, self._stored, self._scales, differs)
+        return Split(bytes(self._public), self._stored, self._scales, differs)
+
+    def _differs(self, ours: Operand, theirs: Operand) -> bool:
+        """Whether channels that are not held do, by more than the formats' rounding."""
+        difference = np.abs(
+            ours.read_values(self._public) - theirs.read_values(self._released)
+        )
+        steps = ours.steps(self._public) + theirs.steps(self._released)
+        is_off = difference > 0.51 * steps  # Each was rounded by half a step.
+        stored = self._stored.get(ours.constant.buffer)
+        if stored is not None and stored.channels is not None:
+            is_off[:, list(stored.channels), :] = False
+        return bool(is_off.any())
+
+
+def _public_scales(
+    ours: Operand, free: WeightedOperator, released: bytes, input_scale: float
+) -> np.ndarray | None:
+    """float32 [channels] for a constant with a scale for each; None for others.
+
+    A bias has the product of its input's and its filter's scale, as the converter has
+    it: another number would tell the channels that are held.
+    """
+    constant = ours.constant
+    if constant.scales is None or constant.scales[1] // 4 != ours.view[1]:
+        return None
+    scales = free.operands[0].constant.read_scales(released)
+    if scales.size != ours.view[1]:
+        return None
+    return scales if ours.role is Role.FILTER else scales * np.float32(input_scale)
+
+
+def _quantize(
+    values: np.ndarray, steps: np.ndarray, constant: Constant, index: list[int]
+) -> np.ndarray:
+    """Real numbers in a constant's own type and scale."""
+    dtype = constant.element_type.dtype
+    if constant.element_type.is_float:
+        return values.astype(dtype)
+    steps = steps[:, index, :] if steps.shape[1] > 1 else steps
+    info = np.iinfo(dtype)
+    levels = np.rint(values / np.where(steps, steps, 1)) + constant.zero_point
+    return np.clip(levels, info.min, info.max).astype(dtype)
 
 
 def _all_zero(operand: Operand, model: bytes) -> np.ndarray:

@@ -111,11 +111,18 @@ class WeightedOperator:
 class ModelView:
     """What the splitter needs to know about a file.
 
-    ``constant_bytes`` counts all constants of its subgraphs, each once.
+    Args:
+        operators: those with weights, in execution order.
+        operator_kinds: names of all operators, by subgraph.
+        structural: buffers that are also read as shapes, axes or indices. The stock
+            converter stores equal bytes once: a bias of zeros may be the crops of a
+            BATCH_TO_SPACE_ND, and a public model with other crops does not run.
+        constant_bytes: of all constants, each once.
     """
 
     operators: tuple[WeightedOperator, ...]
     operator_kinds: tuple[tuple[str, ...], ...]
+    structural: frozenset[int]
     constant_bytes: int
 
 

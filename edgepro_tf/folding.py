@@ -19,6 +19,9 @@ _DEPTHWISE = ("DepthwiseConv1D", "DepthwiseConv2D")
 _SEPARABLE = ("SeparableConv1D", "SeparableConv2D")
 _KINDS = (*_CONVOLUTIONS, *_TRANSPOSED, *_DEPTHWISE, *_SEPARABLE)
 KINDS = (*_KINDS, "Dense", "EinsumDense")
+# What a bias that the layer did not have begins with. The stock converter leaves out an
+# addition of zeros, and would give the released network another structure.
+_NO_BIAS = np.finfo(np.float32).smallest_normal
 
 
 def is_linear(layer: Any) -> bool:
@@ -97,7 +100,7 @@ def fold_linear(
     if not bias:
         return weights
     if not has_bias(layer):
-        weights.append(np.zeros(lock.channels, view.dtype))
+        weights.append(np.full(lock.channels, _NO_BIAS, view.dtype))
     weights[-1] = scale_channels(weights[-1], lock)
     if offset:
         weights[-1] = weights[-1] + lock.offset.astype(weights[-1].dtype)
@@ -124,7 +127,7 @@ def fold_norm(
     weights = [np.array(value) for value in norm.get_weights()]
     closed = lock.scale == 0
     gamma = [weights.pop(0)[lock.order]] if norm.scale else []
-    beta = weights.pop(0) if norm.center else np.zeros_like(weights[0])
+    beta = weights.pop(0) if norm.center else np.full_like(weights[0], _NO_BIAS)
     mean, variance = weights
     for value in gamma:
         value[closed] = 1
@@ -145,8 +148,22 @@ def refuse(layer: Any, nearest: str | None) -> LockError:
     hint = f"Move the lock to {nearest!r}." if nearest else ""
     return LockError(
         f"cannot lock layer {layer.name!r}: expected {', '.join(KINDS[:-1])} or "
-        f"{KINDS[-1]} before the lock, got {type(layer).__name__}.",
+        f"{KINDS[-1]} before the lock, got {_describe(layer)}.",
         hint,
+    )
+
+
+def _describe(layer: Any) -> str:
+    kind = type(layer).__name__
+    if kind not in KINDS or type(layer) is not getattr(keras.layers, kind):
+        return kind
+    if getattr(layer, "quantization_mode", None) or getattr(
+        layer, "lora_enabled", False
+    ):
+        return f"a quantised {kind} or one with low-rank adapters"
+    return (
+        f"{kind} {layer.equation!r}, whose last output axis is missing in its kernel "
+        "or its bias"
     )
 
 

@@ -20,7 +20,7 @@ from edgepro_tf.folding import (
 from edgepro_tf.graph import Edit, check_graph, clone_layer, graphs_of, rebuild
 from edgepro_tf.layers import NeuronLock
 from edgepro_tf.locks import ChannelLock, secret_rng
-from edgepro_tf.placement import Place, choose_places
+from edgepro_tf.placement import Place, check_lock, choose_places
 from edgepro_tf.presets import PRESETS, LockConfig, draw_lock, find_config
 from edgepro_tf.selection import draw_neurons, pick_neurons, rank_neurons
 from edgepro_tf.training import LockedModel
@@ -340,6 +340,7 @@ def _sites(network: keras.Model) -> list[_Site]:
     for _, graph in graphs_of(network):
         for layer in graph.layers:
             if isinstance(layer, NeuronLock) and id(layer) not in sites:
+                check_lock(graph, layer)
                 sites[id(layer)] = _Site(
                     layer,
                     graph.get_layer(layer.linear),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -102,6 +103,46 @@ def _find(model: keras.Model, places: list[Place], name: str) -> Place:
         f"cannot lock layer {name!r}: expected a layer of model {model.name!r}, got "
         "a name it does not have.",
         f"Lockable layers: {', '.join(p.path for p in places) or 'none'}.",
+    )
+
+
+def check_lock(graph: keras.Model, lock: Any) -> None:
+    """Refuse a lock layer that does not stand where it says.
+
+    Args:
+        graph: functional or Sequential.
+        lock: a ``NeuronLock`` of it.
+
+    Raises:
+        LockError: it is not right behind its linear layer, or its normalisation, or
+            something else reads their output too.
+    """
+    layers = {layer.name: layer for layer in graph.layers}
+    names = [lock.linear, *([lock.norm] if lock.norm else []), lock.name]
+    chain = [layers.get(name) for name in names]
+    if is_linear(chain[0]) and all(
+        _feeds_only(graph, before, after) for before, after in itertools.pairwise(chain)
+    ):
+        return
+    nearest = _nearest(graph, lock, find_places(graph))
+    raise LockError(
+        f"cannot fold lock {lock.name!r}: expected it right after the layer it folds "
+        f"into, and nothing else there, got another place for linear={lock.linear!r}.",
+        f"Take it out and lock {nearest!r} with lock_model." if nearest else "",
+    )
+
+
+def _feeds_only(graph: keras.Model, before: Any, after: Any) -> bool:
+    """Whether a layer's output goes to another layer, which reads nothing else."""
+    calls = calls_of(graph)
+    outputs = {t for c in calls if c.operation is before for t in c.outputs}
+    readers = [c.operation for c in calls if outputs.intersection(c.inputs)]
+    inputs = {t for c in calls if c.operation is after for t in c.inputs}
+    return (
+        bool(readers)
+        and all(reader is after for reader in readers)
+        and inputs <= outputs
+        and not outputs.intersection(id(tensor) for tensor in graph.outputs)
     )
 
 

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from edgepro_tf.cli import console
 from edgepro_tf.cli.arrays import load_array, load_arrays
 from edgepro_tf.errors import ConversionError, SidecarError
@@ -109,18 +107,26 @@ def read_samples(source: str | None) -> Any:
     return load_dataset(source).x_train
 
 
-def representative_dataset(samples: Any) -> Callable[[], Iterator[Any]] | None:
-    """The stock converter's view of the samples: a function that yields inputs."""
+def representative_dataset(
+    samples: Any, inputs: Sequence[Any]
+) -> Callable[[], Iterator[Any]] | None:
+    """The stock converter's view of the samples: a function that yields inputs.
+
+    Args:
+        samples: from ``read_samples``.
+        inputs: the Keras model's input tensors.
+    """
     if samples is None:
         return None
     from converters.samples import list_samples
 
+    types = {tensor.name: tensor.dtype for tensor in inputs}
+    rows = list_samples(samples, list(types))[:_CALIBRATION_SAMPLES]
+
     def generate() -> Iterator[Any]:
-        if isinstance(samples, dict):
-            yield from list_samples(samples, list(samples))[:_CALIBRATION_SAMPLES]
-        else:
-            for sample in samples[:_CALIBRATION_SAMPLES]:
-                yield [np.asarray(sample[None], np.float32)]
+        for row in rows:
+            given = {name: row[name].astype(types[name]) for name in types}
+            yield given if len(given) > 1 else list(given.values())
 
     return generate
 

@@ -1,5 +1,7 @@
 """A Keras model or a file in, a pair out that restores to the bit, worthless bare."""
 
+import itertools
+import tempfile
 from pathlib import Path
 
 import keras
@@ -8,15 +10,18 @@ import pytest
 
 from converters import convert_keras, lock_tflite
 from converters.samples import make_samples
+from converters.schema import read_model
 from edgepro_tf.errors import ConversionError, WrongModelError
 from edgepro_tf.locking import lock_model, strip_lock
 from edgepro_tf.runtime.buffers import restore_to_buffer
 from edgepro_tf.runtime.delegates import open_with_payload
-from edgepro_tf.runtime.interpreters import make_interpreter
+from edgepro_tf.runtime.interpreters import installed_runtimes, make_interpreter
+from edgepro_tf.runtime.memory_files import restore_to_memory_file
 from edgepro_tf.runtime.running import run_model
 from tests.flatbuffers import FORMATS, build_cached, export_cached, representative
 from tests.models import TOPOLOGIES
 
+RUNTIMES = [each for each in installed_runtimes() if each.name != "tflite-runtime"]
 SAMPLES = Path(__file__).parents[1] / "edgepro_tf" / "native" / "models"
 
 
@@ -44,6 +49,36 @@ def test_every_number_format_restores(number_format: str, recipe: str) -> None:
     assert protected.authorized == original
     assert bytes(restore_to_buffer(protected.public, protected.payload)) == original
     assert len(protected.public) == len(original)
+
+
+@pytest.mark.parametrize("number_format", FORMATS)
+def test_every_number_format_runs_in_every_way(number_format: str) -> None:
+    original = export_cached("mobile", number_format)
+    protected = lock_tflite(original)
+    (sample, *_) = make_samples(original)
+    for runtime, use_xnnpack in itertools.product(RUNTIMES, (True, False)):
+        options = {"runtime": runtime, "use_xnnpack": use_xnnpack}
+        plain = make_interpreter(original, **options)
+        restored = open_with_payload(protected.public, protected.payload, **options)
+        ours, theirs = (run_model(each, sample) for each in (restored, plain))
+        assert ours.keys() == theirs.keys()
+        for name in ours:
+            np.testing.assert_array_equal(ours[name], theirs[name])
+    with restore_to_memory_file(protected.public, protected.payload) as file:
+        restored_answer = _run_compiled(file.path, sample)
+    with tempfile.NamedTemporaryFile(suffix=".tflite") as plain_file:
+        Path(plain_file.name).write_bytes(original)
+        assert restored_answer == _run_compiled(plain_file.name, sample)
+
+
+def _run_compiled(path: str, sample: dict[str, np.ndarray]) -> bytes:
+    """One answer of LiteRT's CompiledModel; float32, as all of FORMATS have it."""
+    compiled = pytest.importorskip("ai_edge_litert.compiled_model")
+    model = compiled.CompiledModel.from_file(path)
+    inputs, outputs = model.create_input_buffers(0), model.create_output_buffers(0)
+    inputs[0].write(next(iter(sample.values())))
+    model.run_by_index(0, inputs, outputs)
+    return bytes(outputs[0].read(4, np.float32).tobytes())
 
 
 @pytest.mark.parametrize("config", ["paper", "default", "rich"])
@@ -139,13 +174,62 @@ def test_secrets_stay_out_of_repr() -> None:
     assert repr(protected.payload) not in shown
 
 
+def test_lists_of_samples_follow_the_models_inputs() -> None:
+    inputs = [keras.Input((5,), name="zeta"), keras.Input((7,), name="alpha")]
+    x = keras.layers.Concatenate()(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(4, name="head")(x))
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=(8, n)).astype(np.float32) for n in (5, 7)]
+    by_name = {"zeta": arrays[0], "alpha": arrays[1]}
+    assert convert_keras(model, samples=arrays).keras_difference < 1e-5
+    assert convert_keras(model, samples=by_name).keras_difference < 1e-5
+    rows = [[each[i : i + 1] for each in arrays] for i in range(8)]
+    convert_keras(
+        model, number_format="int8", representative_dataset=lambda: iter(rows)
+    )
+    with pytest.raises(ConversionError, match="samples of shape"):
+        convert_keras(model, samples=arrays[::-1])
+
+
+def test_a_subclassed_model_converts() -> None:
+    class Own(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden = keras.layers.Dense(8, activation="relu")
+            self.head = keras.layers.Dense(3)
+
+        def call(self, x):  # type: ignore[no-untyped-def]
+            return self.head(self.hidden(x))
+
+    model = Own()
+    model(np.zeros((1, 4), np.float32))
+    assert convert_keras(model).keras_difference < 1e-5
+
+
+def test_recurrent_layers_run_in_loops_over_a_fixed_batch() -> None:
+    def network(**options: int) -> keras.Model:
+        inputs = keras.Input((6, 4), **options)
+        x = keras.layers.Dense(5, activation="relu")(keras.layers.GRU(8)(inputs))
+        return keras.Model(inputs, keras.layers.Dense(3)(x))
+
+    protected = convert_keras(network(batch_size=1))
+    assert "WHILE" in read_model(protected.public).operator_kinds[0]
+    assert protected.bytes_left < 0.1 * protected.constant_bytes
+    with pytest.raises(ConversionError, match=r"TensorListReserve.*batch_size=1"):
+        convert_keras(network())
+
+
 def test_restore_budget_bounds_what_loading_rewrites() -> None:
     original = export_cached("mobile")
     whole = lock_tflite(original)
     part = lock_tflite(original, restore_budget=0.1)
     assert part.bytes_rewritten <= 0.1 * len(original) < whole.bytes_rewritten
+    assert f"{part.bytes_rewritten:,} of {len(original):,} bytes" in str(part)
+    assert f"{part.bytes_left:,} bytes of constants are left" in str(part)
     with pytest.raises(ConversionError, match="restore_budget=2"):
         lock_tflite(original, restore_budget=2)
+    with pytest.raises(ConversionError, match=r"smallest constant.*Raise the budget"):
+        lock_tflite(original, restore_budget=0)
 
 
 @pytest.mark.parametrize("use_xnnpack", [True, False])

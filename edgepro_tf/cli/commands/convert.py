@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> None:
 
     from converters import convert_keras
     from edgepro_tf.cli import training_job
+    from edgepro_tf.locking import network_of
 
     model = training_job.read_model(args.model)
     console.say(f"converting {args.model} ...")
@@ -73,7 +74,9 @@ def run(args: argparse.Namespace) -> None:
         restore_budget=args.restore_budget,
         number_format=args.format,
         inference_type=args.io,
-        samples=None if samples is None else samples[:4],
-        representative_dataset=pairs.representative_dataset(samples),
+        samples=samples,
+        representative_dataset=pairs.representative_dataset(
+            samples, network_of(model).inputs
+        ),
     )
     pairs.write_and_report(args, protected, recipients, issuer)

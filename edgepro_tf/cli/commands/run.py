@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> None:
         runtime=args.runtime,
         num_threads=args.threads,
         use_xnnpack=not args.no_xnnpack,
+        allocate=bool(args.dataset),  # An input array may have another size.
     )
     if args.dataset:
         _measure(args, interpreter)
@@ -108,6 +109,7 @@ def _measure(args: argparse.Namespace, interpreter: object) -> None:
 
 def _answer(args: argparse.Namespace, interpreter: object) -> None:
     from edgepro_tf.files import write_file
+    from edgepro_tf.runtime.interpreters import call_runtime
     from edgepro_tf.runtime.running import (
         check_shape,
         only_input,
@@ -120,7 +122,8 @@ def _answer(args: argparse.Namespace, interpreter: object) -> None:
     if values.ndim == len(detail["shape"]) - 1:
         values = values[None]
     check_shape(args.model.name, detail, values)
-    outputs = run_model(interpreter, {name: quantize_input(values, detail)})
+    sample = {name: quantize_input(values, detail)}
+    outputs = call_runtime(run_model, interpreter, sample)
     for output, value in outputs.items():
         console.say(f"{output}  {value.dtype} {list(value.shape)}")
         if args.output is None:

@@ -73,6 +73,20 @@ def test_convert_inspect_run(keys: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_convert_takes_samples_of_several_inputs(keys: Path, tmp_path: Path) -> None:
+    build_cached("shared").save(tmp_path / "model.keras")
+    rng = np.random.default_rng(0)
+    samples = {name: rng.normal(size=(8, 8, 8, 2)) for name in ("right", "left")}
+    np.savez(tmp_path / "samples.npz", **samples)
+    done = edgepro(
+        "convert",
+        tmp_path / "model.keras",
+        *("--samples", tmp_path / "samples.npz", "--format", "int8"),
+        *("--keys", keys, "--out", tmp_path / "m.tflite"),
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_grant_opens_for_another_device(keys: Path, pair: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     edgepro("keygen", "--out", other)
