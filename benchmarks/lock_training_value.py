@@ -44,7 +44,7 @@ _RANKING_SAMPLES = 512
 _GUESSES = 10
 # What of the draws, and what of the locking values, someone knows.
 KNOWN = ((0.5, 0.5), (0.8, 0.8), (0.9, 0.9), (0.95, 0.95), (0.98, 0.98), (1.0, 0.0))
-STARTS = ("scratch", "public", "public, afresh", "90% known", "draws known")
+STARTS = ("scratch", "public", "90% known", "draws known")
 # What the holder of version 1's dump takes from the public file of version 2.
 NOTHING, STANDARD = "nothing", "low bits, recipe standard"
 STRICT = "ranks, recipe strict"
@@ -110,9 +110,8 @@ class Study:
         bench.target, thief = shipped, bench.thief(share, seed)
         if start == "scratch":
             return _figures(train_scratch(bench, thief))
-        if start.startswith("public"):
-            fresh = "unreadable" if start == "public, afresh" else "nothing"
-            return _figures(tune_all(bench, thief, fresh=fresh))
+        if start == "public":
+            return _figures(tune_all(bench, thief))
         known = (0.9, 0.9) if start == "90% known" else (1.0, 0.0)
         guessed = guess_lock(shipped, *known, thief.rng(start))
         return _figures(tune_from(bench, thief, guessed))
