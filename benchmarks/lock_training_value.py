@@ -20,15 +20,17 @@ import keras
 import numpy as np
 
 from benchmarks import studies
-from benchmarks.partial_keys import Shipped, guess_lock, open_version, update_dump
+from benchmarks.partial_keys import guess_lock, update_dump
 from benchmarks.studies import Cell, points, select
 from converters import convert_keras
+from converters.pipeline import ProtectedModel
 from edgepro_tf import zoo
 from edgepro_tf.audit.attacks.finetuning import tune_all
 from edgepro_tf.audit.bench import Bench, Candidate
 from edgepro_tf.audit.importer import import_model
 from edgepro_tf.audit.scratch import train_scratch
-from edgepro_tf.audit.thief import QUICK, Arrays, Outcome, Thief
+from edgepro_tf.audit.target import make_target
+from edgepro_tf.audit.thief import QUICK, Arrays, Outcome, Target, Thief
 from edgepro_tf.datasets import Dataset
 from edgepro_tf.files import write_file
 from edgepro_tf.locking import fold_lock, is_locked, lock_model
@@ -42,10 +44,11 @@ _RANKING_SAMPLES = 512
 _GUESSES = 10
 # What of the draws, and what of the locking values, someone knows.
 KNOWN = ((0.5, 0.5), (0.8, 0.8), (0.9, 0.9), (0.95, 0.95), (0.98, 0.98), (1.0, 0.0))
-STARTS = ("scratch", "public", "public, afresh", "90% known", "draws known")
+STARTS = ("scratch", "public", "90% known", "draws known")
 # What the holder of version 1's dump takes from the public file of version 2.
-NOTHING, RANKS, STRICT = "nothing", "rows and ranks", "ranks, recipe strict"
-DUMPS = (NOTHING, "rows", RANKS, STRICT)
+NOTHING, STANDARD = "nothing", "low bits, recipe standard"
+STRICT = "ranks, recipe strict"
+DUMPS = (NOTHING, STANDARD, STRICT)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,13 +57,13 @@ class Versions:
 
     Args:
         dump: the constants of version 1, restored: what a memory dump gives.
-        shipped: version 2, with what only its developer knows.
+        shipped: version 2 by the recipe ``standard``.
         strict: the same network locked by the recipe ``strict``.
     """
 
     dump: Arrays
-    shipped: Shipped
-    strict: Shipped
+    shipped: Target
+    strict: Target
 
 
 class Study:
@@ -85,7 +88,7 @@ class Study:
             self.data.x_test,
             self.data.y_test,
         )
-        return Bench(self._versions(NONE, 0).shipped.target, budget, *data)
+        return Bench(self._versions(NONE, 0).shipped, budget, *data)
 
     def guess(self, training: str, seed: int, draws: float, values: float) -> Cell:
         """Accuracy with a part of version 2's key, without any label."""
@@ -98,18 +101,17 @@ class Study:
         return {
             "accuracy": float(np.mean(found)),
             "best": max(found),
-            "authorized": self.bench.accuracy(shipped.target.authorized),
+            "authorized": self.bench.accuracy(shipped.authorized),
         }
 
     def tune(self, training: str, seed: int, start: str, share: float) -> Cell:
         """Accuracy with labels, from the public file or with a part of the key."""
         bench, shipped = self.bench, self._versions(training, seed).shipped
-        bench.target, thief = shipped.target, bench.thief(share, seed)
+        bench.target, thief = shipped, bench.thief(share, seed)
         if start == "scratch":
             return _figures(train_scratch(bench, thief))
-        if start.startswith("public"):
-            fresh = "unreadable" if start == "public, afresh" else "nothing"
-            return _figures(tune_all(bench, thief, fresh=fresh))
+        if start == "public":
+            return _figures(tune_all(bench, thief))
         known = (0.9, 0.9) if start == "90% known" else (1.0, 0.0)
         guessed = guess_lock(shipped, *known, thief.rng(start))
         return _figures(tune_from(bench, thief, guessed))
@@ -118,15 +120,17 @@ class Study:
         """Accuracy with version 1's dump, version 2's file and perhaps labels."""
         versions = self._versions(training, seed)
         shipped = versions.strict if start == STRICT else versions.shipped
-        bench, known, found = self.bench, versions.dump, {}
-        bench.target = shipped.target
+        bench, known = self.bench, versions.dump
+        bench.target = shipped
         if start != NOTHING:
-            ranks = start in (RANKS, STRICT)
-            known, found = update_dump(shipped, known, ranks=ranks)
+            known = update_dump(shipped, known)
         if share:
-            return _figures(tune_from(bench, bench.thief(share, seed), known)) | found
-        shipped_accuracy = bench.accuracy(shipped.target.authorized)
-        return {"accuracy": bench.accuracy(known), "shipped": shipped_accuracy} | found
+            return _figures(tune_from(bench, bench.thief(share, seed), known))
+        return {
+            "accuracy": bench.accuracy(known),
+            "shipped": bench.accuracy(shipped.authorized),
+            "equal": _share_equal(known, shipped.authorized),
+        }
 
     def _train(self, training: str, seed: int) -> Versions:
         keras.utils.set_random_seed(seed)
@@ -146,7 +150,7 @@ class Study:
             convert_keras(model, recipe=recipe, samples=samples)
             for recipe in ("standard", "strict")
         )
-        return Versions(list(dump.values), *map(open_version, pairs))
+        return Versions(list(dump.values), *map(_open, pairs))
 
     def _lock(self, model: keras.Model, training: str, seed: int) -> keras.Model:
         if training == NONE:
@@ -159,6 +163,15 @@ class Study:
             loss="sparse_categorical_crossentropy",
             seed=seed,
         )
+
+
+def _open(pair: ProtectedModel) -> Target:
+    return make_target(pair.public, pair.payload, name="", recipe=pair.recipe)
+
+
+def _share_equal(found: Arrays, right: Arrays) -> float:
+    equal = [np.equal(*pair).reshape(-1) for pair in zip(found, right, strict=True)]
+    return float(np.concatenate(equal).mean())
 
 
 def tune_from(bench: Bench, thief: Thief, start: Arrays) -> Outcome:

@@ -4,13 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks.partial_keys import Shipped, guess_lock, open_version, update_dump
+from benchmarks.partial_keys import guess_lock, update_dump
 from converters import convert_keras
 from edgepro_tf import zoo
+from edgepro_tf.audit.target import make_target
+from edgepro_tf.audit.thief import Arrays, Target
 from edgepro_tf.locking import lock_model
 
 
-def ship(*, locked: bool) -> Shipped:
+def ship(*, locked: bool, recipe: str = "standard") -> Target:
     """A network after a few steps, locked and opened again."""
     keras.utils.set_random_seed(0)
     model = zoo.build_model("mlp", (16,), 3, width=4)
@@ -18,27 +20,35 @@ def ship(*, locked: bool) -> Shipped:
     model.compile("adam", "sparse_categorical_crossentropy")
     x = np.random.default_rng(0).normal(size=(32, 16))
     model.fit(x, np.arange(32) % 3, 8, verbose=0)
-    return open_version(convert_keras(model))
+    pair = convert_keras(model, recipe=recipe)
+    return make_target(pair.public, pair.payload, name="", recipe=recipe)
+
+
+def change(values: Arrays, most: float) -> Arrays:
+    """Every element by a share of itself, up to the most."""
+    rng = np.random.default_rng(1)
+    return [
+        (value * (1 + rng.uniform(-most, most, value.shape))).astype(np.float32)
+        for value in values
+    ]
 
 
 @pytest.fixture(scope="module")
-def shipped() -> Shipped:
+def shipped() -> Target:
     return ship(locked=True)
 
 
-def test_the_whole_key_gives_the_authorized_constants(shipped: Shipped) -> None:
-    assert any(shipped.target.stored_channels)
-    rng = np.random.default_rng(0)
-    found = guess_lock(shipped, 1.0, 1.0, rng)
-    for values, right in zip(found, shipped.target.authorized, strict=True):
+def test_the_whole_key_gives_the_authorized_constants(shipped: Target) -> None:
+    assert any(shipped.stored_channels)
+    found = guess_lock(shipped, 1.0, 1.0, np.random.default_rng(0))
+    for values, right in zip(found, shipped.authorized, strict=True):
         assert np.array_equal(values, right)
 
 
-def test_draws_alone_leave_out_the_locking_values(shipped: Shipped) -> None:
+def test_draws_alone_leave_out_the_locking_values(shipped: Target) -> None:
     found = guess_lock(shipped, 1.0, 0.0, np.random.default_rng(0))
-    target = shipped.target
     for values, right, stored, parameter in zip(
-        found, target.authorized, target.stored_channels, target.network.parameters,
+        found, shipped.authorized, shipped.stored_channels, shipped.network.parameters,
         strict=True,
     ):  # fmt: skip
         wrong = np.moveaxis(values != right, parameter.channel_axis, 0)
@@ -48,10 +58,25 @@ def test_draws_alone_leave_out_the_locking_values(shipped: Shipped) -> None:
             assert set(differs) == set(stored)
 
 
-def test_an_equal_older_version_gives_every_row_away() -> None:
-    shipped = ship(locked=False)
-    dump = list(shipped.target.authorized)
-    found, figures = update_dump(shipped, dump, ranks=True)
-    assert figures == {"rows_right": 1.0}
-    for values, right in zip(found, dump, strict=True):
+@pytest.mark.parametrize("recipe", ["standard", "strict"])
+def test_an_equal_older_version_stays_equal(recipe: str) -> None:
+    target = ship(locked=False, recipe=recipe)
+    found = update_dump(target, list(target.authorized))
+    for values, right in zip(found, target.authorized, strict=True):
         assert np.array_equal(values, right)
+
+
+def test_a_mask_gives_away_what_hardly_changed() -> None:
+    target = ship(locked=False)
+    near = change(target.authorized, 2.0**-15)
+    found = update_dump(target, near)
+    for one in target.network.linears:
+        assert not np.array_equal(near[one.filter], target.authorized[one.filter])
+        assert np.array_equal(found[one.filter], target.authorized[one.filter])
+
+
+def test_a_mask_gives_away_nothing_that_changed() -> None:
+    target = ship(locked=False)
+    older = change(target.authorized, 0.1)
+    for values, before in zip(update_dump(target, older), older, strict=True):
+        np.testing.assert_allclose(values, before, rtol=2.0**-11)
