@@ -101,8 +101,9 @@ def released_loss(
     """Mean loss of released examples towards knowing nothing.
 
     ``uniform`` is the cross-entropy to the uniform distribution, whose least value is
-    log(classes). ``random_labels`` draws a class (a bit) anew for each example and
-    position; an output of values takes its neighbour's value in the shuffled batch.
+    log(classes). ``random_labels`` deals classes (draws bits) anew in each batch, to
+    each example and position one; an output of values takes its neighbour's value in
+    the shuffled batch.
 
     Args:
         kind: from ``find_kind``.
@@ -115,8 +116,9 @@ def released_loss(
     Returns:
         float32 scalar, 0 for an empty batch.
 
-    Source: random labels: EdgePro (arXiv 2303.12397), lock training, released phase;
-        uniform: ours, the same expectation without the labels' noise.
+    Source: random labels: EdgePro (arXiv 2303.12397), lock training, released phase,
+        where classes are drawn independently; dealing gives each class as often as
+        the others. Uniform: ours, the same expectation without the labels' noise.
     """
     prediction = tf.cast(prediction, tf.float32)
     if kind is OutputKind.VALUES:
@@ -140,8 +142,15 @@ def _class_entropy(
     if objective == "uniform":
         return -tf.reduce_mean(logs, -1)
     classes = prediction.shape[-1]
-    draws = keras.random.randint(tf.shape(prediction)[:-1], 0, classes, seed=seed)
-    return -tf.reduce_sum(tf.one_hot(draws, classes) * logs, -1)
+    dealt = _deal_classes(tf.shape(prediction)[:-1], classes, seed)
+    return -tf.reduce_sum(tf.one_hot(dealt, classes) * logs, -1)
+
+
+def _deal_classes(shape: tf.Tensor, classes: int, seed: Any) -> tf.Tensor:
+    """int32 [shape]: a random class each, all classes equally often, to within one."""
+    first = keras.random.randint((), 0, classes, dtype="int32", seed=seed)
+    deck = (tf.range(tf.reduce_prod(shape)) + first) % classes
+    return tf.reshape(keras.random.shuffle(deck, seed=seed), shape)
 
 
 def _label_entropy(
