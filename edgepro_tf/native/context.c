@@ -6,9 +6,8 @@ int has_known_layout(const TfLiteContext* context) {
   return context != NULL && context->impl_ != NULL &&
          /* A subgraph may be empty: an initialiser with nothing to do. */
          (context->tensors != NULL || context->tensors_size == 0) &&
-         context->tensors_size <= INT_MAX &&
-         context->GetExecutionPlan != NULL && context->GetNodeAndRegistration != NULL &&
-         context->ReportError != NULL &&
+         context->tensors_size <= INT_MAX && context->GetExecutionPlan != NULL &&
+         context->GetNodeAndRegistration != NULL && context->ReportError != NULL &&
          (uintptr_t)context->tensors % sizeof(void*) == 0;
 }
 

@@ -35,6 +35,7 @@ typedef struct {
   seen_context* seen;
   size_t seen_count;
   const void* allocation; /* of the model file: TFLite has one for each interpreter */
+  int is_spent; /* refused before it was complete: contexts seen may have ended */
 } edgepro_delegate;
 
 static int is_bound(const edgepro_delegate* self, uint32_t subgraph) {
@@ -82,9 +83,9 @@ static int is_second_signature(const edgepro_delegate* self,
 
 static int is_other_interpreter(const edgepro_delegate* self,
                                 const TfLiteContext* context, int64_t subgraph) {
-  if (self->all.count == 0) return 0;
+  if (self->allocation == NULL) return 0;
   if (is_of_other_model(context, self->allocation)) return 1;
-  if (subgraph >= 0) return 0;
+  if (self->all.count == 0 || subgraph >= 0) return 0;
   int64_t restored_before = find_fitting(self, context, 1);
   return restored_before >= 0 &&
          !is_second_signature(self, context, (uint32_t)restored_before);
@@ -131,9 +132,10 @@ static int is_still_restored(const edgepro_delegate* self, const seen_context* s
   return !shares_constants(self, context);
 }
 
-/* Further tensors of any subgraph over the bytes of a restored constant follow it. */
-static void point_sharing_tensors(edgepro_delegate* self) {
-  for (size_t s = 0; s < self->seen_count; s++) {
+/* Further tensors over the bytes of a restored constant follow it: those of the
+ * contexts from number `first` on. */
+static void point_sharing_tensors(edgepro_delegate* self, size_t first) {
+  for (size_t s = first; s < self->seen_count; s++) {
     TfLiteContext* context = self->seen[s].context;
     for (size_t i = 0; i < context->tensors_size; i++) {
       TfLiteTensor* tensor = &context->tensors[i];
@@ -146,12 +148,12 @@ static void point_sharing_tensors(edgepro_delegate* self) {
   }
 }
 
-static const void* find_allocation(const edgepro_delegate* self,
-                                   const TfLiteContext* context, int64_t subgraph) {
-  const edgepro_lock* lock = self->all.lock;
-  for (uint32_t i = 0; i < lock->count; i++) {
-    const record* r = &lock->records[i];
-    if ((int64_t)r->subgraph == subgraph) return context->tensors[r->tensor].allocation;
+static const void* find_allocation(const TfLiteContext* context) {
+  for (size_t i = 0; i < context->tensors_size; i++) {
+    const TfLiteTensor* tensor = &context->tensors[i];
+    if (tensor->allocation_type == kTfLiteMmapRo && tensor->data != NULL) {
+      return tensor->allocation;
+    }
   }
   return NULL;
 }
@@ -187,17 +189,16 @@ static edgepro_status restore_context(edgepro_delegate* self, TfLiteContext* con
     }
   }
   edgepro_status status = remember(self, context, subgraph, out);
-  if (status == EDGEPRO_OK && subgraph >= 0) {
-    const void* allocation = find_allocation(self, context, subgraph);
+  if (status != EDGEPRO_OK) return status;
+  if (self->allocation == NULL) self->allocation = find_allocation(context);
+  if (subgraph >= 0) {
     status = restore_subgraph(&self->all, context, (uint32_t)subgraph, out);
-    if (status != EDGEPRO_OK) {
-      self->seen_count--;
-      return status;
-    }
-    self->allocation = allocation;
+    if (status != EDGEPRO_OK) return status;
   }
-  if (status == EDGEPRO_OK) point_sharing_tensors(self);
-  return status;
+  /* Earlier contexts need a look only where more was restored than they have met: what
+   * is complete never looks at them again, and they may have ended. */
+  point_sharing_tensors(self, subgraph >= 0 ? 0 : self->seen_count - 1);
+  return EDGEPRO_OK;
 }
 
 static TfLiteStatus prepare(TfLiteContext* context, TfLiteDelegate* delegate) {
@@ -207,6 +208,8 @@ static TfLiteStatus prepare(TfLiteContext* context, TfLiteDelegate* delegate) {
   edgepro_status status = EDGEPRO_OK;
   if (!has_known_layout(context)) {
     status = fail(&out, EDGEPRO_BAD_MODEL, "%s", kUnknownRuntime);
+  } else if (self->is_spent) {
+    status = fail(&out, EDGEPRO_WRONG_MODEL, "%s", kOtherInterpreter);
   } else {
     const seen_context* seen = find_seen(self, context);
     if (seen == NULL) {
@@ -216,6 +219,7 @@ static TfLiteStatus prepare(TfLiteContext* context, TfLiteDelegate* delegate) {
     }
   }
   if (status == EDGEPRO_OK) return kTfLiteOk;
+  if (!restored_is_complete(&self->all)) self->is_spent = 1;
   if (context != NULL && context->ReportError != NULL) {
     context->ReportError(context, "%s ", text);
   }

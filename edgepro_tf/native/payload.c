@@ -21,8 +21,9 @@ static int has_countable_elements(const record* r) {
   if (r->outer == 0 || r->channels == 0 || r->inner == 0) return 0;
   uint64_t plane = (uint64_t)r->outer * r->channels;
   if (plane > UINT32_MAX || plane * r->inner > UINT32_MAX) return 0;
-  /* A machine of 32 bits cannot hold all that the format can name. */
-  return plane * r->inner * element_size(r) <= SIZE_MAX / 2;
+  /* A machine of 32 bits cannot hold all that the format can name, nor the scratch that
+   * its draws need (up to 9 bytes and a bit for an element of one byte). */
+  return plane * r->inner * element_size(r) <= SIZE_MAX / 16;
 }
 
 /* A window ends below the exponent field of infinities. */
@@ -127,6 +128,8 @@ static uint32_t read_record(reader* from, record* r) {
   if (check_rules(from, r) && r->steps & STEP_SET) read_set(from, r);
   if (!(kind & KIND_SCALES_TOO)) return 1;
   imply_scales(r, r + 1);
+  require(from, has_countable_elements(r + 1),
+          "expected a tensor of 1 to 2^32-1 elements, got another size");
   return 2;
 }
 
