@@ -154,10 +154,11 @@ def test_published_is_released_and_restored_is_authorized(
     authorized = make_interpreter(protected.authorized, **options)
     restored = open_with_payload(protected.public, protected.payload, **options)
     public = make_interpreter(protected.public, **options)
-    details = input_details(authorized)
-    released = strip_lock(locked)
+    ((name, detail),) = input_details(authorized).items()
+    released, effects = strip_lock(locked), []
+    is_quantized = number_format.startswith("int")
+    bound = 0.1 if is_quantized else 0.02
     for (given,) in representative(model):
-        ((name, detail),) = details.items()
         sample = {name: quantize_input(given, detail)}
         ours, theirs, bare = (
             next(iter(run_model(each, sample).values()))
@@ -167,12 +168,11 @@ def test_published_is_released_and_restored_is_authorized(
         if inference_type != "float32":
             continue
         expected, locked_answer = released(given), locked(given)
-        is_quantized = number_format.startswith("int")
-        bound = 0.15 if is_quantized else 0.02
+        effects.append(np.abs(expected - locked_answer).max())
         np.testing.assert_allclose(theirs, locked_answer, atol=bound)
-        assert np.abs(expected - locked_answer).max() > 2 * bound
         if not is_quantized:  # There the authorized network's ranges clip the public.
             np.testing.assert_allclose(bare, expected, atol=bound)
+    assert max(effects, default=1) > 2 * bound
 
 
 @functools.cache
@@ -184,7 +184,8 @@ def _converted(
     x = layers.Conv2D(8, 3, use_bias=False, name="conv")(inputs)
     x = layers.ReLU()(layers.BatchNormalization(name="bn")(x))
     x = layers.DepthwiseConv2D(3, activation="relu", name="depthwise")(x)
-    x = layers.Dense(8, activation="relu", name="dense_4d")(x)
+    # From 1,024 weights on, the dynamic range format makes them int8.
+    x = layers.Dense(128, activation="relu", name="dense_4d")(x)
     x = layers.GlobalAveragePooling2D()(x)
     model = keras.Model(inputs, layers.Dense(4, name="head")(x))
     rng = np.random.default_rng(3)

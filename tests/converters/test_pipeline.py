@@ -11,8 +11,10 @@ import pytest
 from converters import convert_keras, lock_tflite
 from converters.samples import make_samples
 from converters.schema import read_model
+from converters.views import Role
 from edgepro_tf.errors import ConversionError, WrongModelError
 from edgepro_tf.locking import lock_model, strip_lock
+from edgepro_tf.locks import ElementType
 from edgepro_tf.runtime.buffers import restore_to_buffer
 from edgepro_tf.runtime.delegates import open_with_payload
 from edgepro_tf.runtime.interpreters import installed_runtimes, make_interpreter
@@ -49,6 +51,24 @@ def test_every_number_format_restores(number_format: str, recipe: str) -> None:
     assert protected.authorized == original
     assert bytes(restore_to_buffer(protected.public, protected.payload)) == original
     assert len(protected.public) == len(original)
+
+
+@pytest.mark.parametrize("recipe", ["standard", "strict"])
+def test_dynamic_range_with_small_tensors_left_in_float(recipe: str) -> None:
+    keras.utils.set_random_seed(1)
+    x = inputs = keras.Input((40,))
+    for units in (40, 4):
+        x = keras.layers.Dense(units, activation="tanh")(x)
+    model = keras.Model(inputs, x)
+    protected = convert_keras(model, recipe=recipe, number_format="dynamic")
+    types = {
+        operand.constant.element_type
+        for operator in read_model(protected.public).operators
+        for operand in operator.operands
+        if operand.role is Role.FILTER
+    }
+    assert types == {ElementType.INT8, ElementType.FLOAT32}
+    assert protected.bytes_left == 0
 
 
 @pytest.mark.parametrize("number_format", FORMATS)

@@ -12,7 +12,12 @@ from converters.schema import read_model
 from edgepro_tf.locking import lock_model
 from edgepro_tf.runtime.interpreters import make_interpreter
 from tests.crafted import pack, schema, unpack
-from tests.flatbuffers import FORMATS, build_cached, export_cached
+from tests.flatbuffers import (
+    FORMATS,
+    build_cached,
+    export_cached,
+    representative,
+)
 
 
 def structure_of(model: bytes) -> object:
@@ -33,7 +38,12 @@ def structure_of(model: bytes) -> object:
         for operator in view.operators
     ]
     signatures = interpreter.get_signature_list()
-    return tensors, operands, view.operator_kinds, signatures
+    file = unpack(model)
+    metadata = [
+        (entry.name, len(file.buffers[entry.buffer].data)) for entry in file.metadata
+    ]
+    buffers = len(file.buffers), file.description, metadata
+    return tensors, operands, view.operator_kinds, signatures, buffers
 
 
 def words_of(model: bytes) -> set[str]:
@@ -41,12 +51,28 @@ def words_of(model: bytes) -> set[str]:
     return set(re.split(r"[/;:]|_?\d+", ";".join(d["name"] for d in details)))
 
 
-@pytest.mark.parametrize("config", ["default", "rich"])
-@pytest.mark.parametrize("name", ["mobile", "residual", "mlp"])
-def test_lock_trained_looks_like_its_unprotected_twin(name: str, config: str) -> None:
-    locked = lock_model(build_cached(name), config=config, seed=3)
-    public = convert_keras(locked).public
-    twin = export_cached(name)
+@pytest.mark.parametrize(
+    ("name", "config", "number_format"),
+    [
+        ("mobile", "rich", "float32"),
+        ("residual", "default", "float32"),
+        ("mlp", "rich", "float32"),
+        ("mlp", "default", "dynamic"),
+        ("mobile", "default", "int8"),
+        ("residual", "rich", "int16x8"),
+    ],
+)
+def test_lock_trained_looks_like_its_unprotected_twin(
+    name: str, config: str, number_format: str
+) -> None:
+    model = build_cached(name)
+    rows = representative(model)
+    public = convert_keras(
+        lock_model(model, config=config, seed=3),
+        number_format=number_format,
+        representative_dataset=lambda: iter(rows),
+    ).public
+    twin = export_cached(name, number_format)
     assert structure_of(public) == structure_of(twin)
     # A fused normalisation is called after any of its own three operations.
     assert words_of(public) <= words_of(twin) | {"mul", "add", "sub"}
@@ -58,16 +84,13 @@ def test_locked_file_looks_like_the_original(number_format: str) -> None:
     public = lock_tflite(original).public
     assert len(public) == len(original)
     assert structure_of(public) == structure_of(original)
-    # No offset moved: only bytes inside the locked constants differ.
-    before, after = read_model(original), read_model(public)
-    spans = [
-        [(o.constant.data, o.constant.scales) for o in operator.operands]
-        for operator in before.operators
-    ]
-    assert spans == [
-        [(o.constant.data, o.constant.scales) for o in operator.operands]
-        for operator in after.operators
-    ]
+    # Names, metadata, the order of buffers: all but the locked constants is the same.
+    before, after = bytearray(original), bytearray(public)
+    for operator in read_model(original).operators:
+        for constant in (operand.constant for operand in operator.operands):
+            for offset, size in filter(None, (constant.data, constant.scales)):
+                before[offset : offset + size] = after[offset : offset + size]
+    assert before == after
 
 
 def test_metadata_stays_where_tools_look_for_it() -> None:
