@@ -20,7 +20,7 @@ void* allocate_copies(size_t size) {
   void* memory = NULL;
   if (size < LARGE_PAGE) return malloc(size);
   size_t over = size % LARGE_PAGE;
-  if (over > LARGE_PAGE / 2) size += LARGE_PAGE - over;
+  if (over > LARGE_PAGE / 8 * 7) size += LARGE_PAGE - over;
   if (posix_memalign(&memory, LARGE_PAGE, size) != 0) return NULL;
   madvise(memory, size, MADV_HUGEPAGE); /* a hint: old systems refuse it */
   return memory;
