@@ -50,8 +50,11 @@ def draw_picture(
         bars.bar_label(drawn, fmt="%.1f", fontsize=8, padding=1)
     bars.axhline(100 * baseline, color="#333333", lw=1, ls=":")
     bars.axhline(100 * chance, color="#888888", lw=1, ls="--")
-    bars.annotate("unprotected", (-0.48, 100 * baseline + 1), fontsize=8)
-    bars.annotate("chance", (-0.48, 100 * chance + 1), fontsize=8)
+    for text, value in (("unprotected", baseline), ("chance", chance)):
+        bars.annotate(
+            text, (1, 100 * value + 1), xycoords=("axes fraction", "data"),
+            fontsize=8, ha="right",
+        )  # fmt: skip
     bars.set_xticks(range(len(variants)), [variant.name for variant in variants])
     bars.set(ylabel="test accuracy, %", ylim=(0, 118), title=title)
     bars.legend(ncols=4, fontsize=8, loc="upper center", frameon=False)
