@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import importlib.metadata
 import importlib.util
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,14 +28,14 @@ class Runtime:
         name: the word to ask for it by.
         module: the module that has ``Interpreter`` and ``load_delegate``.
         distribution: what pip calls it.
-        verifies_models: whether it looks at every offset of a file before it follows
-            one; a runtime that does not crashes on a damaged file.
+        verifies_from: the first version known to look at every offset of a file before
+            it follows one; None for none. Others crash on a damaged file.
     """
 
     name: str
     module: str
     distribution: str
-    verifies_models: bool = True
+    verifies_from: tuple[int, int] | None = None
 
     @property
     def version(self) -> str:
@@ -42,6 +43,14 @@ class Runtime:
             return importlib.metadata.version(self.distribution)
         except importlib.metadata.PackageNotFoundError:  # tensorflow-cpu and the like
             return "of unknown version"
+
+    @property
+    def verifies_models(self) -> bool:
+        """Whether a damaged file ends in an error rather than in a crash."""
+        numbers = re.match(r"(\d+)\.(\d+)", self.version)
+        if numbers is None or self.verifies_from is None:
+            return False
+        return (int(numbers[1]), int(numbers[2])) >= self.verifies_from
 
     @property
     def is_installed(self) -> bool:
@@ -69,18 +78,18 @@ class Runtime:
 
 
 RUNTIMES = (
-    Runtime("litert", "ai_edge_litert.interpreter", "ai-edge-litert"),
+    Runtime("litert", "ai_edge_litert.interpreter", "ai-edge-litert", (2, 3)),
     Runtime(
         "tflite-runtime",
         "tflite_runtime.interpreter",
         "tflite-runtime",
-        verifies_models=False,  # 2.14: measured, a quarter of damaged files crash it
+        ,  # 2.14: measured, a quarter of damaged files crash it
     ),
     Runtime(
         "tensorflow",
         "tensorflow.lite.python.interpreter",
         "tensorflow",
-        verifies_models=False,  # 2.21: nor those given by path
+        ,  # 2.21: nor those given by path
     ),
 )
 
