@@ -83,13 +83,13 @@ RUNTIMES = (
         "tflite-runtime",
         "tflite_runtime.interpreter",
         "tflite-runtime",
-        ,  # 2.14: measured, a quarter of damaged files crash it
+        None,  # 2.14: measured, a quarter of damaged files crash it
     ),
     Runtime(
         "tensorflow",
         "tensorflow.lite.python.interpreter",
         "tensorflow",
-        ,  # 2.21: nor those given by path
+        None,  # 2.21: nor those given by path
     ),
 )
 

@@ -97,7 +97,8 @@ def open_interpreter(
 
     Cost: restoring is one pass over the protected constants, at load; none later.
     Where the runtime believes a file before it has verified it (tflite-runtime,
-    tensorflow, ai-edge-litert before 2.3), the whole file is compared first: SHA-256, 0.6 ms a megabyte.
+    tensorflow, ai-edge-litert before 2.3), the whole file is compared first: SHA-256,
+    0.6 ms a megabyte.
     """
     found = find_runtime(runtime)
     check = _check_for(found)
