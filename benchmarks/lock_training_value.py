@@ -30,9 +30,8 @@ from edgepro_tf.audit.bench import Bench, Candidate
 from edgepro_tf.audit.importer import import_model
 from edgepro_tf.audit.scratch import train_scratch
 from edgepro_tf.audit.target import make_target
-from edgepro_tf.audit.thief import QUICK, Arrays, Outcome, Target, Thief
+from edgepro_tf.audit.thief import Arrays, Outcome, Target, Thief
 from edgepro_tf.datasets import Dataset
-from edgepro_tf.files import write_file
 from edgepro_tf.locking import fold_lock, is_locked, lock_model
 
 NONE = "none"
@@ -80,15 +79,7 @@ class Study:
 
     @functools.cached_property
     def bench(self) -> Bench:
-        """What it compiles depends on the architecture alone, so targets can change."""
-        budget = dataclasses.replace(QUICK, shares=tuple(self.args.shares))
-        data = (
-            self.data.x_train,
-            self.data.y_train,
-            self.data.x_test,
-            self.data.y_test,
-        )
-        return Bench(self._versions(NONE, 0).shipped, budget, *data)
+        return studies.make_bench(self._versions(NONE, 0).shipped, self.data, self.args)
 
     def guess(self, training: str, seed: int, draws: float, values: float) -> Cell:
         """Accuracy with a part of version 2's key, without any label."""
@@ -109,12 +100,12 @@ class Study:
         bench, shipped = self.bench, self._versions(training, seed).shipped
         bench.target, thief = shipped, bench.thief(share, seed)
         if start == "scratch":
-            return _figures(train_scratch(bench, thief))
+            return studies.figures_of(train_scratch(bench, thief))
         if start == "public":
-            return _figures(tune_all(bench, thief))
+            return studies.figures_of(tune_all(bench, thief))
         known = (0.9, 0.9) if start == "90% known" else (1.0, 0.0)
         guessed = guess_lock(shipped, *known, thief.rng(start))
-        return _figures(tune_from(bench, thief, guessed))
+        return studies.figures_of(tune_from(bench, thief, guessed))
 
     def use_dump(self, training: str, seed: int, start: str, share: float) -> Cell:
         """Accuracy with version 1's dump, version 2's file and perhaps labels."""
@@ -125,7 +116,7 @@ class Study:
         if start != NOTHING:
             known = update_dump(shipped, known)
         if share:
-            return _figures(tune_from(bench, bench.thief(share, seed), known))
+            return studies.figures_of(tune_from(bench, bench.thief(share, seed), known))
         return {
             "accuracy": bench.accuracy(known),
             "shipped": bench.accuracy(shipped.authorized),
@@ -232,10 +223,6 @@ def _table(title: str, rows: dict[str, Cell], cells: list[Cell]) -> str:
     return studies.format_markdown(header, body)
 
 
-def _figures(outcome: Outcome) -> Cell:
-    return {"accuracy": outcome.accuracy, "chosen": outcome.chosen}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -277,10 +264,7 @@ def main() -> None:
             [{"start": start, "share": s} for start in DUMPS for s in (0.0, *shares)],
             DUMPED),
     )  # fmt: skip
-    name = f"{setting['dataset']}_{args.network}.md"
-    write_file(args.out / name, report.encode(), overwrite=True)
-    print(f"\n{data}; {args.network}, {args.epochs} epochs, {args.seeds} seeds\n")
-    print(report)
+    studies.report(report, setting, data, args)
 
 
 if __name__ == "__main__":

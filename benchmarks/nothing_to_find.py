@@ -36,9 +36,8 @@ from edgepro_tf.audit.attacks.finetuning import tune_all
 from edgepro_tf.audit.bench import Bench, Candidate
 from edgepro_tf.audit.scratch import train_scratch
 from edgepro_tf.audit.target import make_target, relock
-from edgepro_tf.audit.thief import QUICK, Outcome, Target, Thief
+from edgepro_tf.audit.thief import Outcome, Target, Thief
 from edgepro_tf.datasets import Dataset
-from edgepro_tf.files import write_file
 from edgepro_tf.locks import Step
 
 # ``fast`` locks networks as small as these by ``standard``.
@@ -72,27 +71,21 @@ class Study:
         bench = self.bench
         thief = bench.thief(share, seed)
         if subject == _SCRATCH:
-            return _figures(train_scratch(bench, thief))
+            return studies.figures_of(train_scratch(bench, thief))
         # Draws and locks are the thief's seed's own: luck with one averages.
         if subject != _DRAW:
             bench.target = self._relocked(subject, seed)
-            return _figures(tune_all(bench, thief))
+            return studies.figures_of(tune_all(bench, thief))
         bench.target = self._published(seed)
         if attack == "nothing":
-            return _figures(tune_all(bench, thief))
-        return _figures(tune_part(bench, thief, self._masks(_BY_NAME[attack], seed)))
+            return studies.figures_of(tune_all(bench, thief))
+        return studies.figures_of(
+            tune_part(bench, thief, self._masks(_BY_NAME[attack], seed))
+        )
 
     @functools.cached_property
     def bench(self) -> Bench:
-        """What it compiles depends on the architecture alone, so targets can change."""
-        budget = dataclasses.replace(QUICK, shares=tuple(self.args.shares))
-        data = (
-            self.data.x_train,
-            self.data.y_train,
-            self.data.x_test,
-            self.data.y_test,
-        )
-        return Bench(self.locked["standard"], budget, *data)
+        return studies.make_bench(self.locked["standard"], self.data, self.args)
 
     @functools.cached_property
     def pairs(self) -> dict[str, Any]:
@@ -226,10 +219,6 @@ def _bytes(price: Cell, weights: int) -> list[str]:
     return [f"{value:,} ({value / weights:.0%})" for value in (secret, rewritten)]
 
 
-def _figures(outcome: Outcome) -> Cell:
-    return {"accuracy": outcome.accuracy, "chosen": outcome.chosen}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -260,10 +249,7 @@ def main() -> None:
     )  # fmt: skip
     prices = results.run([{"recipe": r} for r in RECIPES], study.price_recipe, "prices")
     table = format_table(trained, attacks, dict(zip(RECIPES, prices, strict=True)))
-    name = f"{setting['dataset']}_{args.network}.md"
-    write_file(args.out / name, table.encode(), overwrite=True)
-    print(f"\n{data}; {args.network}, {args.epochs} epochs, {args.seeds} seeds\n")
-    print(table)
+    studies.report(table, setting, data, args)
 
 
 if __name__ == "__main__":

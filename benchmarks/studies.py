@@ -18,6 +18,9 @@ from edgepro_tf.files import write_file
 if TYPE_CHECKING:
     import keras
 
+    from edgepro_tf.audit.bench import Bench
+    from edgepro_tf.audit.thief import Outcome, Target
+
 Cell = dict[str, Any]
 RATE = 2e-3
 
@@ -82,6 +85,22 @@ def fit(
     model.fit(x, y, args.batch, args.epochs, verbose=0)
 
 
+def make_bench(target: Target, data: Dataset, args: argparse.Namespace) -> Bench:
+    """A thief's workbench. What it compiles depends on the architecture alone, so
+    targets can change.
+    """
+    from edgepro_tf.audit.bench import Bench
+    from edgepro_tf.audit.thief import QUICK
+
+    budget = dataclasses.replace(QUICK, shares=tuple(args.shares))
+    return Bench(target, budget, data.x_train, data.y_train, data.x_test, data.y_test)
+
+
+def figures_of(outcome: Outcome) -> Cell:
+    """What is kept of one run of an attack."""
+    return {"accuracy": outcome.accuracy, "chosen": outcome.chosen}
+
+
 class Results:
     """Figures of every cell, a JSON line each: a run that was stopped goes on.
 
@@ -128,6 +147,14 @@ def setting_of(args: argparse.Namespace) -> Cell:
     if dataset.startswith("npz:"):
         dataset = Path(dataset.removeprefix("npz:")).stem
     return {"dataset": dataset} | {name: getattr(args, name) for name in names}
+
+
+def report(text: str, setting: Cell, data: Dataset, args: argparse.Namespace) -> None:
+    """Write a study's tables beside its results, and print them."""
+    name = f"{setting['dataset']}_{args.network}.md"
+    write_file(args.out / name, text.encode(), overwrite=True)
+    print(f"\n{data}; {args.network}, {args.epochs} epochs, {args.seeds} seeds\n")
+    print(text)
 
 
 def select(results: Iterable[Cell], field: str, **wanted: Any) -> np.ndarray:

@@ -40,12 +40,9 @@ def fit_steps(
         The same steps where they fit. A mask that would not hide the elements, or not
         be exact, gives way to a shuffle; signs and scale factors are left out.
     """
-    window = 0
-    if steps & Step.MASK:
-        if not can_mask(element_type, values):
-            steps = Step.SHUFFLE | Step.SIGNS
-        elif element_type.is_float:
-            window = find_mask_window(values) or 0
+    window = find_window(element_type, values) if steps & Step.MASK else 0
+    if window is None:
+        steps, window = Step.SHUFFLE | Step.SIGNS, 0
     if not element_type.is_float:
         steps &= ~Step.EXPONENTS
         if not can_negate(element_type, values):
@@ -55,11 +52,14 @@ def fit_steps(
     return FittedSteps(steps, exponent_range if steps & Step.EXPONENTS else 0, window)
 
 
-def can_mask(element_type: ElementType, values: np.ndarray) -> bool:
-    """Whether a mask is exact on these elements, and hides nearly all of them."""
+def find_window(element_type: ElementType, values: np.ndarray) -> int | None:
+    """The window of a mask, 0 for int8, which needs none; None where it is not exact
+    on these elements, or would not hide nearly all of them.
+    """
     if element_type.is_float:
-        return find_mask_window(values) is not None
-    return element_type is ElementType.INT8 and can_negate(element_type, values)
+        return find_mask_window(values)
+    is_fine = element_type is ElementType.INT8 and can_negate(element_type, values)
+    return 0 if is_fine else None
 
 
 def can_negate(element_type: ElementType, values: np.ndarray) -> bool:

@@ -237,7 +237,8 @@ class _Reader:
                 passed[outs[0]] = passed.get(ins[0], ins[0])
                 continue
             sources = [passed.get(tensor, tensor) for tensor in ins]
-            given = {t for t in sources if t >= 0 and tensors[t] is None}
+            read = {tensor for tensor in sources if tensor >= 0}
+            given = {tensor for tensor in read if tensors[tensor] is None}
             operands = tuple(_operands(name, sources, tensors))
             if name in READS_SHAPE or (
                 name in COMPUTES_SHAPE and given and given <= shapes
@@ -246,12 +247,9 @@ class _Reader:
                 operands = ()
             if operands:
                 weighted[position] = operands
-            read = {sources[i] for i in range(len(sources)) if sources[i] >= 0}
             taken = {operand.constant.tensor for operand in operands}
             self.structural.update(
-                tensors[tensor].buffer
-                for tensor in read - taken
-                if tensors[tensor] is not None
+                tensors[tensor].buffer for tensor in read - taken - given
             )
         return weighted
 
