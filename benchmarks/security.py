@@ -4,7 +4,9 @@ python -m benchmarks.security --datasets digits npz:letters.npz --networks mlp c
     --recipes standard strict fast paper --budget quick --out out/security
 
 A run that was stopped goes on where it was. Networks are trained once for each data set
-and shared by all recipes; the recipe ``paper`` needs one that was lock-trained.
+and shared by all recipes; the recipe ``paper`` needs one that was lock-trained. The
+recipe ``untrained`` is the control: ``standard`` on a network that was never trained, a
+file that holds nothing. What the same attacks gain there is their own doing and luck.
 """
 
 from __future__ import annotations
@@ -32,10 +34,12 @@ if TYPE_CHECKING:
 
 _CHANNELS = Step.ORDER | Step.SIGNS | Step.EXPONENTS
 _SHUFFLE = Step.SHUFFLE | Step.SIGNS
+UNTRAINED = "untrained"
 # Recipes to compare with; none of them is a preset. "channels" was the default.
 EXTRA_RECIPES = {
     "channels": Recipe("channels", _CHANNELS, _SHUFFLE, _SHUFFLE, Step.SHUFFLE),
     "mask-only": Recipe("mask-only", Step.MASK, Step.MASK, Step.MASK, Step(0)),
+    UNTRAINED: PRESETS["standard"],
 }
 _RESTORES = 31
 
@@ -57,8 +61,12 @@ class Cell:
         return f"{self.subject.replace(' ', '-')}-{self.recipe}"
 
     @property
-    def lock(self) -> str:
-        return "paper" if self.recipe == "paper" else "none"
+    def training(self) -> str:
+        return self.recipe if self.recipe in ("paper", UNTRAINED) else "none"
+
+    @property
+    def unprotected(self) -> str:
+        return UNTRAINED if self.recipe == UNTRAINED else "none"
 
 
 def main() -> None:
@@ -94,6 +102,9 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--budget", choices=("quick", "full"), default="quick")
     parser.add_argument("--seeds", type=int, help="thieves, default 3")
+    parser.add_argument(
+        "--shares", type=float, nargs="+", help="of the data, default 0.01 0.05 0.1"
+    )
     parser.add_argument("--epochs", type=int, help="of each network's training")
     parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1))
     parser.add_argument("--out", type=Path, default=Path("out/security"))
@@ -111,9 +122,13 @@ def _run_cell(cell: Cell, data: Dataset, args: argparse.Namespace) -> dict[str, 
     folder.mkdir(parents=True, exist_ok=True)
     public, payload = _make_pair(cell, data, folder, args)
     budget = (FULL if args.budget == "full" else QUICK).with_seeds(args.seeds)
+    if args.shares:
+        budget = dataclasses.replace(budget, shares=tuple(args.shares))
     # On the very examples that the audit measures on.
     x, y = data.x_test[: budget.test_examples], data.y_test[: budget.test_examples]
-    scores = _train(cell, "none", data, args).predict(x, batch_size=256, verbose=0)
+    scores = _train(cell, cell.unprotected, data, args).predict(
+        x, batch_size=256, verbose=0
+    )
     facts = {"unprotected_accuracy": float(np.mean(np.argmax(scores, -1) == y))}
     report = audit_pair(
         public,
@@ -142,7 +157,7 @@ def _make_pair(
 
     files = folder / "model.tflite", folder / "lock.payload"
     if not all(file.exists() for file in files):
-        model = _train(cell, cell.lock, data, args)
+        model = _train(cell, cell.training, data, args)
         recipe = EXTRA_RECIPES.get(cell.recipe, cell.recipe)
         pair = convert_keras(model, recipe=recipe, samples=data.x_train[:16])
         # The payload lies open here: this network is made to be attacked.
@@ -152,17 +167,23 @@ def _make_pair(
 
 
 def _train(
-    cell: Cell, lock: str, data: Dataset, args: argparse.Namespace
+    cell: Cell, training: str, data: Dataset, args: argparse.Namespace
 ) -> keras.Model:
-    """The network of this data set; trained once."""
+    """The network of this data set, locked or not; trained once, or never."""
     from edgepro_tf.cli import training_job
 
-    path = args.out / "networks" / f"{cell.subject.replace(' ', '-')}-{lock}.keras"
+    path = args.out / "networks" / f"{cell.subject.replace(' ', '-')}-{training}.keras"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        epochs = args.epochs or training_job.default_epochs(data)
         trained = training_job.train_network(
-            cell.network, data, lock=lock, epochs=epochs, seed=0, verbose=0
+            cell.network,
+            data,
+            lock="paper" if training == "paper" else "none",
+            epochs=0
+            if training == UNTRAINED
+            else args.epochs or training_job.default_epochs(data),
+            seed=0,
+            verbose=0,
         )
         training_job.save_model(trained.model, path)
     return training_job.read_model(path)
@@ -178,8 +199,14 @@ def summarise_report(report: AuditReport) -> dict[str, Any]:
         by_name["one bit of the seed wrong"],
         by_name["one layer's lock missing"],
     )
-    without = [s for s in report.summaries if s.counts and s.needs in (INPUTS, NOTHING)]
-    best = max(without, key=lambda s: s.accuracy)
+    best = max(
+        (
+            s
+            for s in report.summaries
+            if s.counts and s.applies and s.needs in (INPUTS, NOTHING)
+        ),
+        key=lambda s: s.accuracy,
+    )
     areas = {
         s.attack: float(np.mean([d["auc"] for d in s.details]))
         for s in report.summaries

@@ -171,6 +171,10 @@ class Bench(Tools):
         parameters, label = self.pick(trainer, candidates, thief, purpose, folds)
         return Outcome(self.accuracy(parameters), label)
 
+    def does_not_apply(self, why: str) -> Outcome:
+        """For an attack that finds nothing of its kind in this file."""
+        return Outcome(self.accuracy(self.target.public), why, applies=False)
+
     def train(
         self,
         trainer: training.Trainer,

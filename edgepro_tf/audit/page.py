@@ -115,10 +115,12 @@ def _table(summaries: Iterable[Summary]) -> str:
     rows = []
     for s in summaries:
         gain = "" if s.advantage is None else f"{100 * s.advantage:+.1f}"
+        reached = f"{s.accuracy:.1%} &plusmn; {100 * s.spread:.1f}"
         rows.append(
             f"<tr><td>{html.escape(s.attack)}<br><span class='small'>"
-            f"{html.escape(s.source)}</span></td><td>{s.accuracy:.1%} &plusmn; "
-            f"{100 * s.spread:.1f}</td><td>{gain}</td><td>{s.seconds:.1f} s</td>"
+            f"{html.escape(s.source)}</span></td><td>"
+            f"{reached if s.applies else 'does not apply'}</td>"
+            f"<td>{gain}</td><td>{s.seconds:.1f} s</td>"
             f"<td class='words small'>{html.escape(_chosen(s.chosen))}"
             f"{_details(s.details)}</td></tr>"
         )

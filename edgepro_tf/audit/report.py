@@ -30,6 +30,7 @@ class Summary:
         accuracy, spread: mean and standard deviation over seeds, 0 to 1.
         advantage, advantage_spread: of the difference to scratch, seed by seed; None
             where there is no such difference to speak of.
+        applies: False where the file holds nothing of the attack's kind.
     """
 
     attack: str
@@ -45,6 +46,7 @@ class Summary:
     seconds: float
     chosen: tuple[str, ...]
     details: tuple[dict[str, Any], ...] = ()
+    applies: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,11 +149,16 @@ def _summary(
     scratch: dict[float, dict[int, float]],
 ) -> Summary:
     accuracy = np.array([r.accuracy for r in row.values()])
+    applies = any(r.applies for r in row.values())
     gains = None
-    if attack.needs == LABELS and "advantage" not in next(iter(row.values())).details:
-        gains = np.array([r.accuracy - scratch[share][s] for s, r in row.items()])
-    elif attack.needs == LABELS:  # Another task, with a scratch accuracy of its own.
-        gains = np.array([r.details["advantage"] for r in row.values()])
+    if attack.needs == LABELS and applies:
+        # Another task has a scratch accuracy of its own.
+        gains = np.array(
+            [
+                r.details.get("advantage", r.accuracy - scratch[share][seed])
+                for seed, r in row.items()
+            ]
+        )
     return Summary(
         attack.name,
         attack.family,
@@ -166,6 +173,7 @@ def _summary(
         float(np.mean([r.seconds for r in row.values()])),
         tuple(r.chosen for r in row.values()),
         tuple(r.details for r in row.values()),
+        applies,
     )
 
 
@@ -182,6 +190,7 @@ def _advantage(
         if known[key[0]].counts
         and key[1] in (share, 0.0)
         and set(table[key]) >= set(seeds)
+        and any(result.applies for result in table[key].values())
     ]
     accuracy = np.array([[table[k][s].accuracy for s in seeds] for k in names])
     base = np.array([scratch[share][s] for s in seeds])

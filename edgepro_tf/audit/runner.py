@@ -24,7 +24,7 @@ Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 Cell = tuple[Attack, float, int]
 
 # Raised whenever an attack changes what it does, so that no old figure is mixed in.
-AUDIT_VERSION = 7
+AUDIT_VERSION = 8
 
 
 class Cache:
@@ -129,4 +129,5 @@ def _run(bench: Bench, attack: Attack, share: float, seed: int) -> AttackResult:
         outcome.chosen,
         round(time.perf_counter() - started, 3),
         outcome.details,
+        outcome.applies,
     )

@@ -69,6 +69,12 @@ def unreadable(bench: Bench) -> list[int]:
     ]
 
 
+def reads_nothing(bench: Bench, fresh: Iterable[int]) -> bool:
+    """Whether a start draws afresh whatever could be learned from the file."""
+    roles = [p.role for p in bench.network.parameters]
+    return set(fresh) >= {i for i, role in enumerate(roles) if role != "constant"}
+
+
 def shuffled(bench: Bench) -> list[int]:
     """The same but for masked filters, whose elements are in their own places."""
     masked = {bench.network.linears[i].filter for i in bench.target.masked_layers}

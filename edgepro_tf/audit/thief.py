@@ -208,11 +208,14 @@ class Outcome:
         accuracy: on the test set, 0 to 1.
         chosen: the variant that the thief's validation chose, in words.
         details: further figures, plain numbers.
+        applies: False where nothing in the file is of the attack's kind; ``chosen``
+            says so, and the accuracy is that of the file as it ships.
     """
 
     accuracy: float
     chosen: str = ""
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
+    applies: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,3 +253,4 @@ class AttackResult:
     chosen: str
     seconds: float
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
+    applies: bool = True

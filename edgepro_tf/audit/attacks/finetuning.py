@@ -8,7 +8,7 @@ import numpy as np
 
 from edgepro_tf.audit import training
 from edgepro_tf.audit.bench import Bench, Candidate
-from edgepro_tf.audit.starts import heads, public_start, unreadable
+from edgepro_tf.audit.starts import heads, public_start, reads_nothing, unreadable
 from edgepro_tf.audit.statistics import undo_signs
 from edgepro_tf.audit.thief import LABELS, Attack, Outcome, Thief
 from edgepro_tf.locks import Step
@@ -22,10 +22,13 @@ def tune_all(bench: Bench, thief: Thief, *, fresh: str = "nothing") -> Outcome:
         thief: his data.
         fresh: what is drawn afresh first: ``nothing``, ``head``, ``unreadable`` (what
             the recipe masks or shuffles), or ``signs`` (the same, and the signs of the
-            public rows inferred from their skewness, where each row has one).
+            public rows inferred from their skewness, where each row has one). Where
+            that is everything, nothing of the file is read: this would be scratch.
     """
     unread = unreadable(bench)
     drawn = {"head": heads(bench), "unreadable": unread, "signs": unread}
+    if reads_nothing(bench, drawn.get(fresh, ())):
+        return bench.does_not_apply(_ALL_FRESH)
     plain = public_start(bench, thief, fresh=drawn.get(fresh, ()))
     if fresh == "signs":
         flipped = [i for i in bench.target.readable_layers if _has_signs(bench, i)]
@@ -67,7 +70,10 @@ def unfreeze_progressively(bench: Bench, thief: Thief) -> Outcome:
 
     Source: Howard and Ruder, ULMFiT, ACL 2018, section 3.3 (gradual unfreezing).
     """
-    plain = public_start(bench, thief, fresh=unreadable(bench) or heads(bench))
+    fresh = unreadable(bench) or heads(bench)
+    if reads_nothing(bench, fresh):
+        return bench.does_not_apply(_ALL_FRESH)
+    plain = public_start(bench, thief, fresh=fresh)
     start = bench.renormalise(plain, thief.x)
     candidates = [
         Candidate(
@@ -103,6 +109,7 @@ def _staircase(bench: Bench, thief: Thief, rate: float, backward: bool) -> np.nd
     return rate * plan * training.cosine(steps)[:, None]
 
 
+_ALL_FRESH = "every tensor is hidden: this would be scratch"
 _FINETUNING = "Uchida et al., ICMR 2017, section 4.4; EdgePro, experiments"
 ATTACKS = (
     Attack("fine-tuning, all layers", "fine-tuning", _FINETUNING, LABELS, tune_all),

@@ -65,7 +65,7 @@ def know_layers(bench: Bench, thief: Thief, *, only_one: bool) -> Outcome:
         known = [float((i in mine) == only_one) for i in range(len(parameters))]
         found[layer] = bench.accuracy(bench.target.guess(known, rng))
     if not found:
-        return Outcome(bench.accuracy(bench.target.public), "nothing locked")
+        return bench.does_not_apply("nothing locked")
     best = max(found, key=lambda layer: found[layer])
     words = "right" if only_one else "missing"
     by_layer = {str(layer): value for layer, value in found.items()}

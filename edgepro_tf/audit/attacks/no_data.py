@@ -29,7 +29,7 @@ def read_signs(bench: Bench, thief: Thief) -> Outcome:
     target, rng = bench.target, thief.rng("signs")
     layers = [i for i in target.readable_layers if _has(target, i, Step.SIGNS)]
     if not layers:
-        return Outcome(bench.accuracy(target.public), "no sign is drawn by channel")
+        return bench.does_not_apply("no sign is drawn by channel")
     areas: dict[str, list[float]] = defaultdict(list)
     for _ in range(_REDRAWS):
         drawn = target.guess([0.0] * len(target.steps), rng)
@@ -58,7 +58,7 @@ def find_neurons(bench: Bench, thief: Thief) -> Outcome:
         if target.stored_channels[one.filter]
     }
     if not stored:
-        return Outcome(bench.accuracy(target.public), "no authorization neurons")
+        return bench.does_not_apply("no authorization neurons")
     areas: dict[str, list[float]] = defaultdict(list)
     for layer, channels in stored.items():
         truth = np.isin(np.arange(target.network.linears[layer].channels), channels)
@@ -133,7 +133,9 @@ def match_readers(bench: Bench, thief: Thief) -> Outcome:
         return np.asarray(found.col_ind)
 
     out, details = _arrange(bench, arrange)
-    return Outcome(bench.accuracy(out), "" if details else _NO_ORDER, details)
+    if not details:
+        return bench.does_not_apply(_NO_ORDER)
+    return Outcome(bench.accuracy(out), details=details)
 
 
 def order_by_norms(bench: Bench, thief: Thief) -> Outcome:
@@ -156,7 +158,7 @@ def order_by_norms(bench: Bench, thief: Thief) -> Outcome:
 
             out, details = _arrange(bench, arrange)
             if not details:
-                return Outcome(bench.accuracy(out), _NO_ORDER)
+                return bench.does_not_apply(_NO_ORDER)
             found[f"{name}, {'alike' if way > 0 else 'opposed'}"] = (
                 bench.accuracy(out),
                 details,

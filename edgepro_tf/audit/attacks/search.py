@@ -25,7 +25,7 @@ def search_lock(bench: Bench, thief: Thief) -> Outcome:
     """
     rng = thief.rng("search")
     if not bench.groups:
-        return Outcome(bench.accuracy(bench.target.public), "nothing to search")
+        return bench.does_not_apply("nothing to search")
     held_out = bench.draw_folds(thief, rng)[0]
     seen = rng.permutation(np.setdiff1d(np.arange(len(thief.y)), held_out))
     rows, count = bench.search_rows(seen), bench.search_proposals

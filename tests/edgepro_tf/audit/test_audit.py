@@ -9,6 +9,7 @@ from converters import convert_keras
 from converters.recipe import PRESETS, Recipe
 from edgepro_tf.audit.attacks import all_attacks
 from edgepro_tf.audit.pair import audit_pair, write_report
+from edgepro_tf.audit.target import make_target
 from edgepro_tf.locks import Step
 from tests.edgepro_tf.audit.conftest import BUDGET, make_bench
 
@@ -79,6 +80,23 @@ def test_every_attack_runs_and_names_its_source(standard, data) -> None:  # type
         outcome = attack.run(bench, bench.thief(0.02, 0))
         assert 0 <= outcome.accuracy <= 1, attack.name
         assert attack.source, attack.name
+
+
+def test_where_every_tensor_is_hidden_a_fresh_start_is_no_attack(
+    standard, model, data
+) -> None:  # type: ignore[no-untyped-def]
+    attacks = {attack.name: attack for attack in all_attacks()}
+    names = (
+        "fine-tuning, hidden tensors afresh",
+        "fine-tuning, progressive unfreezing",
+    )
+    pair = convert_keras(model, recipe=SIGNS, samples=data.x_train[:4])
+    half_open = make_target(pair.public, pair.payload, name="m", recipe="signs")
+    for target, applies in ((standard, False), (half_open, True)):
+        bench = make_bench(target, data, least_steps=20, most_steps=20)
+        for name in names:
+            outcome = attacks[name].run(bench, bench.thief(0.02, 0))
+            assert outcome.applies == applies, name
 
 
 def test_the_right_lock_gives_the_authorized_accuracy(standard, data) -> None:  # type: ignore[no-untyped-def]

@@ -16,6 +16,7 @@ FIGURES = {
     "scratch": {0.01: (0.50, 0.52, 0.54), 0.1: (0.80, 0.80, 0.80)},
     "lucky <once>": {0.01: (0.80, 0.40, 0.40), 0.1: (0.70, 0.70, 0.70)},
     "steady": {0.01: (0.51, 0.53, 0.55), 0.1: (0.81, 0.82, 0.83)},
+    "finds nothing": {0.01: (0.9, 0.9, 0.9), 0.1: (0.9, 0.9, 0.9)},
     "knows the lock": {0.01: (0.99, 0.99, 0.99), 0.1: (0.99, 0.99, 0.99)},
 }
 
@@ -33,11 +34,14 @@ def make_report():  # type: ignore[no-untyped-def]
         for name in FIGURES
     ]
     results = [
-        AttackResult(name, share, seed, accuracy, "chosen & done", 0.1)
+        AttackResult(
+            name, share, seed, accuracy, "chosen & done", 0.1,
+            applies=name != "finds nothing",
+        )
         for name, shares in FIGURES.items()
         for share, accuracies in shares.items()
         for seed, accuracy in enumerate(accuracies)
-    ]
+    ]  # fmt: skip
     return summarise(results, attacks, BUDGET, {"name": "a model"})
 
 
@@ -73,6 +77,14 @@ def test_luck_is_what_the_best_of_equals_would_show() -> None:
 
 def test_who_knows_the_lock_is_no_thief() -> None:
     assert all(one.attack != "knows the lock" for one in make_report().advantages)
+
+
+def test_an_attack_that_finds_nothing_of_its_kind_does_not_count() -> None:
+    report = make_report()
+    assert all(one.attack != "finds nothing" for one in report.advantages)
+    found = [s for s in report.summaries if s.attack == "finds nothing"]
+    assert [s.advantage for s in found] == [None, None]
+    assert write_page(report).count("does not apply") == 2
 
 
 def test_page_is_whole_and_escaped() -> None:

@@ -12,7 +12,9 @@ from edgepro_tf.datasets import Dataset
 
 
 def options(out: Path) -> argparse.Namespace:
-    return argparse.Namespace(out=out, epochs=2, budget="quick", seeds=1, workers=1)
+    return argparse.Namespace(
+        out=out, epochs=2, budget="quick", seeds=1, shares=None, workers=1
+    )
 
 
 @pytest.fixture
@@ -52,6 +54,15 @@ def test_a_cell_is_audited_once_and_its_row_is_whole(
     assert first["bytes_rewritten"] > 0.5 * first["model_bytes"]
     # The network was trained once, and the payload says the recipe's own steps.
     assert len(list((tmp_path / "networks").glob("*.keras"))) == 1
+
+
+def test_the_control_is_the_standard_lock_of_a_network_that_knows_nothing(
+    brief: None, data: Dataset, tmp_path: Path
+) -> None:
+    cell = security.Cell("npz:/some/clusters.npz", "mlp", security.UNTRAINED)
+    row = security._run_cell(cell, data, options(tmp_path))
+    assert row["authorized"] == pytest.approx(row["unprotected"], abs=0.005)
+    assert row["authorized"] < 0.6 and row["bytes_rewritten"] > 0
 
 
 def test_tables_have_a_line_a_network_and_a_column_a_recipe() -> None:
