@@ -57,6 +57,7 @@ _SIGNATURES = {
 }
 
 
+@functools.cache
 def library_path() -> Path:
     """Where the native core lies: what ``load_delegate`` of a runtime takes."""
     suffix = _SUFFIXES.get(sys.platform, ".so")

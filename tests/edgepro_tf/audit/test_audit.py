@@ -38,7 +38,7 @@ def test_a_lock_of_signs_alone_is_broken(model, data) -> None:  # type: ignore[n
 def test_an_unlocked_tensor_is_found(model, data) -> None:  # type: ignore[no-untyped-def]
     nearly_open = Recipe("biases", Step(0), Step(0), Step.SHUFFLE, Step(0))
     (found,) = audit(model, data, nearly_open).advantages
-    assert found.value > 0.08
+    assert found.value > 0.05
 
 
 def test_the_same_twice_and_from_the_cache(model, data, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -6,8 +6,9 @@ import re
 import numpy as np
 import pytest
 
+from edgepro_tf.audit.advantage import _luck, best_procedure
 from edgepro_tf.audit.page import write_page
-from edgepro_tf.audit.report import _luck, summarise
+from edgepro_tf.audit.report import summarise
 from edgepro_tf.audit.thief import DEVELOPER, LABELS, QUICK, Attack, AttackResult
 
 BUDGET = dataclasses.replace(QUICK, shares=(0.01, 0.1), seeds=(0, 1, 2))
@@ -67,12 +68,27 @@ def test_luck_is_what_the_best_of_equals_would_show() -> None:
     """Nine attacks as good as scratch, by simulation."""
     rng, gains = np.random.default_rng(0), []
     scratch = {
-        seed: AttackResult("scratch", 0.1, seed, 0.5, "", 0.1, {"starts": starts})
+        seed: AttackResult(
+            "scratch", 0.1, seed, 0.5, "", 0.1,
+            {"starts": starts, "by_procedure": dict.fromkeys("abcd", 0.5)},
+        )
         for seed, starts in enumerate(0.5 + 0.03 * rng.standard_normal((400, 3)))
-    }
+    }  # fmt: skip
     for _ in range(2000):
-        gains.append(0.03 * rng.standard_normal((9, 400)).mean(1).max())
-    assert _luck(scratch, 9) == pytest.approx(np.mean(gains), rel=0.05)
+        best = 0.03 * rng.standard_normal((9, 400)).mean(1).max()
+        gains.append(best - 0.03 * rng.standard_normal((4, 400, 3)).mean((1, 2)).max())
+    assert _luck(scratch, 9, best_procedure(scratch)) == pytest.approx(
+        np.mean(gains), rel=0.1
+    )
+
+
+def test_scratch_is_its_best_procedure_over_the_seeds() -> None:
+    row = {
+        seed: AttackResult("scratch", 0.1, seed, 0.1, "", 0.1, {"by_procedure": found})
+        for seed, found in enumerate(({"a": 0.5, "b": 0.7}, {"a": 0.6, "b": 0.5}))
+    }
+    found = best_procedure(row)
+    assert found.accuracy == {0: 0.7, 1: 0.5} and found.mean == pytest.approx(0.6)
 
 
 def test_who_knows_the_lock_is_no_thief() -> None:

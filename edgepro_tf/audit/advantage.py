@@ -1,0 +1,146 @@
+"""The thief's advantage: the best attack beside the best training from nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from statistics import NormalDist
+
+import numpy as np
+
+from edgepro_tf.audit.scratch import SCRATCH
+from edgepro_tf.audit.thief import Attack, AttackResult
+
+Table = dict[tuple[str, float], dict[int, AttackResult]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Advantage:
+    """The thief's advantage with one share of the data, in shares of 1.
+
+    Args:
+        attack: the best one, by mean accuracy over the seeds.
+        scratch: mean scratch accuracy, of the procedure that is best over the seeds.
+        value, spread: mean and standard deviation over seeds of best minus scratch. The
+            best of many noisy figures is too good by chance; hence also:
+        held_out: mean over seeds, both being chosen on the other seeds alone.
+        error: standard error of the mean, spread / sqrt(seeds).
+        luck: what the best of as many attacks would show if each were another start of
+            scratch; 0 where scratch does not say how its starts differ.
+    """
+
+    share: float
+    attack: str
+    scratch: float
+    accuracy: float
+    value: float
+    spread: float
+    held_out: float
+    error: float
+    luck: float = 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"thief's advantage with {self.share:.0%} of the data: "
+            f"{100 * self.value:+.1f} +- {100 * self.spread:.1f} points "
+            f"({self.attack}: {self.accuracy:.1%}, scratch {self.scratch:.1%}; "
+            f"held out {100 * self.held_out:+.1f}; standard error "
+            f"{100 * self.error:.1f}; by luck {100 * self.luck:+.1f})"
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Scratch:
+    """Training from nothing with one share: the procedure that is best over the seeds.
+
+    Args:
+        of_all: float64 [procedures, seeds], accuracy of each.
+        best: the row that is taken.
+        accuracy: the same row by seed.
+    """
+
+    of_all: np.ndarray
+    best: int
+    accuracy: dict[int, float]
+
+    @property
+    def mean(self) -> float:
+        return float(self.of_all[self.best].mean())
+
+
+def find_advantage(
+    share: float,
+    table: Table,
+    known: dict[str, Attack],
+    scratch: dict[float, Scratch],
+) -> Advantage:
+    base = scratch[share]
+    seeds = sorted(base.accuracy)
+    names = [
+        key
+        for key in table
+        if known[key[0]].counts
+        and key[1] in (share, 0.0)
+        and set(table[key]) >= set(seeds)
+        and any(result.applies for result in table[key].values())
+    ]
+    accuracy = np.array([[table[k][s].accuracy for s in seeds] for k in names])
+    best = int(np.argmax(accuracy.mean(1)))
+    gains = accuracy[best] - base.of_all[base.best]
+    held_out = [
+        _without(accuracy, i)[i] - _without(base.of_all, i)[i]
+        for i in range(len(seeds))
+    ]
+    return Advantage(
+        share,
+        names[best][0],
+        base.mean,
+        float(accuracy[best].mean()),
+        float(gains.mean()),
+        spread_of(gains),
+        float(np.mean(held_out)),
+        spread_of(gains) / float(np.sqrt(len(gains))),
+        _luck(table[SCRATCH, share], sum(key[1] > 0 for key in names), base),
+    )
+
+
+def best_procedure(row: dict[int, AttackResult]) -> Scratch:
+    seeds = sorted(row)
+    found = [
+        r.details.get("by_procedure", {"": r.accuracy}) for _, r in sorted(row.items())
+    ]
+    of_all = np.array([[one[label] for one in found] for label in found[0]])
+    best = int(np.argmax(of_all.mean(1)))
+    return Scratch(
+        of_all, best, dict(zip(seeds, map(float, of_all[best]), strict=True))
+    )
+
+
+def _without(accuracy: np.ndarray, seed: int) -> np.ndarray:
+    """The row that is best on the other seeds alone."""
+    others = np.delete(accuracy, seed, axis=1) if accuracy.shape[1] > 1 else accuracy
+    return np.asarray(accuracy[int(np.argmax(others.mean(1)))])
+
+
+def _luck(row: dict[int, AttackResult], attacks: int, scratch: Scratch) -> float:
+    """What the best attack would show if each were one more start of scratch.
+
+    The expected best of so many means over seeds, less that of scratch's own
+    procedures, each of which is a mean over several starts.
+
+    Source: Blom, "Statistical Estimates and Transformed Beta-Variables", 1958: the
+    largest of k normal draws lies near the quantile (k - 3/8) / (k + 1/4).
+    """
+    starts = [r.details.get("starts", ()) for r in row.values()]
+    if attacks < 2 or any(len(found) < 2 for found in starts):
+        return 0.0
+    variance = float(np.mean([np.var(found, ddof=1) for found in starts]))
+    own = _largest(len(scratch.of_all)) / float(np.sqrt(len(starts[0])))
+    return (_largest(attacks) - own) * float(np.sqrt(variance / len(starts)))
+
+
+def _largest(count: int) -> float:
+    return NormalDist().inv_cdf((count - 0.375) / (count + 0.25))
+
+
+def spread_of(values: np.ndarray) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
