@@ -9,6 +9,7 @@ import dataclasses
 import enum
 import random
 import secrets
+from typing import NoReturn
 
 import numpy as np
 
@@ -179,6 +180,9 @@ class SetValues:
     channels: tuple[int, ...] | None = dataclasses.field(repr=False)
     values: np.ndarray = dataclasses.field(repr=False)
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("cannot pickle locking values: seal them in a sidecar instead")
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TensorLock:
@@ -222,6 +226,9 @@ class ModelLock:
 
     seed: bytes = dataclasses.field(repr=False)
     tensors: tuple[TensorLock, ...]
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("cannot pickle a lock: seal it in a sidecar instead")
 
     @classmethod
     def with_new_seed(cls, tensors: tuple[TensorLock, ...]) -> ModelLock:

@@ -1,4 +1,4 @@
-"""Run the golden pair in every TFLite runtime, and write the table of what ran where.
+"""Run the golden pairs in every TFLite runtime, and write the table of what ran where.
 
     python scripts/runtime_table.py                    all; writes docs/runtimes.md
     python scripts/runtime_table.py --only litert      environments whose name has it
@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parent.parent
-GOLDEN = ROOT / "tests" / "golden" / "v1"
+PAIRS = sorted(p for p in (ROOT / "tests" / "golden").glob("v1*") if p.is_dir())
 PAGE = ROOT / "docs" / "runtimes.md"
 AUDIENCE = "com.example.golden"
 SECONDS = 1800
@@ -41,8 +41,8 @@ ENVIRONMENTS = {
 DEVICE_PACKAGES = ["cryptography", "jwcrypto"]
 INTRODUCTION = """# What was run where
 
-Written by `scripts/runtime_table.py`; not edited by hand. Every line opens the golden
-pair (`tests/golden/v1`) and runs its {samples} samples.
+Written by `scripts/runtime_table.py`; not edited by hand. Every line opens the
+golden pairs (`tests/golden`: {pairs}) and runs the {samples} samples of each.
 
 - **identical**: configurations whose every output equals, bit for bit, that of the
   authorized model in the same runtime: path or bytes, XNNPACK or built-in kernels, one
@@ -98,46 +98,47 @@ def measure_runtime(name: str) -> Row:
     from edgepro_tf.runtime import open_interpreter
     from edgepro_tf.runtime.interpreters import find_runtime, make_interpreter
 
-    runtime, model = find_runtime(name), GOLDEN / "model.tflite"
-    x, y = golden_samples()
-    same = []
-    for as_bytes, use_xnnpack, num_threads in itertools.product(
-        (False, True), (True, False), (1, 2)
+    runtime, same, right = find_runtime(name), [], []
+    for pair, as_bytes, use_xnnpack, num_threads in itertools.product(
+        PAIRS, (False, True), (True, False), (1, 2)
     ):
+        model, (x, y, _) = pair / "model.tflite", samples_of(pair)
         options = {"use_xnnpack": use_xnnpack, "num_threads": num_threads}
         restored = open_interpreter(
             model.read_bytes() if as_bytes else model,
-            GOLDEN / "model.edgepro",
+            pair / "model.edgepro",
             runtime=name,
             **options,
-            **golden_keys(),
+            **keys_of(pair),
         )
         authorized = make_interpreter(
-            GOLDEN / "authorized.tflite", runtime=runtime, **options
+            pair / "authorized.tflite", runtime=runtime, **options
         )
         scores = scores_of(restored, x)
         same.append(scores.tobytes() == scores_of(authorized, x).tobytes())
-    public = scores_of(make_interpreter(model, runtime=runtime), x)
+        public = scores_of(make_interpreter(model, runtime=runtime), x)
+        right.append([np.argmax(found, -1) == y for found in (public, scores)])
+    public_alone, restored_share = np.mean(right, (0, 2))
     return Row(
         runtime=f"{runtime.distribution} {runtime.version}",
         machine=f"{platform.machine()} {os.environ.get('EMULATED', '')}".strip(),
         python=f"{platform.python_version()}, {np.__version__}",
         identical=f"{sum(same)} of {len(same)}",
-        buffer=said(is_buffer_authorized()),
+        buffer=said(all(map(is_buffer_authorized, PAIRS))),
         compiled_model=said(is_compiled_model_identical()) if name == "litert" else "-",
-        public_alone=accuracy(public, y),
-        restored=accuracy(scores, y),
+        public_alone=f"{public_alone:.0%}",
+        restored=f"{restored_share:.0%}",
     )
 
 
-def is_buffer_authorized() -> bool:
+def is_buffer_authorized(pair: Path) -> bool:
     from edgepro_tf.runtime import restore_model, restore_model_file
 
-    pair = GOLDEN / "model.tflite", GOLDEN / "model.edgepro"
-    expected = (GOLDEN / "authorized.tflite").read_bytes()
-    with restore_model_file(*pair, **golden_keys()) as file:
+    files, keys = (pair / "model.tflite", pair / "model.edgepro"), keys_of(pair)
+    expected = (pair / "authorized.tflite").read_bytes()
+    with restore_model_file(*files, **keys) as file:
         in_file = Path(file).read_bytes()
-    return bytes(restore_model(*pair, **golden_keys())) == expected == in_file
+    return bytes(restore_model(*files, **keys)) == expected == in_file
 
 
 def is_compiled_model_identical() -> bool | None:
@@ -148,18 +149,23 @@ def is_compiled_model_identical() -> bool | None:
         return None
     from ai_edge_litert.compiled_model import CompiledModel
 
-    x, _ = golden_samples()
-    restored = open_compiled_model(
-        GOLDEN / "model.tflite", GOLDEN / "model.edgepro", **golden_keys()
-    )
-    authorized = CompiledModel.from_file(str(GOLDEN / "authorized.tflite"))
-    return compiled_scores(restored, x) == compiled_scores(authorized, x)
+    same = []
+    for pair in PAIRS:
+        x, _, expected = samples_of(pair)
+        restored = open_compiled_model(
+            pair / "model.tflite", pair / "model.edgepro", **keys_of(pair)
+        )
+        authorized = CompiledModel.from_file(str(pair / "authorized.tflite"))
+        found = [
+            compiled_scores(model, x, expected.shape[-1])
+            for model in (restored, authorized)
+        ]
+        same.append(found[0] == found[1])
+    return all(same)
 
 
-def compiled_scores(model: object, x: np.ndarray) -> list[list[float]]:
+def compiled_scores(model: object, x: np.ndarray, classes: int) -> list[list[float]]:
     inputs, outputs = model.create_input_buffers(0), model.create_output_buffers(0)
-    with np.load(GOLDEN / "samples.npz") as arrays:
-        classes = arrays["scores"].shape[-1]
     scores = []
     for sample in x:
         inputs[0].write(np.ascontiguousarray(sample))
@@ -177,23 +183,19 @@ def scores_of(interpreter: object, x: np.ndarray) -> np.ndarray:
     return scores
 
 
-def golden_samples() -> tuple[np.ndarray, np.ndarray]:
-    with np.load(GOLDEN / "samples.npz") as arrays:
-        return arrays["x"], arrays["y"]
+def samples_of(pair: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    with np.load(pair / "samples.npz") as arrays:
+        return arrays["x"], arrays["y"], arrays["scores"]
 
 
-def golden_keys() -> dict[str, object]:
+def keys_of(pair: Path) -> dict[str, object]:
     from edgepro_tf.sidecar import load_identity, load_issuer_key
 
     return {
-        "identity": load_identity(GOLDEN / "identity.jwk"),
-        "issuer": load_issuer_key(GOLDEN / "issuer_key.jwk"),
+        "identity": load_identity(pair / "identity.jwk"),
+        "issuer": load_issuer_key(pair / "issuer_key.jwk"),
         "audience": AUDIENCE,
     }
-
-
-def accuracy(scores: np.ndarray, y: np.ndarray) -> str:
-    return f"{np.mean(np.argmax(scores, -1) == y):.0%}"
 
 
 def said(value: bool | None) -> str:
@@ -236,40 +238,47 @@ def rows_of(command: list[object], environment: dict[str, str]) -> list[Row]:
 
 def run_c_library() -> list[Row]:
     """TFLite's C API and external-delegate loader, through examples/cpp."""
-    from edgepro_tf import native
-    from edgepro_tf.sidecar import open_sidecar
-
-    model, tflite = GOLDEN / "model.tflite", ROOT / ".cache" / "tflite"
-    x, y = golden_samples()
-    with np.load(GOLDEN / "samples.npz") as arrays:
-        expected = arrays["scores"]
+    tflite = ROOT / ".cache" / "tflite"
+    furthest, right = 0.0, []
     with tempfile.TemporaryDirectory() as folder:
-        program, payload = Path(folder, "run_pair"), Path(folder, "payload")
+        program = Path(folder, "run_pair")
         make = ["make", "-C", ROOT / "examples", f"OUT={folder}", f"TFLITE={tflite}"]
         subprocess.run([*make, program], check=True, stdout=subprocess.DEVNULL)
-        opened = open_sidecar(GOLDEN / "model.edgepro", model=model, **golden_keys())
-        payload.write_bytes(opened.payload)
-        done = subprocess.run(
-            [program, native.library_path(), model, payload],
-            input=x.astype(np.float32).tobytes(),
-            stdout=subprocess.PIPE,
-            check=True,
-        )
+        for pair in PAIRS:
+            _, y, expected = samples_of(pair)
+            scores = run_c_program(program, pair).reshape(expected.shape)
+            furthest = max(furthest, float(np.max(np.abs(scores - expected))))
+            right.append(np.argmax(scores, -1) == y)
     library = ctypes.CDLL(str(tflite / "lib" / "libtensorflowlite_c.so"))
     library.TfLiteVersion.restype = ctypes.c_char_p
-    scores = np.frombuffer(done.stdout, np.float32).reshape(expected.shape)
     return [
         Row(
             runtime=f"TFLite's C API {library.TfLiteVersion().decode()}",
             machine=platform.machine(),
             python="none (C++)",
-            identical=f"within {np.max(np.abs(scores - expected)):.0e}",
+            identical=f"within {furthest:.0e}",
             buffer="-",
             compiled_model="-",
             public_alone="-",
-            restored=accuracy(scores, y),
+            restored=f"{np.mean(right):.0%}",
         )
     ]
+
+
+def run_c_program(program: Path, pair: Path) -> np.ndarray:
+    from edgepro_tf import native
+    from edgepro_tf.sidecar import open_sidecar
+
+    model, payload = pair / "model.tflite", program.with_name("payload")
+    opened = open_sidecar(pair / "model.edgepro", model=model, **keys_of(pair))
+    payload.write_bytes(opened.payload)
+    done = subprocess.run(
+        [program, native.library_path(), model, payload],
+        input=samples_of(pair)[0].astype(np.float32).tobytes(),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return np.frombuffer(done.stdout, np.float32)
 
 
 def as_markdown(rows: list[Row]) -> str:
@@ -295,8 +304,11 @@ def main() -> None:
     table = as_markdown(rows)
     print(table)
     if not given.only:
-        samples = len(golden_samples()[0])
-        PAGE.write_text(f"{INTRODUCTION.format(samples=samples)}\n{table}\n")
+        introduction = INTRODUCTION.format(
+            samples=len(samples_of(PAIRS[0])[0]),
+            pairs=", ".join(pair.name for pair in PAIRS),
+        )
+        PAGE.write_text(f"{introduction}\n{table}\n")
 
 
 if __name__ == "__main__":

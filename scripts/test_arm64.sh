@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the golden pair on ARM64: cross-compiles the core, and runs it under user-mode
+# Runs the golden pairs on ARM64: cross-compiles the core, and runs it under user-mode
 # emulation with Debian's arm64 Python and the arm64 wheels of two TFLite runtimes.
 #
 #   scripts/test_arm64.sh            the device-side tests, in both runtimes
@@ -8,7 +8,6 @@
 # Made for Debian 12. What it downloads is kept in .cache/arm64. Where the packages cannot
 # be had it says so and ends with 0, or with 1 if ARM64_REQUIRED=1.
 #   PYTHON   a Python with pip, to fetch wheels                    (default python3)
-#   GOLDEN   the folder of a golden pair        (default tests/golden/v1 of the project)
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -17,7 +16,6 @@ CACHE=$PROJECT/.cache/arm64
 ROOTFS=$CACHE/rootfs
 TREE=$CACHE/tree
 PYTHON=${PYTHON:-python3}
-GOLDEN=${GOLDEN:-tests/golden/v1}
 PYTHON_VERSION=3.11 # Debian 12's, and the last that tflite-runtime has wheels for
 # ai-edge-litert 2.2 and 2.3 crash in emulator 7.2 when imported, not on hardware.
 RUNTIMES=("tflite-runtime==2.14.0 numpy<2" "ai-edge-litert==2.1.0 numpy")
@@ -119,12 +117,9 @@ install_wheels() {
 # The project's device side, with a core of its own.
 make_tree() {
   rm -rf "$TREE"
-  mkdir -p "$TREE/tests/golden"
+  mkdir -p "$TREE"
   tar --create --exclude='__pycache__' --exclude='libedgepro.*' \
     edgepro_tf tests scripts setup.py pyproject.toml | tar --extract --directory "$TREE"
-  [[ -e $GOLDEN/model.tflite ]] || fail "no golden pair in $GOLDEN."
-  rm -rf "$TREE/tests/golden/v1"
-  cp -r "$GOLDEN" "$TREE/tests/golden/v1"
   # The flags of setup.py, and warnings are errors here.
   "$COMPILER" -std=c99 -O3 -fPIC -fvisibility=hidden -DNDEBUG -pthread -shared \
     -Wall -Wextra -Werror "$TREE"/edgepro_tf/native/*.c \

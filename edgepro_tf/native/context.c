@@ -15,22 +15,30 @@ static int is_aligned(const void* pointer, size_t alignment) {
   return pointer != NULL && (uintptr_t)pointer % alignment == 0;
 }
 
-/* TFLite makes as many zero points as scales, so their number tells the two layouts of
- * TfLiteFloatArray apart. The scales' own bytes must not: they come from the file, and
- * one made to harm would have its numbers taken for an address. */
+/* TFLite takes a file only where it has one scale, or one for each channel. */
+static int is_scale_count(const TfLiteTensor* tensor, int count) {
+  const TfLiteAffineQuantizationParams* params = tensor->quantization.params;
+  if (count == 1) return 1;
+  int channels = params->quantized_dimension;
+  return channels >= 0 && channels < tensor->dims->size &&
+         count == tensor->dims->data[channels];
+}
+
+/* Both layouts of TfLiteFloatArray begin with a number: the size, or half an address,
+ * which is no count of scales. The scales' own bytes must not tell the two apart: they
+ * come from the file, and one made to harm would have its numbers taken for an address.
+ * (Nor do the zero points: some runtimes keep one of them where all are alike.) */
 static float* find_scales(const TfLiteTensor* tensor, uint32_t count) {
   if (tensor->quantization.type != kTfLiteAffineQuantization ||
-      !is_aligned(tensor->quantization.params, sizeof(void*))) {
+      !is_aligned(tensor->quantization.params, sizeof(void*)) ||
+      !is_aligned(tensor->dims, sizeof(int)) || tensor->dims->size == 0) {
     return NULL;
   }
   const TfLiteAffineQuantizationParams* params = tensor->quantization.params;
-  if (!is_aligned(params->scale, sizeof(int)) ||
-      !is_aligned(params->zero_point, sizeof(int))) {
-    return NULL;
-  }
+  if (!is_aligned(params->scale, sizeof(int))) return NULL;
   TfLiteInlineFloatArray* in_line = params->scale;
-  if (in_line->size == params->zero_point->size) {
-    return in_line->size > 0 && (uint32_t)in_line->size == count ? in_line->data : NULL;
+  if (is_scale_count(tensor, in_line->size)) {
+    return (uint32_t)in_line->size == count ? in_line->data : NULL;
   }
   if (!is_aligned(params->scale, sizeof(void*))) return NULL;
   TfLitePointerFloatArray* pointed = params->scale;

@@ -1,5 +1,7 @@
 """What a lock may be, and that it keeps its secrets to itself."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -127,3 +129,13 @@ def test_no_window_for_what_it_would_not_hide() -> None:
     pruned = np.append(values, np.zeros(10, np.float32))
     assert find_mask_window(pruned) is None
     assert find_mask_window(np.zeros(5, np.float32)) is None
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [ModelLock.with_new_seed(()), SetValues((1,), np.ones(1, np.float32))],
+    ids=["lock", "locking values"],
+)
+def test_no_secret_is_pickled(secret: object) -> None:
+    with pytest.raises(TypeError, match="cannot pickle"):
+        pickle.dumps(secret)

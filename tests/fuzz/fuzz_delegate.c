@@ -74,14 +74,17 @@ static void report(TfLiteContext* of, const char* format, ...) {
   va_end(arguments);
 }
 
-/* As TFLite does: as many zero points as scales, and params.scale for a single one. */
+/* As TFLite does: one scale or one a channel, as many zero points or only one. */
 static void quantize(input* from, TfLiteTensor* tensor) {
-  int count = take(from) % 20, is_pointed = take(from) & 1;
+  int count = take(from) % 20, kind = take(from), is_pointed = kind & 1;
   if (count == 0) return;
+  tensor->dims = allocate(2 * sizeof(int));
+  tensor->dims->size = 1;
+  tensor->dims->data[0] = count;
   size_t bytes = (size_t)count * sizeof(float);
   TfLiteAffineQuantizationParams* params = allocate(sizeof *params);
   params->zero_point = allocate(sizeof(int) + (size_t)count * sizeof(int));
-  params->zero_point->size = count;
+  params->zero_point->size = kind & 2 ? 1 : count;
   if (is_pointed) {
     TfLitePointerFloatArray* scales = allocate(sizeof *scales);
     scales->size = count;
@@ -101,12 +104,13 @@ static void end_quantization(TfLiteTensor* tensor) {
   TfLiteAffineQuantizationParams* params = tensor->quantization.params;
   if (params == NULL) return;
   TfLiteInlineFloatArray* scales = params->scale;
-  if (scales->size != params->zero_point->size) {
+  if (scales->size != tensor->dims->data[0]) {
     free(((TfLitePointerFloatArray*)params->scale)->data);
   }
   free(params->scale);
   free(params->zero_point);
   free(params);
+  free(tensor->dims);
 }
 
 /* A constant of its own, or one that another tensor has as well; or no constant. */

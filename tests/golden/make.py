@@ -1,6 +1,6 @@
-"""Write the golden pair of a format version. Run once; what it wrote loads for ever.
+"""Write the golden pairs of a format version. Run once; what it wrote loads for ever.
 
-python -m tests.golden.make tests/golden/v1
+python -m tests.golden.make tests/golden/v1 tests/golden/v1_int8
 """
 
 import shutil
@@ -10,9 +10,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from converters import convert_keras, write_pair
+from converters import ProtectedModel, convert_keras, write_pair
+from edgepro_tf import zoo
 from edgepro_tf.cli import keyring
 from edgepro_tf.cli.training_job import load_dataset, train_network
+from edgepro_tf.datasets import Dataset
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import run_model
 from edgepro_tf.sidecar import (
@@ -23,15 +25,45 @@ from edgepro_tf.sidecar import (
 )
 
 PASSPHRASE = "golden pair, not a secret"
+_NARROW = 8  # Channels of the first convolution: these files stay small.
+
+
+def lock_trained(data: Dataset, folder: Path) -> ProtectedModel:
+    """Order, signs, scale factors, shuffles (the recipe of its day) and set channels.
+
+    Made before masks were; ``v1`` is kept, so that such payloads open for ever.
+    """
+    trained = train_network("cnn", data, lock="paper", epochs=6, seed=1, verbose=0)
+    trained.model.save(folder / "model.keras")
+    return convert_keras(trained.model, samples=data.x_test[:8])
+
+
+def masked(data: Dataset, number_format: str) -> ProtectedModel:
+    """An ordinary network under ``standard``: orders, masks, shuffled scales."""
+    model = zoo.build_model("cnn", data.x_train.shape[1:], data.classes, width=_NARROW)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(data.x_train, data.y_train, epochs=40, batch_size=32, verbose=0)
+
+    def representative() -> object:
+        yield from ([x[None]] for x in data.x_train[:100])
+
+    return convert_keras(
+        model,
+        number_format=number_format,
+        representative_dataset=representative,
+        samples=data.x_test[:8],
+    )
 
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True)
     keras.utils.set_random_seed(1)
     data = load_dataset("digits")
-    trained = train_network("cnn", data, lock="paper", epochs=6, seed=1, verbose=0)
-    trained.model.save(folder / "model.keras")
-    protected = convert_keras(trained.model, samples=data.x_test[:8])
+    _, _, number_format = folder.name.partition("_")
+    if number_format:
+        protected = masked(data, number_format)
+    else:
+        protected = lock_trained(data, folder)
     identity, issuer = generate_identity(), generate_issuer()
     write_key(identity, folder / keyring.IDENTITY_FILE)
     write_key(issuer.issuer_key, folder / keyring.ISSUER_KEY_FILE)
@@ -52,9 +84,9 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    try:
-        main(target)
-    except BaseException:
-        shutil.rmtree(target, ignore_errors=True)
-        raise
+    for target in map(Path, sys.argv[1:]):
+        try:
+            main(target)
+        except BaseException:
+            shutil.rmtree(target, ignore_errors=True)
+            raise

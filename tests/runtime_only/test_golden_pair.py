@@ -1,10 +1,11 @@
-"""The golden pair opens in every runtime of this environment, with or without TF.
+"""The golden pairs open in every runtime of this environment, with or without TF.
 
 Run in the main environment and in one that has tflite-runtime, numpy < 2 and the
 wheel alone.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,10 @@ from edgepro_tf.sidecar import (
     load_issuer_key,
 )
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "v1"
+FOLDER = Path(__file__).parent.parent / "golden"
+GOLDEN = FOLDER / "v1"
+# v1 is lock-trained and locked by channel; the others are masked, a format each.
+PAIRS = sorted(path for path in FOLDER.glob("v1*") if path.is_dir())
 MODEL, SIDECAR = GOLDEN / "model.tflite", GOLDEN / "model.edgepro"
 
 
@@ -42,15 +46,23 @@ def usable(name: str) -> bool:
 
 
 RUNTIMES = [r.name for r in installed_runtimes() if usable(r.name)]
-KEYS = {
-    "identity": load_identity(GOLDEN / "identity.jwk"),
-    "issuer": load_issuer_key(GOLDEN / "issuer_key.jwk"),
-    "audience": "com.example.golden",
-}
 
 
-def golden_samples() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    with np.load(GOLDEN / "samples.npz") as arrays:
+def keys_of(pair: Path) -> dict[str, Any]:
+    return {
+        "identity": load_identity(pair / "identity.jwk"),
+        "issuer": load_issuer_key(pair / "issuer_key.jwk"),
+        "audience": "com.example.golden",
+    }
+
+
+KEYS = keys_of(GOLDEN)
+
+
+def golden_samples(
+    pair: Path = GOLDEN,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    with np.load(pair / "samples.npz") as arrays:
         return arrays["x"], arrays["y"], arrays["scores"]
 
 
@@ -60,24 +72,26 @@ def scores_of(interpreter: object, x: np.ndarray) -> np.ndarray:
     return scores
 
 
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda path: path.name)
 @pytest.mark.parametrize("as_bytes", [False, True], ids=["path", "bytes"])
 @pytest.mark.parametrize("num_threads", [1, 2])
 @pytest.mark.parametrize("use_xnnpack", [True, False], ids=["xnnpack", "builtin"])
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_restored_equals_authorized_to_the_bit(
-    runtime: str, use_xnnpack: bool, num_threads: int, as_bytes: bool
+    runtime: str, use_xnnpack: bool, num_threads: int, as_bytes: bool, pair: Path
 ) -> None:
-    x, y, _ = golden_samples()
+    x, y, _ = golden_samples(pair)
     options = {"num_threads": num_threads, "use_xnnpack": use_xnnpack}
+    model = pair / "model.tflite"
     restored = open_interpreter(
-        MODEL.read_bytes() if as_bytes else MODEL,
-        SIDECAR,
+        model.read_bytes() if as_bytes else model,
+        pair / "model.edgepro",
         runtime=runtime,
         **options,
-        **KEYS,
+        **keys_of(pair),
     )
     authorized = make_interpreter(
-        GOLDEN / "authorized.tflite", runtime=find_runtime(runtime), **options
+        pair / "authorized.tflite", runtime=find_runtime(runtime), **options
     )
     authorized.allocate_tensors()
     scores = scores_of(restored, x)
@@ -85,10 +99,11 @@ def test_restored_equals_authorized_to_the_bit(
     assert np.mean(np.argmax(scores, -1) == y) > 0.9
 
 
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda path: path.name)
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_public_file_alone_opens_and_is_worthless(runtime: str) -> None:
-    x, y, _ = golden_samples()
-    bare = make_interpreter(MODEL, runtime=find_runtime(runtime))
+def test_public_file_alone_opens_and_is_worthless(runtime: str, pair: Path) -> None:
+    x, y, _ = golden_samples(pair)
+    bare = make_interpreter(pair / "model.tflite", runtime=find_runtime(runtime))
     bare.allocate_tensors()
     assert np.mean(np.argmax(scores_of(bare, x), -1) == y) < 0.5
 
@@ -105,12 +120,14 @@ def test_a_delegate_of_ones_own(runtime: str) -> None:
     np.testing.assert_allclose(scores_of(interpreter, x), scores, rtol=1e-4, atol=1e-4)
 
 
-def test_restored_buffer_is_the_authorized_file() -> None:
-    expected = (GOLDEN / "authorized.tflite").read_bytes()
-    before = MODEL.read_bytes()
-    assert bytes(restore_model(MODEL, SIDECAR, **KEYS)) == expected
-    assert bytes(restore_model(before, SIDECAR, **KEYS)) == expected
-    assert MODEL.read_bytes() == before
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda path: path.name)
+def test_restored_buffer_is_the_authorized_file(pair: Path) -> None:
+    expected = (pair / "authorized.tflite").read_bytes()
+    model, sidecar = pair / "model.tflite", pair / "model.edgepro"
+    before = model.read_bytes()
+    assert bytes(restore_model(model, sidecar, **keys_of(pair))) == expected
+    assert bytes(restore_model(before, sidecar, **keys_of(pair))) == expected
+    assert model.read_bytes() == before
 
 
 def test_passphrase_opens() -> None:

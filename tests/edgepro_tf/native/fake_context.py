@@ -68,6 +68,8 @@ class FakeContext:
         constants: data, and the scales or None.
         tensor_struct, context_struct: from ``struct_of``.
         pointed_scales: TfLiteFloatArray as {float* data; int size; bool owning}.
+        zero_points: how many; None for one a scale. LiteRT 2.1 keeps one, where all are
+            alike.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class FakeContext:
         tensor_struct: Any = None,
         context_struct: Any = None,
         pointed_scales: bool = False,
+        zero_points: int | None = None,
     ) -> None:
         self.reports: list[str] = []
         self._plan = (ctypes.c_int * 1)(0)
@@ -91,7 +94,12 @@ class FakeContext:
             tensor.allocation = ctypes.addressof(self._plan)
             if scales is not None:
                 tensor.quantization_type = 1
-                tensor.quantization = self._quantization(scales, pointed_scales)
+                tensor.quantization = self._quantization(
+                    scales, pointed_scales, zero_points
+                )
+                dims = np.array([2, scales.size, data.size // scales.size], np.int32)
+                tensor.dims = dims.ctypes.data
+                self._keep.append(dims)
         self.context = (context_struct or struct_of(_CONTEXT))()
         self.context.tensors_size = len(constants)
         self.context.get_execution_plan = _STATUS(self._get_execution_plan)
@@ -110,7 +118,9 @@ class FakeContext:
         raw = ctypes.string_at(self.tensors[index].data, like.nbytes)
         return np.frombuffer(raw, like.dtype)
 
-    def _quantization(self, scales: np.ndarray, pointed: bool) -> int:
+    def _quantization(
+        self, scales: np.ndarray, pointed: bool, zero_count: int | None
+    ) -> int:
         size = int(scales.size)
         array = np.zeros(16 + 4 * size, np.uint8)
         if pointed:
@@ -121,7 +131,8 @@ class FakeContext:
         else:
             array[:4].view(np.int32)[0] = size
             array[4 : 4 + 4 * size].view(np.float32)[:] = scales
-        zero_points = np.array([size, *[0] * size], np.int32)
+        zero_count = size if zero_count is None else zero_count
+        zero_points = np.array([zero_count, *[0] * zero_count], np.int32)
         addresses = [array.ctypes.data, zero_points.ctypes.data, 0]
         params = np.array(addresses, np.uint64)
         self._keep += [array, zero_points, params]

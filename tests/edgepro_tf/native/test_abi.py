@@ -54,10 +54,13 @@ def destroy(delegate: int) -> None:
     library.tflite_plugin_destroy_delegate(ctypes.c_void_p(delegate))
 
 
+@pytest.mark.parametrize("zero_points", [None, 1], ids=["", "one zero point"])
 @pytest.mark.parametrize("pointed", [False, True], ids=["inline", "pointed"])
-def test_both_layouts_of_float_arrays(pointed: bool) -> None:
+def test_both_layouts_of_float_arrays(pointed: bool, zero_points: int | None) -> None:
     delegate = make_delegate()
-    context = FakeContext(make_constants(), pointed_scales=pointed)
+    context = FakeContext(
+        make_constants(), pointed_scales=pointed, zero_points=zero_points
+    )
     assert context.prepare(delegate) == 0, context.reports
     public = public_constants()
     weights, scales, dense = (
@@ -137,7 +140,10 @@ def test_no_report_function() -> None:
     destroy(delegate)
 
 
-def test_scales_that_spell_an_address_are_not_followed() -> None:
+@pytest.mark.parametrize("zero_points", [None, 1], ids=["", "one zero point"])
+def test_scales_that_spell_an_address_are_not_followed(
+    zero_points: int | None,
+) -> None:
     """Four scales where sixteen are due; their bits are (address, 16) as pointed ones.
 
     Were they believed, an address of the file's choice would be read and written.
@@ -146,7 +152,7 @@ def test_scales_that_spell_an_address_are_not_followed() -> None:
     constants = make_constants()
     hostile = np.array([0x1234, 16, 0, 0], np.uint32).view(np.float32)
     constants[1] = (constants[1][0], hostile)
-    context = FakeContext(constants)
+    context = FakeContext(constants, zero_points=zero_points)
     assert context.prepare(delegate) == 1
     assert "belongs to another model file" in context.reports[0]
     destroy(delegate)
