@@ -51,6 +51,9 @@ golden pairs (`tests/golden`: {pairs}) and runs the {samples} samples of each.
   sealed memory file.
 - **CompiledModel**: LiteRT's other API, over the sealed memory file, bit for bit.
 - **public alone** and **restored**: accuracy without and with the sidecar.
+
+TFLite 2.9 is older than dense layers with a scale for each channel, and misreads the
+authorized int8 file as well; that pair is left out there.
 """
 
 
@@ -244,7 +247,9 @@ def run_c_library() -> list[Row]:
         program = Path(folder, "run_pair")
         make = ["make", "-C", ROOT / "examples", f"OUT={folder}", f"TFLITE={tflite}"]
         subprocess.run([*make, program], check=True, stdout=subprocess.DEVNULL)
-        for pair in PAIRS:
+        # 2.9 is older than dense layers with a scale for each channel: it misreads the
+        # authorized int8 file as well.
+        for pair in [pair for pair in PAIRS if "int8" not in pair.name]:
             _, y, expected = samples_of(pair)
             scores = run_c_program(program, pair).reshape(expected.shape)
             furthest = max(furthest, float(np.max(np.abs(scores - expected))))
@@ -256,7 +261,7 @@ def run_c_library() -> list[Row]:
             runtime=f"TFLite's C API {library.TfLiteVersion().decode()}",
             machine=platform.machine(),
             python="none (C++)",
-            identical=f"within {furthest:.0e}",
+            identical=f"within {furthest:.0e} (float pairs)",
             buffer="-",
             compiled_model="-",
             public_alone="-",
