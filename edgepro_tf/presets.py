@@ -51,13 +51,14 @@ class LockConfig:
 
 PRESETS = {
     # Authorization neurons alone, set to zero, as the paper's experiments have it.
+    # Shares and weights: docs/decisions/0001-lock-training-batch.md.
     "paper": LockConfig(
         signs=False,
         selection="importance",
         objective="random_labels",
-        authorized_share=0.75,
+        released_weight=0.25,
+        authorized_share=0.875,
     ),
-    # Uniform targets need few examples: docs/decisions/0001-lock-training-batch.md.
     "default": LockConfig(locking_value=(0.0, 1.0), authorized_share=0.875),
     "rich": LockConfig(
         fraction=0.2,
