@@ -14,8 +14,8 @@
  * longer than the work. */
 enum { BYTES_A_THREAD = 1 << 22 };
 
-/* Tasks that are under way together: all, or as many as the largest one's copy has
- * room for the copies of. */
+/* Tasks that are under way together: as many as the largest one's copy has room for the
+ * copies of, or one where there is one thread, so that all work in the same memory. */
 typedef struct {
   job* jobs;
   size_t* first_pieces;
@@ -34,9 +34,10 @@ static size_t working_bytes(const edgepro_lock* lock, const task* one) {
 
 /* How many of the tasks go together, and the memory they work in. */
 static size_t batch_size(const edgepro_lock* lock, const task* tasks, size_t count,
-                         size_t largest_copy, size_t* bytes) {
+                         int threads, size_t largest_copy, size_t* bytes) {
   size_t size = 0, copies = 0;
   *bytes = 0;
+  if (threads == 1 && count > 1) count = 1;
   for (; size < count; size++) {
     copies += copy_bytes(lock, &tasks[size]);
     if (copies > largest_copy) break;
@@ -85,7 +86,7 @@ static void run_batches(const edgepro_lock* lock, direction way, const task* tas
                         uint8_t* working) {
   while (count > 0) {
     size_t bytes;
-    all->count = batch_size(lock, tasks, count, largest_copy, &bytes);
+    all->count = batch_size(lock, tasks, count, threads, largest_copy, &bytes);
     for (size_t i = 0; i < all->count; i++) {
       job work = {lock, tasks[i].record, way, tasks[i].source, tasks[i].destination,
                   NULL};
@@ -117,7 +118,7 @@ int run_tasks(const edgepro_lock* lock, direction way, const task* tasks, size_t
   }
   for (size_t i = 0; i < count;) {
     size_t bytes;
-    i += batch_size(lock, tasks + i, count - i, largest_copy, &bytes);
+    i += batch_size(lock, tasks + i, count - i, threads, largest_copy, &bytes);
     if (bytes > most) most = bytes;
   }
   uint8_t* working = malloc(most);
