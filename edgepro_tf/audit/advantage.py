@@ -73,6 +73,11 @@ def find_advantage(
     known: dict[str, Attack],
     scratch: dict[float, Scratch],
 ) -> Advantage:
+    """The best of all attacks that count and apply, over every seed.
+
+    An attack without labels stands beside scratch at every share: a thief may always
+    use what he gets for nothing. Where no attack applies, scratch is all he has.
+    """
     base = scratch[share]
     seeds = sorted(base.accuracy)
     names = [
@@ -82,7 +87,7 @@ def find_advantage(
         and key[1] in (share, 0.0)
         and set(table[key]) >= set(seeds)
         and any(result.applies for result in table[key].values())
-    ]
+    ] or [(SCRATCH, share)]
     accuracy = np.array([[table[k][s].accuracy for s in seeds] for k in names])
     best = int(np.argmax(accuracy.mean(1)))
     gains = accuracy[best] - base.of_all[base.best]
@@ -104,6 +109,7 @@ def find_advantage(
 
 
 def best_procedure(row: dict[int, AttackResult]) -> Scratch:
+    """Of scratch's results by seed, the procedure with the best mean."""
     seeds = sorted(row)
     found = [
         r.details.get("by_procedure", {"": r.accuracy}) for _, r in sorted(row.items())

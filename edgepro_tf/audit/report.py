@@ -88,11 +88,7 @@ def summarise(
     budget: Budget,
     facts: dict[str, Any],
 ) -> AuditReport:
-    """Average over seeds and hold every attack against scratch.
-
-    An attack without labels is held against scratch at every share: a thief may always
-    use what he gets for nothing.
-    """
+    """Average over seeds and hold every attack against scratch."""
     known = {attack.name: attack for attack in attacks}
     table: Table = {}
     for result in results:
