@@ -7,6 +7,7 @@ from typing import Any
 LATENCY_RATIO = 1.01
 LIGHT_LOAD_RATIO = 1.10  # to the plain load: MobileNetV2 int8, depthwise-only budgets
 CONVERSION_RATIO = 2.5
+STEP_RATIO = 1.2  # a lock-training step to an ordinary one
 UNEXPLAINED_BY_LINE = 0.02  # 1 - R^2 of seconds over megabytes
 
 

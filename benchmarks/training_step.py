@@ -1,0 +1,93 @@
+"""What a lock-training step costs beside an ordinary one of the same batch.
+
+    python -m benchmarks.training_step [--network cnn] [--batch_size 64] [--rounds 5]
+
+In one process, in alternating pairs, with an A/A control: the same network unlocked,
+unlocked once more, and under each preset of lock training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+from typing import Any
+
+import keras
+import numpy as np
+
+from benchmarks.bars import STEP_RATIO, judge, verdict
+from benchmarks.ratios import summarize_ratios
+from edgepro_tf import zoo
+from edgepro_tf.cli.console import format_table
+from edgepro_tf.datasets import Dataset, load_dataset
+from edgepro_tf.locking import PRESETS, lock_model
+from edgepro_tf.runtime.timing import time_pairs
+
+_RANKING_SAMPLES = 512
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dataset", default="digits")
+    parser.add_argument("--network", default="cnn")
+    parser.add_argument("--batch_size", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=100, help="in each round")
+    args = parser.parse_args()
+    data = load_dataset(args.dataset)
+    rows = []
+    for name in ("A/A", *PRESETS):
+        figures = measure_step(
+            data, args.network, name, args.batch_size, args.rounds, args.pairs
+        )
+        low, high = figures["interval"]
+        bar = judge(figures["ratio"], STEP_RATIO)
+        rows.append(
+            [
+                name,
+                f"{figures['ms']:.2f}",
+                f"{figures['ratio']:.3f} [{low:.3f}, {high:.3f}]",
+                "-" if name == "A/A" else verdict(bar),
+            ]
+        )
+    print(format_table(["training", "ms", "to ordinary", f"<= {STEP_RATIO}"], rows))
+
+
+def measure_step(
+    data: Dataset, network: str, preset: str, batch_size: int, rounds: int, pairs: int
+) -> dict[str, Any]:
+    """Ratios of elapsed time, ``preset`` over an ordinary step; ``A/A`` for none.
+
+    Each round builds both anew: where their memory lies moves a ratio as well.
+    """
+    batch = data.x_train[:batch_size], data.y_train[:batch_size]
+    timings = []
+    for _ in range(rounds):
+        plain = zoo.build_model(network, data.input_shape, data.classes)
+        other = zoo.build_model(network, data.input_shape, data.classes)
+        if preset != "A/A":
+            samples = data.x_train[:_RANKING_SAMPLES], data.y_train[:_RANKING_SAMPLES]
+            other = lock_model(
+                other,
+                config=preset,
+                samples=samples if PRESETS[preset].selection == "importance" else None,
+                loss="sparse_categorical_crossentropy",
+            )
+        timings.append(
+            time_pairs(_step(plain, batch), _step(other, batch), pairs=pairs)
+        )
+    first = np.array([timing.first_s for timing in timings])
+    second = np.array([timing.second_s for timing in timings])
+    return {"ms": float(np.median(second)) * 1e3} | summarize_ratios(second / first)
+
+
+def _step(model: keras.Model, batch: tuple[np.ndarray, np.ndarray]) -> Any:
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.train_on_batch(*batch)  # Traces and builds.
+    return functools.partial(model.train_on_batch, *batch)
+
+
+if __name__ == "__main__":
+    main()
