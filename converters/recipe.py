@@ -193,12 +193,13 @@ def _positions(view: ModelView) -> Iterator[tuple[Position, Operand]]:
             yield positions[operand.constant.buffer], operand
 
 
-# Order in which a restore budget is spent.
-_RANK_SMALL, _RANK_FIRST, _RANK_HEAD, _RANK_HIDDEN = range(4)
+# Order in which a restore budget is spent. Biases before the first filter once took its
+# place: with that filter open, a network's statistics alone gave 95 % (letters).
+_RANK_FIRST, _RANK_SMALL, _RANK_HEAD, _RANK_HIDDEN = range(4)
 
 
 def _rank(operand: Operand, position: Position) -> int:
-    """Biases and scales, then depthwise and first filters, heads, all other filters."""
+    """Depthwise and first filters, then biases and scales, heads, all other filters."""
     if operand.role is Role.BIAS:
         return _RANK_SMALL
     if operand.view[0] > 1 or position is Position.FIRST:

@@ -114,6 +114,20 @@ def test_budget_is_kept_and_spent_on_small_constants_first(share: float) -> None
         assert min(r.size_bytes for r in records) <= min(r.size_bytes for r in left_out)
 
 
+def test_a_budget_takes_first_and_depthwise_filters_before_biases() -> None:
+    """Statistics alone undo a lock that leaves the first filter open."""
+    model = export_cached("mobile")
+    operators = read_model(model).operators
+    filters = [operator.operands[0] for operator in operators]
+    wanted = [filters[0], *(one for one in filters if one.view[0] > 1)]
+    size = sum(one.constant.data[1] for one in wanted)
+    recipe = dataclasses.replace(
+        PRESETS["standard"], restore_budget=(size + 1) / len(model)
+    )
+    taken = {record.tensor for record in plan_lock(recipe, read_model(model), model)}
+    assert taken == {one.constant.tensor for one in wanted}
+
+
 def test_fast_leaves_no_small_file_open() -> None:
     model = export_cached("mobile")
     assert len(plan(model, "fast")) == len(plan(model, "standard"))

@@ -6,10 +6,10 @@ is verified before it is written: restored, it equals the unprotected .tflite bi
 bit, gives the same outputs in a real interpreter, and agrees with Keras.
 
 recipes:
-  standard   order and scales of every neuron of the hidden layers, a sign for each of
-             their weights; first layer, heads and biases shuffled element by element
-             (default)
-  fast       the same within 10 % of the file's bytes, cheapest constants first
+  standard   channels in another order, and a mask of its own for every weight: sign,
+             power of two and upper digits, or the whole of an int8 (default)
+  fast       the same within 10 % of the file's bytes (at least 256 KB), first and
+             depthwise filters first; what is left open can be read
   strict     every protected tensor shuffled element by element
   paper      only what lock training set; nothing drawn
 
