@@ -138,26 +138,39 @@ class Bench(Tools):
         purpose: str,
         folds: list[np.ndarray] | None = None,
     ) -> tuple[Arrays, str]:
-        """Train the candidate that the thief's own validation prefers.
-
-        Every candidate is trained on a part of the labelled data and scored on the
-        rest (accuracy; loss where it ties); the best is trained again on all of it.
-        ``folds`` says what is held out where a start has seen a part of the labels.
+        """``choose``, then train what was chosen on all of the labels.
 
         Returns:
             The network's parameters, and the label of what was chosen.
         """
-        rng, best = thief.rng(purpose), candidates[0]
-        if len(candidates) > 1:
-            folds = folds or self.draw_folds(thief, rng)
-            scores = [
-                np.mean([self._validate(trainer, c, thief, f, rng) for f in folds])
-                for c in candidates
-            ]
-            best = candidates[int(np.argmax(scores))]
+        rng = thief.rng(purpose)
+        best = self.choose(trainer, candidates, thief, rng, folds)
         everything = np.arange(len(thief.y))
         theta = self.train(trainer, best, thief.x, thief.y, everything, rng)
         return trainer.parameters(theta, self._last_knob(best)), best.label
+
+    def choose(
+        self,
+        trainer: training.Trainer,
+        candidates: list[Candidate],
+        thief: Thief,
+        rng: np.random.Generator,
+        folds: list[np.ndarray] | None = None,
+    ) -> Candidate:
+        """The candidate that the thief's own validation prefers.
+
+        Every candidate is trained on a part of the labelled data and scored on the
+        rest (accuracy; loss where it ties). ``folds`` says what is held out where a
+        start has seen a part of the labels.
+        """
+        if len(candidates) == 1:
+            return candidates[0]
+        folds = folds or self.draw_folds(thief, rng)
+        scores = [
+            np.mean([self._validate(trainer, c, thief, f, rng) for f in folds])
+            for c in candidates
+        ]
+        return candidates[int(np.argmax(scores))]
 
     def outcome(
         self,

@@ -11,7 +11,7 @@ from edgepro_tf.audit.starts import fresh_start, histogram_start
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
 
 SCRATCH, HISTOGRAM = "scratch", "scratch, histograms"
-STARTS = 3
+_STARTS = 3
 
 
 def train_scratch(bench: Bench, thief: Thief) -> Outcome:
@@ -30,10 +30,9 @@ def train_scratch(bench: Bench, thief: Thief) -> Outcome:
         labels chooses badly, and a weak scratch is no measure.
     """
     rng = thief.rng(SCRATCH)
-    starts = [fresh_start(bench.network, rng) for _ in range(STARTS)]
-    first = bench.outcome(
-        bench.weights, _candidates(bench, thief, starts[0]), thief, SCRATCH
-    )
+    starts = [fresh_start(bench.network, rng) for _ in range(_STARTS)]
+    first = _candidates(bench, thief, starts[0])
+    chosen = bench.choose(bench.weights, first, thief, thief.rng(SCRATCH)).label
     found: dict[str, list[float]] = defaultdict(list)
     for start in starts:
         for candidate in _candidates(bench, thief, start):
@@ -44,8 +43,8 @@ def train_scratch(bench: Bench, thief: Thief) -> Outcome:
             twice = _train(bench, thief, candidate, rng)
             found[candidate.label].append(bench.accuracy(twice))
     means = {label: float(np.mean(values)) for label, values in found.items()}
-    details = {"by_procedure": means, "starts": found[first.chosen]}
-    return Outcome(means[first.chosen], first.chosen, details)
+    details = {"by_procedure": means, "starts": found[chosen]}
+    return Outcome(means[chosen], chosen, details)
 
 
 def train_histograms(bench: Bench, thief: Thief) -> Outcome:
