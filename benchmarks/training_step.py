@@ -17,13 +17,13 @@ import numpy as np
 
 from benchmarks.bars import STEP_RATIO, judge, verdict
 from benchmarks.ratios import summarize_ratios
-from edgepro_tf import zoo
 from edgepro_tf.cli.console import format_table
+from edgepro_tf.cli.training_job import build_network
 from edgepro_tf.datasets import Dataset, load_dataset
-from edgepro_tf.locking import PRESETS, lock_model
+from edgepro_tf.locking import PRESETS
 from edgepro_tf.runtime.timing import time_pairs
 
-_RANKING_SAMPLES = 512
+CONTROL = "A/A"
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     args = parser.parse_args()
     data = load_dataset(args.dataset)
     rows = []
-    for name in ("A/A", *PRESETS):
+    for name in (CONTROL, *PRESETS):
         figures = measure_step(
             data, args.network, name, args.batch_size, args.rounds, args.pairs
         )
@@ -49,7 +49,7 @@ def main() -> None:
                 name,
                 f"{figures['ms']:.2f}",
                 f"{figures['ratio']:.3f} [{low:.3f}, {high:.3f}]",
-                "-" if name == "A/A" else verdict(bar),
+                "-" if name == CONTROL else verdict(bar),
             ]
         )
     print(format_table(["training", "ms", "to ordinary", f"<= {STEP_RATIO}"], rows))
@@ -65,16 +65,9 @@ def measure_step(
     batch = data.x_train[:batch_size], data.y_train[:batch_size]
     timings = []
     for _ in range(rounds):
-        plain = zoo.build_model(network, data.input_shape, data.classes)
-        other = zoo.build_model(network, data.input_shape, data.classes)
-        if preset != "A/A":
-            samples = data.x_train[:_RANKING_SAMPLES], data.y_train[:_RANKING_SAMPLES]
-            other = lock_model(
-                other,
-                config=preset,
-                samples=samples if PRESETS[preset].selection == "importance" else None,
-                loss="sparse_categorical_crossentropy",
-            )
+        plain = build_network(network, data, lock="none")
+        lock = "none" if preset == CONTROL else preset
+        other = build_network(network, data, lock=lock)
         timings.append(
             time_pairs(_step(plain, batch), _step(other, batch), pairs=pairs)
         )

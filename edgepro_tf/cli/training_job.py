@@ -44,6 +44,29 @@ def default_epochs(data: Dataset) -> int:
     return 5 if len(data.x_train) > _MANY_EXAMPLES else 25
 
 
+def build_network(kind: str, data: Dataset, *, lock: str) -> keras.Model:
+    """A network of the zoo for a data set, locked or not, untrained.
+
+    Args:
+        kind: see ``edgepro_tf.zoo``.
+        data: training set; samples of it rank the neurons.
+        lock: ``none``, or a preset of ``edgepro_tf.locking``.
+    """
+    from edgepro_tf import locking, zoo
+
+    model = zoo.build_model(kind, data.x_train.shape[1:], data.classes)
+    if lock == "none":
+        return model
+    samples = (data.x_train[:_RANKING_SAMPLES], data.y_train[:_RANKING_SAMPLES])
+    is_ranked = locking.PRESETS[lock].selection == "importance"
+    return locking.lock_model(
+        model,
+        config=lock,
+        samples=samples if is_ranked else None,
+        loss="sparse_categorical_crossentropy",
+    )
+
+
 def train_network(
     kind: str,
     data: Dataset,
@@ -67,20 +90,9 @@ def train_network(
     """
     import keras
 
-    from edgepro_tf import locking, zoo
-
     if seed is not None:
         keras.utils.set_random_seed(seed)
-    model = zoo.build_model(kind, data.x_train.shape[1:], data.classes)
-    if lock != "none":
-        samples = (data.x_train[:_RANKING_SAMPLES], data.y_train[:_RANKING_SAMPLES])
-        is_ranked = locking.PRESETS[lock].selection == "importance"
-        model = locking.lock_model(
-            model,
-            config=lock,
-            samples=samples if is_ranked else None,
-            loss="sparse_categorical_crossentropy",
-        )
+    model = build_network(kind, data, lock=lock)
     steps = max(1, epochs * -(-len(data.x_train) // batch_size))
     model.compile(
         optimizer=keras.optimizers.Adam(
