@@ -64,6 +64,24 @@ def test_examples_of_one_batch_run_each_in_their_own_mode(order: np.ndarray) -> 
     np.testing.assert_array_equal(mixed[1], z[1])
 
 
+@pytest.mark.parametrize(("shape", "axis"), [((3, 2, 2, 4), -1), ((3, 4, 2, 2), 1)])
+def test_gradients_of_a_mixed_batch_pass_through_the_lock(
+    shape: tuple[int, ...], axis: int
+) -> None:
+    z, upstream = tf.constant(_inputs(*shape)), _inputs(*shape)[::-1].copy()
+    layer = _layer(shape, axis)
+    with tf.GradientTape() as tape, lock_run(tf.constant([True, False, True])):
+        tape.watch(z)
+        y = layer(z)
+    gradient = tape.gradient(y, z, upstream).numpy()
+    # y_c = scale_c * z_order(c): what arrives at c goes back to order(c), scaled.
+    last = np.moveaxis(upstream, axis, -1)
+    expected = np.zeros_like(last)
+    expected[..., ORDER] = last * SCALE
+    expected[1] = last[1]
+    np.testing.assert_array_equal(gradient, np.moveaxis(expected, -1, axis))
+
+
 def test_scopes_nest_and_end_with_an_error() -> None:
     z = _inputs(2, 4)
     layer = _layer(z.shape)
