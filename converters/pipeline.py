@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converters.chance import MOST_ROWS, Agreement, draw_by_chance
 from converters.recipe import DEFAULT_PRESET, Recipe, find_recipe, plan_lock
 from converters.samples import COUNT, make_samples
 from converters.schema import read_model
@@ -28,7 +29,7 @@ from converters.verify import (
 from edgepro_tf import native
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.files import check_regular, name_of
-from edgepro_tf.locks import ModelLock, Target
+from edgepro_tf.locks import ModelLock, Step, Target
 from edgepro_tf.payload import pack_lock
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class ProtectedModel:
         conversion_s: seconds spent in the stock converter.
         locking_s: seconds spent in splitting, locking and verifying.
         constant_bytes: bytes of all constants of the model, locked or not.
+        agreement: of the public file's answers with the model's; None without real
+            inputs, a hundred at least, or for what is no classifier.
         keras_difference: largest |TFLite - Keras| over the samples, relative to the
             largest |Keras| output; None without a Keras model.
     """
@@ -64,6 +67,7 @@ class ProtectedModel:
     conversion_s: float
     locking_s: float
     constant_bytes: int = 0
+    agreement: Agreement | None = None
     keras_difference: float | None = None
 
     @property
@@ -92,7 +96,7 @@ class ProtectedModel:
             f"recipe {self.recipe}: {self.tensors_protected} tensors protected, "
             f"{self.bytes_rewritten:,} of {len(self.public):,} bytes rewritten on load "
             f"({share:.0%}){'' if is_little else left}; restored equals authorized, "
-            "bit for bit"
+            f"bit for bit{f'; {self.agreement}' if self.agreement else ''}"
         )
 
 
@@ -120,7 +124,8 @@ def convert_keras(
         inference_type: type of inputs and outputs, int8 format only.
         samples: real inputs to verify with: an array [count, ...], or a list or dict
             of arrays for several inputs. None for the representative dataset's, or
-            normal noise.
+            normal noise. With a hundred or more (up to a thousand are used) a
+            classifier's public file is also seen to answer by chance.
         restore_budget: share of the model's bytes that restoring may rewrite, 0 to 1;
             the lock then takes what gives most for the fewest bytes.
 
@@ -146,7 +151,7 @@ def convert_keras(
         authorized, released = map(clear_placeholders, (authorized, released))
     converted = time.perf_counter()
     if samples is None and representative_dataset is not None:
-        samples = list(itertools.islice(representative_dataset(), COUNT))
+        samples = list(itertools.islice(representative_dataset(), MOST_ROWS))
     elif isinstance(samples, (list, tuple)) and _are_arrays(samples):
         names = [tensor.name for tensor in plain.inputs]
         samples = dict(zip(names, samples, strict=False))
@@ -176,7 +181,7 @@ def lock_tflite(
     Args:
         model: path or content.
         recipe: a preset's name, or a ``Recipe``.
-        samples: real inputs to verify with; None for noise.
+        samples: as for ``convert_keras``; None for noise.
         restore_budget: as for ``convert_keras``.
 
     Raises:
@@ -199,10 +204,16 @@ def _protect(
         split = split_models(authorized, released, view, read_model(released))
         _check_complete(split, recipe)
     records = plan_lock(recipe, view, split.model, split.stored, split.stored_scales)
-    public, lock = _apply(ModelLock.with_new_seed(records), split.model)
+    rows = make_samples(authorized, samples, most=MOST_ROWS)
+    is_drawn = any(record.steps & ~Step.SET for record in records)
+    public, lock, agreement = draw_by_chance(
+        lambda: _apply(ModelLock.with_new_seed(records), split.model),
+        authorized,
+        rows if is_drawn else (),
+    )
     payload = pack_lock(lock)
     verify_restored(public, payload, authorized)
-    inputs = make_samples(authorized, samples)
+    inputs = rows[:COUNT]
     outputs = verify_interpreter(public, payload, authorized, inputs)
     protected = ProtectedModel(
         public,
@@ -213,6 +224,7 @@ def _protect(
         conversion_s=0.0,
         locking_s=time.perf_counter() - started,
         constant_bytes=view.constant_bytes,
+        agreement=agreement,
     )
     _warn_of_leftovers(protected, recipe)
     return protected, inputs, outputs

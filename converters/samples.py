@@ -14,7 +14,9 @@ COUNT = 4
 UNKNOWN_EXTENT = 32  # of axes that the model leaves open, the batch apart
 
 
-def make_samples(model: bytes, samples: Any = None) -> list[dict[str, np.ndarray]]:
+def make_samples(
+    model: bytes, samples: Any = None, *, most: int = COUNT
+) -> list[dict[str, np.ndarray]]:
     """A few inputs of batch 1 for the first signature of a flatbuffer.
 
     Args:
@@ -22,7 +24,9 @@ def make_samples(model: bytes, samples: Any = None) -> list[dict[str, np.ndarray
         samples: an array [count, ...]; a list or tuple with such an array for each
             input, in the model's order; a dict of them by input name; or what a
             representative dataset yields (a list of lists or dicts of batch 1). None
-            for normal noise, and zeros and ones for integers: they may be indices.
+            for a few of normal noise, and zeros and ones for integers: they may be
+            indices.
+        most: so many of the samples given.
 
     Raises:
         ConversionError: the samples do not fit the model's inputs.
@@ -36,10 +40,10 @@ def make_samples(model: bytes, samples: Any = None) -> list[dict[str, np.ndarray
             for _ in range(COUNT)
         ]
     else:
-        rows = list_samples(samples, list(details))
+        rows = list_samples(samples, list(details), most)
     return [
         {name: _fit(row[name], name, detail) for name, detail in details.items()}
-        for row in rows[:COUNT]
+        for row in rows
     ]
 
 
@@ -65,18 +69,21 @@ def _make_noise(detail: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
     return rng.integers(0, 2, shape) if is_index else rng.normal(size=shape)
 
 
-def list_samples(samples: Any, names: list[str]) -> list[dict[str, np.ndarray]]:
-    """The same samples as a list of dicts: input name -> array of batch 1.
+def list_samples(
+    samples: Any, names: list[str], most: int
+) -> list[dict[str, np.ndarray]]:
+    """The first samples as a list of dicts: input name -> array of batch 1.
 
     Raises:
         ConversionError: there are fewer arrays than inputs.
     """
     if isinstance(samples, list) and samples and isinstance(samples[0], (list, dict)):
-        return [_by_name(sample, names) for sample in samples]  # representative dataset
+        # What a representative dataset yields.
+        return [_by_name(sample, names) for sample in samples[:most]]
     arrays = _by_name(
         samples if isinstance(samples, (dict, list, tuple)) else [samples], names
     )
-    count = min(len(array) for array in arrays.values())
+    count = min(most, *(len(array) for array in arrays.values()))
     return [
         {name: array[i : i + 1] for name, array in arrays.items()} for i in range(count)
     ]

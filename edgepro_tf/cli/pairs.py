@@ -121,7 +121,7 @@ def representative_dataset(
     from converters.samples import list_samples
 
     types = {tensor.name: tensor.dtype for tensor in inputs}
-    rows = list_samples(samples, list(types))[:_CALIBRATION_SAMPLES]
+    rows = list_samples(samples, list(types), _CALIBRATION_SAMPLES)
 
     def generate() -> Iterator[Any]:
         for row in rows:

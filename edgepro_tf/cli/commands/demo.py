@@ -132,7 +132,7 @@ def _protect(
     from edgepro_tf.cli import showcase
 
     console.say(f"\nconverting with recipe {recipe}, sealing, restoring")
-    protected = convert_keras(trained.model, recipe=recipe, samples=data.x_test[:8])
+    protected = convert_keras(trained.model, recipe=recipe, samples=data.x_test)
     console.say(str(protected))
     written = write_pair(
         protected,

@@ -1,0 +1,130 @@
+"""Draw a lock whose public file answers real inputs by chance, not by luck.
+
+A locked classifier still answers something, and one draw of many is right on a fifth of
+the inputs, or wrong more often than a guess would be. Where real inputs are at hand the
+converter draws again until the public file's answers say nothing of the model's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from edgepro_tf.errors import InterpreterError
+from edgepro_tf.locks import ModelLock
+from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
+from edgepro_tf.runtime.running import run_model
+
+MOST_ROWS = 1000
+_LEAST_ROWS = 100  # The agreement of fewer is noise.
+_MOST_S = 2.0  # For each pass over the rows.
+_MOST_DRAWS = 16
+_TOLERANCE = 0.01
+
+Sample = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How often the public file alone gives the model's own answer.
+
+    Args:
+        rows: inputs compared.
+        observed: share of them with the same answer.
+        by_chance: the share that two classifiers with these answers, independent of
+            each other, would have: sum over classes of the products of their shares.
+
+    Source: Cohen, "A Coefficient of Agreement for Nominal Scales", 1960: the terms of
+        kappa, p_o and p_e.
+    """
+
+    rows: int
+    observed: float
+    by_chance: float
+
+    @property
+    def excess(self) -> float:
+        return abs(self.observed - self.by_chance)
+
+    def __str__(self) -> str:
+        return (
+            f"the public file alone gives the model's answer to {self.observed:.1%} of "
+            f"{self.rows:,} inputs ({self.by_chance:.1%} by chance)"
+        )
+
+
+def compare(ours: np.ndarray, theirs: np.ndarray) -> Agreement:
+    """Agreement of two classifiers.
+
+    Args:
+        ours, theirs: int [rows], the class each gives to each input.
+    """
+    classes = int(max(ours.max(), theirs.max())) + 1
+    own, other = (
+        np.bincount(each, minlength=classes) / len(each) for each in (ours, theirs)
+    )
+    return Agreement(len(ours), float(np.mean(ours == theirs)), float(own @ other))
+
+
+def draw_by_chance(
+    draw: Callable[[], tuple[bytes, ModelLock]],
+    authorized: bytes,
+    rows: Sequence[Sample],
+) -> tuple[bytes, ModelLock, Agreement | None]:
+    """Draw until the public model agrees with the authorized one by chance.
+
+    Args:
+        draw: makes a public model and its lock, from a fresh seed.
+        authorized: the flatbuffer.
+        rows: real inputs of batch 1 by name.
+
+    Returns:
+        The first draw within a point of chance, or of sixteen the nearest; and its
+        agreement, None where the model is no classifier of one output that a runtime
+        here runs, or there are too few inputs.
+
+    A thief who knows that draws are rejected learns no more than that this file
+    answers by chance: a bit or two of the seed's 256.
+    """
+    public, lock = draw()
+    expected = None if len(rows) < _LEAST_ROWS else _classes(authorized, rows)
+    nearest = None if expected is None else _agreement(public, expected, rows)
+    if nearest is None:
+        return public, lock, None
+    for _ in range(_MOST_DRAWS - 1):
+        if nearest.excess <= _TOLERANCE:
+            break
+        other = draw()
+        found = _agreement(other[0], expected, rows)
+        if found is not None and found.excess < nearest.excess:
+            (public, lock), nearest = other, found
+    return public, lock, nearest
+
+
+def _agreement(
+    public: bytes, expected: np.ndarray, rows: Sequence[Sample]
+) -> Agreement | None:
+    """None where the public model refuses the numbers that it computes itself."""
+    answers = _classes(public, rows[: len(expected)])
+    return None if answers is None else compare(answers, expected[: len(answers)])
+
+
+def _classes(model: bytes, rows: Sequence[Sample]) -> np.ndarray | None:
+    """int [rows]: the class given to as many rows as there is time for."""
+    found, deadline = [], time.perf_counter() + _MOST_S
+    try:
+        interpreter = make_interpreter(model)
+        for row in rows:
+            outputs = call_runtime(run_model, interpreter, row)
+            scores = next(iter(outputs.values()))
+            if len(outputs) > 1 or not 1 < scores.size == scores.shape[-1]:
+                return None
+            found.append(int(np.argmax(scores)))
+            if time.perf_counter() > deadline:
+                break
+    except InterpreterError:
+        return None
+    return np.array(found) if len(found) >= _LEAST_ROWS else None

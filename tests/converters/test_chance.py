@@ -1,0 +1,86 @@
+"""A classifier's public file is right no more often, and no less, than by chance."""
+
+from __future__ import annotations
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+from converters import convert_keras
+from converters.chance import Agreement, compare, draw_by_chance
+from converters.pipeline import ProtectedModel
+from converters.samples import make_samples
+from edgepro_tf.cli.training_job import train_network
+from edgepro_tf.datasets import Dataset, load_dataset
+from edgepro_tf.locks import ModelLock
+from tests.flatbuffers import build_cached
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load_dataset("digits")
+
+
+@pytest.fixture(scope="module")
+def network(digits: Dataset) -> keras.Model:
+    return train_network("mlp", digits, lock="none", epochs=3, seed=0, verbose=0).model
+
+
+def test_agreement_is_measured_against_independent_answers() -> None:
+    theirs = np.repeat(np.arange(4), 25)
+    assert compare(theirs, theirs) == Agreement(100, 1.0, 0.25)
+    constant = compare(np.zeros(100, int), theirs)
+    assert constant.excess == 0 and constant.observed == 0.25
+    never = compare((theirs + 1) % 4, theirs)
+    assert never.observed == 0 and never.excess == 0.25
+
+
+@pytest.mark.parametrize("number_format", ["float32", "int8"])
+def test_the_public_file_answers_real_inputs_by_chance(
+    digits: Dataset, network: keras.Model, number_format: str
+) -> None:
+    rows = [[row[None]] for row in digits.x_train[:100]]
+    protected = convert_keras(
+        network,
+        samples=digits.x_test,
+        number_format=number_format,
+        representative_dataset=lambda: iter(rows),
+    )
+    agreement = protected.agreement
+    assert agreement is not None and agreement.rows == len(digits.x_test)
+    assert agreement.excess <= 0.02
+    assert str(agreement) in str(protected)
+
+
+def test_a_draw_that_answers_like_the_model_is_drawn_again(
+    digits: Dataset, network: keras.Model
+) -> None:
+    protected = convert_keras(network, samples=digits.x_test)
+    rows = make_samples(protected.authorized, digits.x_test, most=200)
+    draws = itertools.chain(
+        [protected.authorized] * 2, itertools.repeat(protected.public)
+    )
+
+    def draw() -> tuple[bytes, ModelLock]:
+        return next(draws), protected.lock
+
+    public, _, agreement = draw_by_chance(draw, protected.authorized, rows)
+    assert public == protected.public
+    assert agreement is not None and agreement.excess < 0.05
+
+
+def test_where_nothing_can_be_drawn_or_compared_there_is_one_draw(
+    digits: Dataset, network: keras.Model
+) -> None:
+    def agreement_of(model: keras.Model, **options: object) -> object:
+        protected = convert_keras(model, **options)
+        assert isinstance(protected, ProtectedModel)
+        return protected.agreement
+
+    assert agreement_of(network) is None
+    assert agreement_of(network, samples=digits.x_test[:99]) is None
+    two = build_cached("multi_output")
+    shapes = [(200, *tensor.shape[1:]) for tensor in two.inputs]
+    assert agreement_of(two, samples=[np.ones(s, np.float32) for s in shapes]) is None
