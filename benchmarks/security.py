@@ -105,6 +105,13 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--budget", choices=("quick", "full"), default="quick")
     parser.add_argument("--seeds", type=int, help="thieves, default 3")
     parser.add_argument(
+        "--locks",
+        type=int,
+        default=1,
+        help="draws of each lock, default 1; thieves hold them in turn. With as many "
+        "as there are thieves the spread has the draws' luck in it",
+    )
+    parser.add_argument(
         "--shares", type=float, nargs="+", help="of the data, default 0.01 0.05 0.1"
     )
     parser.add_argument("--epochs", type=int, help="of each network's training")
@@ -122,7 +129,7 @@ def _run_cell(cell: Cell, data: Dataset, args: argparse.Namespace) -> dict[str, 
     print(f"{cell.subject}, recipe {cell.recipe}", flush=True)
     folder = args.out / cell.folder
     folder.mkdir(parents=True, exist_ok=True)
-    public, payload = _make_pair(cell, data, folder, args)
+    (public, payload), *others = _make_pairs(cell, data, folder, args)
     budget = (FULL if args.budget == "full" else QUICK).with_seeds(args.seeds)
     if args.shares:
         budget = dataclasses.replace(budget, shares=tuple(args.shares))
@@ -138,6 +145,7 @@ def _run_cell(cell: Cell, data: Dataset, args: argparse.Namespace) -> dict[str, 
         data,
         name=cell.subject,
         recipe=cell.recipe,
+        others=others,
         budget=budget,
         cache=folder / CACHE_FILE,
         workers=args.workers,
@@ -151,21 +159,25 @@ def _run_cell(cell: Cell, data: Dataset, args: argparse.Namespace) -> dict[str, 
     return row
 
 
-def _make_pair(
+def _make_pairs(
     cell: Cell, data: Dataset, folder: Path, args: argparse.Namespace
-) -> tuple[bytes, bytes]:
+) -> list[tuple[bytes, bytes]]:
+    """Draws of one network's lock: public file and payload."""
     from converters import convert_keras
     from edgepro_tf.files import PRIVATE_MODE, write_file
 
-    files = folder / "model.tflite", folder / "lock.payload"
-    if not all(file.exists() for file in files):
-        model = _train(cell, cell.training, data, args)
-        recipe = EXTRA_RECIPES.get(cell.recipe, cell.recipe)
-        pair = convert_keras(model, recipe=recipe, samples=data.x_train[:16])
-        # The payload lies open here: this network is made to be attacked.
-        write_file(files[1], pair.payload, overwrite=True, mode=PRIVATE_MODE)
-        write_file(files[0], pair.public, overwrite=True)
-    return files[0].read_bytes(), files[1].read_bytes()
+    pairs = []
+    for draw in ("", *(f"_{number}" for number in range(1, args.locks))):
+        files = folder / f"model{draw}.tflite", folder / f"lock{draw}.payload"
+        if not all(file.exists() for file in files):
+            model = _train(cell, cell.training, data, args)
+            recipe = EXTRA_RECIPES.get(cell.recipe, cell.recipe)
+            pair = convert_keras(model, recipe=recipe, samples=data.x_train[:16])
+            # The payload lies open here: this network is made to be attacked.
+            write_file(files[1], pair.payload, overwrite=True, mode=PRIVATE_MODE)
+            write_file(files[0], pair.public, overwrite=True)
+        pairs.append((files[0].read_bytes(), files[1].read_bytes()))
+    return pairs
 
 
 def _train(

@@ -76,10 +76,16 @@ def _headline(report: AuditReport) -> str:
         "<th>by luck</th>"
         "<th class='words'>by</th></tr>"
         f"{rows}</table><p class='small'>&plusmn; is the standard deviation over "
-        "seeds. The best of many noisy figures is too good by chance; <i>held out</i> "
+        f"seeds, each a thief; they hold {_locks(report)} of the lock. The best "
+        "of many noisy figures is too good by chance; <i>held out</i> "
         "chooses the attack on the other seeds, <i>by luck</i> is what the best of as "
         "many further starts of scratch would show.</p>"
     )
+
+
+def _locks(report: AuditReport) -> str:
+    drawn = int(report.facts.get("locks_drawn", 1))
+    return "one draw" if drawn == 1 else f"{drawn} draws in turn"
 
 
 def _accuracy_plot(report: AuditReport) -> str:

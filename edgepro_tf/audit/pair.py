@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgepro_tf.audit.attacks import all_attacks
 from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.page import write_page
 from edgepro_tf.audit.report import AuditReport, summarise
 from edgepro_tf.audit.runner import Cache, Progress, run_attacks
 from edgepro_tf.audit.target import digest, make_target
-from edgepro_tf.audit.thief import QUICK, Attack, Budget
+from edgepro_tf.audit.thief import QUICK, Attack, AttackResult, Budget
 from edgepro_tf.files import write_file
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ def audit_pair(
     *,
     name: str = "model",
     recipe: str = "",
+    others: Sequence[tuple[bytes, bytes]] = (),
     budget: Budget = QUICK,
     attacks: Sequence[Attack] | None = None,
     cache: Path | None = None,
@@ -47,6 +50,8 @@ def audit_pair(
         data: thieves draw theirs from its training set; accuracy is on its test set.
         name: heading of the report.
         recipe: the recipe's name, for the report.
+        others: further draws of the same model's lock, public file and payload each.
+            Thieves hold them in turn: a figure of one file alone has its draw's luck.
         budget: ``QUICK`` (about two minutes for a small network on small images) or
             ``FULL``, or your own.
         attacks: None for all.
@@ -65,21 +70,34 @@ def audit_pair(
     """
     started = time.time()
     attacks = all_attacks() if attacks is None else tuple(attacks)
-    target = make_target(public, payload, name=name, recipe=recipe)
-    bench = Bench(target, budget, data.x_train, data.y_train, data.x_test, data.y_test)
-    context = [digest(public), data.name, dataclasses.asdict(budget)]
-    results = run_attacks(
-        bench, attacks, cache=Cache(cache, context), workers=workers, progress=progress
-    )
+    pairs = [(public, payload), *others]
+    results: list[AttackResult] = []
+    released = []
+    for i, (file, lock) in enumerate(pairs):
+        target = make_target(file, lock, name=name, recipe=recipe)
+        bench = Bench(
+            target, budget, data.x_train, data.y_train, data.x_test, data.y_test
+        )
+        context = [digest(file), data.name, dataclasses.asdict(budget)]
+        results += run_attacks(
+            bench,
+            attacks,
+            seeds=budget.seeds[i :: len(pairs)],
+            cache=Cache(cache, context),
+            workers=workers,
+            progress=progress,
+        )
+        released.append(bench.accuracy(target.public))
     known = {
         "name": name,
         "recipe": recipe,
         "data": str(data),
         "budget": dataclasses.asdict(budget),
+        "locks_drawn": len(pairs),
         "model_bytes": len(public),
         "weights": sum(v.size for v in target.public),
         "authorized_accuracy": bench.accuracy(target.authorized),
-        "released_accuracy": bench.accuracy(target.public),
+        "released_accuracy": float(np.mean(released)),
         "chance": bench.chance,
         "seconds": round(time.time() - started, 1),
     }

@@ -69,14 +69,17 @@ class Cache:
             self._found[result.attack, result.share, result.seed] = result
 
 
-def list_cells(attacks: Sequence[Attack], budget: Budget) -> list[Cell]:
+def list_cells(
+    attacks: Sequence[Attack], budget: Budget, seeds: Sequence[int] | None = None
+) -> list[Cell]:
     """Every attack, share and seed; an attack without labels has no share (0)."""
+    seeds = budget.seeds if seeds is None else seeds
     cells = []
     for attack in attacks:
         if attack.is_slow and not budget.is_thorough:
             continue
         shares = budget.shares if attack.needs == LABELS else (0.0,)
-        cells += [(attack, share, seed) for share in shares for seed in budget.seeds]
+        cells += [(attack, share, seed) for share in shares for seed in seeds]
     # One share after the other, so that a run cut short is a whole one of less data.
     return sorted(cells, key=lambda cell: cell[1])
 
@@ -86,6 +89,7 @@ def run_attacks(
     attacks: Sequence[Attack],
     *,
     cache: Cache,
+    seeds: Sequence[int] | None = None,
     workers: int = 1,
     progress: Progress = lambda cells, _: cells,
 ) -> list[AttackResult]:
@@ -95,6 +99,7 @@ def run_attacks(
         bench: the target's workbench.
         attacks: from ``all_attacks``.
         cache: read first, added to after each attack.
+        seeds: None for the budget's.
         workers: threads; each attack trains small networks, which use one core well
             and two badly. Results do not depend on it.
         progress: wraps the attacks as they are done, given their number.
@@ -102,7 +107,7 @@ def run_attacks(
     Returns:
         All results, in the order of ``list_cells``.
     """
-    cells = list_cells(attacks, bench.budget)
+    cells = list_cells(attacks, bench.budget, seeds)
     missing = [c for c in cells if cache.get(c[0].name, c[1], c[2]) is None]
     with futures.ThreadPoolExecutor(workers) as pool:
         running = [pool.submit(_run, bench, *cell) for cell in missing]

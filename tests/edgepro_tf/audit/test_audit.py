@@ -1,6 +1,7 @@
 """The audit has teeth: it breaks a weak lock, and says the same twice."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,29 @@ def test_the_same_twice_and_from_the_cache(model, data, tmp_path: Path) -> None:
     assert len(cache.read_text().splitlines()) == 2 * len(names)
     write_report(first, tmp_path)
     assert {"audit.html", "audit.json"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_thieves_hold_draws_of_the_lock_in_turn(model, data, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    pairs = [convert_keras(model, samples=data.x_train[:4]) for _ in range(2)]
+    files = [(pair.public, pair.payload) for pair in pairs]
+    attacks = [
+        attack for attack in all_attacks() if attack.name in ("scratch", "no lock")
+    ]
+    options = {"budget": BUDGET, "attacks": attacks, "cache": tmp_path / "results"}
+    both, again = (
+        audit_pair(*files[0], data, others=files[1:], **options) for _ in range(2)
+    )
+    alone = [audit_pair(*file, data, budget=BUDGET, attacks=attacks) for file in files]
+    lines = (tmp_path / "results").read_text().splitlines()
+    found = {
+        entry["seed"]: entry["accuracy"]
+        for entry in map(json.loads, lines)
+        if entry["attack"] == "no lock"
+    }
+    assert found == {
+        seed: report.facts["released_accuracy"] for seed, report in enumerate(alone)
+    }
+    assert both.facts["locks_drawn"] == 2 and both.summaries == again.summaries
 
 
 def test_thieves_never_read_the_secret(standard, data) -> None:  # type: ignore[no-untyped-def]
