@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from converters.exactness import find_window
 from converters.recipe import PRESETS
 from edgepro_tf import native
 from edgepro_tf.cli.console import format_table
@@ -96,6 +97,7 @@ def _time_steps(
         constant.shape,
         steps,
         exponent_range=2 if steps & Step.EXPONENTS else 0,
+        window=_window(constant) if steps & Step.MASK else 0,
         fingerprint=native.fingerprint(data),
         set_values=stored,
     )
@@ -111,6 +113,12 @@ def _time_steps(
         constant.size,
         renew,
     )
+
+
+def _window(constant: np.ndarray) -> int:
+    window = find_window(ElementType[constant.dtype.name.upper()], constant)
+    assert window is not None  # Normal draws have no extremes.
+    return window
 
 
 def _shortest_ns(

@@ -130,3 +130,5 @@ def test_speed_of_every_step() -> None:
     table = format_speeds(2048)
     for step in Step:
         assert f"\n{step.name.lower()} " in table
+    masks = [line for line in table.splitlines() if "mask" in line]
+    assert masks and not any(" - " in line or line.endswith("-") for line in masks)
