@@ -44,6 +44,7 @@ EXTRA_RECIPES = {
     "tenth": dataclasses.replace(PRESETS["fast"], least_budget_bytes=0),
 }
 _RESTORES = 31
+_WIDTH = 32  # The zoo's.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +54,12 @@ class Cell:
     data: str
     network: str
     recipe: str
+    width: int
 
     @property
     def subject(self) -> str:
-        return f"{Path(self.data.removeprefix('npz:')).stem} {self.network}"
+        size = "" if self.width == _WIDTH else f" {self.width}"
+        return f"{Path(self.data.removeprefix('npz:')).stem} {self.network}{size}"
 
     @property
     def folder(self) -> str:
@@ -85,7 +88,8 @@ def main() -> None:
                 print(f"{name}: no images, {network} left out", flush=True)
                 continue
             for recipe in args.recipes:
-                rows.append(_run_cell(Cell(name, network, recipe), data, args))
+                cell = Cell(name, network, recipe, args.width)
+                rows.append(_run_cell(cell, data, args))
                 _write(rows, args.out)
     print(format_tables(rows))
 
@@ -115,6 +119,12 @@ def _parse() -> argparse.Namespace:
         "--shares", type=float, nargs="+", help="of the data, default 0.01 0.05 0.1"
     )
     parser.add_argument("--epochs", type=int, help="of each network's training")
+    parser.add_argument(
+        "--width",
+        type=int,
+        default=_WIDTH,
+        help=f"of the networks, in channels; default {_WIDTH}",
+    )
     parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1))
     parser.add_argument("--out", type=Path, default=Path("out/security"))
     return parser.parse_args()
@@ -196,6 +206,7 @@ def _train(
             epochs=0
             if training == UNTRAINED
             else args.epochs or training_job.default_epochs(data),
+            width=cell.width,
             seed=0,
             verbose=0,
         )

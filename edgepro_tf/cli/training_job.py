@@ -44,17 +44,20 @@ def default_epochs(data: Dataset) -> int:
     return 5 if len(data.x_train) > _MANY_EXAMPLES else 25
 
 
-def build_network(kind: str, data: Dataset, *, lock: str) -> keras.Model:
+def build_network(
+    kind: str, data: Dataset, *, lock: str, width: int = 32
+) -> keras.Model:
     """A network of the zoo for a data set, locked or not, untrained.
 
     Args:
         kind: see ``edgepro_tf.zoo``.
         data: training set; samples of it rank the neurons.
         lock: ``none``, or a preset of ``edgepro_tf.locking``.
+        width: see ``edgepro_tf.zoo``.
     """
     from edgepro_tf import locking, zoo
 
-    model = zoo.build_model(kind, data.x_train.shape[1:], data.classes)
+    model = zoo.build_model(kind, data.x_train.shape[1:], data.classes, width=width)
     if lock == "none":
         return model
     samples = (data.x_train[:_RANKING_SAMPLES], data.y_train[:_RANKING_SAMPLES])
@@ -74,6 +77,7 @@ def train_network(
     lock: str,
     epochs: int,
     batch_size: int = 64,
+    width: int = 32,
     seed: int | None = None,
     verbose: int = 1,
 ) -> TrainedNetwork:
@@ -85,6 +89,7 @@ def train_network(
         lock: ``none``, or a preset of ``edgepro_tf.locking``.
         epochs: passes over the training set.
         batch_size: examples a step.
+        width: see ``edgepro_tf.zoo``.
         seed: of the weights and batches, never of the lock; None for a fresh one.
         verbose: Keras' own: 1 progress bars, 2 a line an epoch.
     """
@@ -92,7 +97,7 @@ def train_network(
 
     if seed is not None:
         keras.utils.set_random_seed(seed)
-    model = build_network(kind, data, lock=lock)
+    model = build_network(kind, data, lock=lock, width=width)
     steps = max(1, epochs * -(-len(data.x_train) // batch_size))
     model.compile(
         optimizer=keras.optimizers.Adam(
