@@ -13,14 +13,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from converters.samples import MOST_S
 from edgepro_tf.errors import InterpreterError
 from edgepro_tf.locks import ModelLock
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
 from edgepro_tf.runtime.running import run_model
 
-MOST_ROWS = 1000
 _LEAST_ROWS = 100  # The agreement of fewer is noise.
-_MOST_S = 2.0  # For each pass over the rows.
 _MOST_DRAWS = 16
 _TOLERANCE = 0.01
 
@@ -114,7 +113,7 @@ def _agreement(
 
 def _classes(model: bytes, rows: Sequence[Sample]) -> np.ndarray | None:
     """int [rows]: the class given to as many rows as there is time for."""
-    found, deadline = [], time.perf_counter() + _MOST_S
+    found, deadline = [], time.perf_counter() + MOST_S
     try:
         interpreter = make_interpreter(model)
         for row in rows:

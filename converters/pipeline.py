@@ -6,7 +6,6 @@ Both read as the same stages: export, split, plan, apply, verify.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import time
 import warnings
 from collections.abc import Sequence
@@ -15,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converters.chance import MOST_ROWS, Agreement, draw_by_chance
+from converters.chance import Agreement, draw_by_chance
 from converters.recipe import DEFAULT_PRESET, Recipe, find_recipe, plan_lock
-from converters.samples import COUNT, make_samples
+from converters.samples import COUNT, MOST_ROWS, make_samples, take_samples
 from converters.schema import read_model
 from converters.split import Split, clear_placeholders, split_models, unsplit
 from converters.verify import (
@@ -151,7 +150,7 @@ def convert_keras(
         authorized, released = map(clear_placeholders, (authorized, released))
     converted = time.perf_counter()
     if samples is None and representative_dataset is not None:
-        samples = list(itertools.islice(representative_dataset(), MOST_ROWS))
+        samples = take_samples(representative_dataset())
     elif isinstance(samples, (list, tuple)) and _are_arrays(samples):
         names = [tensor.name for tensor in plain.inputs]
         samples = dict(zip(names, samples, strict=False))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import time
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,9 @@ from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import input_details, quantize_input
 
 COUNT = 4
+MOST_ROWS = 1000
+MOST_S = 2.0  # For each pass over so many rows.
+_MOST_BYTES = 1 << 26
 UNKNOWN_EXTENT = 32  # of axes that the model leaves open, the batch apart
 
 
@@ -41,10 +47,34 @@ def make_samples(
         ]
     else:
         rows = list_samples(samples, list(details), most)
+        rows = rows[: max(COUNT, _MOST_BYTES // max(1, _size(rows[:1])))]
     return [
         {name: _fit(row[name], name, detail) for name, detail in details.items()}
         for row in rows
     ]
+
+
+def take_samples(dataset: Iterable[Any]) -> list[Any]:
+    """The first of what a representative dataset yields: a few, and as many more as
+    there is time and memory for.
+    """
+    found: list[Any] = []
+    left, deadline = _MOST_BYTES, time.perf_counter() + MOST_S
+    for sample in itertools.islice(dataset, MOST_ROWS):
+        found.append(sample)
+        left -= _size([sample])
+        if len(found) >= COUNT and (left <= 0 or time.perf_counter() > deadline):
+            break
+    return found
+
+
+def _size(rows: list[Any]) -> int:
+    """Bytes of rows, each a list or dict of arrays."""
+    return sum(
+        np.asarray(array).nbytes
+        for row in rows
+        for array in (row.values() if isinstance(row, dict) else row)
+    )
 
 
 def _ordered_details(interpreter: Any) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ import pytest
 from converters import convert_keras
 from converters.chance import Agreement, compare, draw_by_chance
 from converters.pipeline import ProtectedModel
-from converters.samples import make_samples
+from converters.samples import COUNT, make_samples, take_samples
 from edgepro_tf.cli.training_job import train_network
 from edgepro_tf.datasets import Dataset, load_dataset
 from edgepro_tf.locks import ModelLock
@@ -84,3 +84,11 @@ def test_where_nothing_can_be_drawn_or_compared_there_is_one_draw(
     two = build_cached("multi_output")
     shapes = [(200, *tensor.shape[1:]) for tensor in two.inputs]
     assert agreement_of(two, samples=[np.ones(s, np.float32) for s in shapes]) is None
+
+
+def test_no_more_samples_are_taken_than_there_is_memory_for() -> None:
+    megabytes = np.zeros((1, 1 << 22), np.float32)  # 16 of them
+    assert len(take_samples(itertools.repeat([megabytes]))) == COUNT
+    small = np.zeros((1, 4), np.float32)
+    assert len(take_samples(itertools.repeat({"x": small}))) == 1000
+    assert len(take_samples([[small]] * 3)) == 3
