@@ -7,20 +7,26 @@ from collections import defaultdict
 import numpy as np
 
 from edgepro_tf.audit.bench import Bench, Candidate
-from edgepro_tf.audit.starts import fresh_start, histogram_start
+from edgepro_tf.audit.starts import (
+    fresh_start,
+    heavy_tailed_start,
+    histogram_start,
+)
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
 
 SCRATCH, HISTOGRAM = "scratch", "scratch, histograms"
 _STARTS = 3
+_KINDS = {"": fresh_start, "heavy-tailed, ": heavy_tailed_start}
 
 
 def train_scratch(bench: Bench, thief: Thief) -> Outcome:
     """Train from nothing on the thief's labels, in every way that an attack trains.
 
-    Starts (He) are re-normalised on the data, with whole or halved weights, and trained
-    at each learning rate; and the halved one, once trained, is halved and trained
-    again, as attacks do that begin with a network of one's own. The budget, the data
-    and the batches are those of every attack. (Plain starts were never better.)
+    Starts (He's, and heavy-tailed ones, as masked files are) are re-normalised on the
+    data, with whole or halved weights, and trained at each learning rate; and the
+    halved one, once trained, is halved and trained again, as attacks do that begin with
+    a network of one's own. The budget, the data and the batches are those of every
+    attack. (Plain starts were never better.)
 
     Returns:
         The accuracy of the procedure that the thief's own validation chooses, a mean
@@ -30,16 +36,25 @@ def train_scratch(bench: Bench, thief: Thief) -> Outcome:
         labels chooses badly, and a weak scratch is no measure.
     """
     rng = thief.rng(SCRATCH)
-    starts = [fresh_start(bench.network, rng) for _ in range(_STARTS)]
-    first = _candidates(bench, thief, starts[0])
+    starts = [
+        (kind, draw(bench.network, rng))
+        for _ in range(_STARTS)
+        for kind, draw in _KINDS.items()
+    ]
+    first = [
+        candidate
+        for kind, start in starts[: len(_KINDS)]
+        for candidate in _candidates(bench, thief, start, kind)
+    ]
     chosen = bench.choose(bench.weights, first, thief, thief.rng(SCRATCH)).label
     found: dict[str, list[float]] = defaultdict(list)
-    for start in starts:
-        for candidate in _candidates(bench, thief, start):
+    for kind, start in starts:
+        for candidate in _candidates(bench, thief, start, kind):
             once = _train(bench, thief, candidate, rng)
             found[candidate.label].append(bench.accuracy(once))
         again = bench.settle(once, thief.x)
-        for candidate in _sweep(bench, thief, "halved and trained twice", again):
+        name = f"{kind}halved and trained twice"
+        for candidate in _sweep(bench, thief, name, again):
             twice = _train(bench, thief, candidate, rng)
             found[candidate.label].append(bench.accuracy(twice))
     means = {label: float(np.mean(values)) for label, values in found.items()}
@@ -57,12 +72,14 @@ def train_histograms(bench: Bench, thief: Thief) -> Outcome:
     return bench.outcome(bench.weights, candidates, thief, HISTOGRAM)
 
 
-def _candidates(bench: Bench, thief: Thief, start: Arrays) -> list[Candidate]:
+def _candidates(
+    bench: Bench, thief: Thief, start: Arrays, kind: str = ""
+) -> list[Candidate]:
     starts = bench.variants(start, thief.x)
     return [
         candidate
         for name in ("normalised", "halved")
-        for candidate in _sweep(bench, thief, name, starts[name])
+        for candidate in _sweep(bench, thief, f"{kind}{name}", starts[name])
     ]
 
 

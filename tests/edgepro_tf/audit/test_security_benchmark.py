@@ -13,7 +13,7 @@ from edgepro_tf.datasets import Dataset
 
 def options(out: Path) -> argparse.Namespace:
     return argparse.Namespace(
-        out=out, epochs=2, budget="quick", seeds=1, shares=None, workers=1
+        out=out, epochs=2, budget="quick", seeds=1, locks=1, shares=None, workers=1
     )
 
 

@@ -1,0 +1,35 @@
+"""Scratch starts in every way that a thief could without a file."""
+
+import numpy as np
+
+from edgepro_tf.audit.scratch import train_scratch
+from edgepro_tf.audit.starts import fresh_start, heavy_tailed_start
+from edgepro_tf.audit.thief import Target
+from edgepro_tf.datasets import Dataset
+from tests.edgepro_tf.audit.conftest import make_bench
+
+
+def test_a_heavy_tailed_start_has_the_masks_distribution(standard: Target) -> None:
+    rng = np.random.default_rng(0)
+    heavy = heavy_tailed_start(standard.network, rng)
+    fresh = fresh_start(standard.network, rng)
+    for p, values, other in zip(standard.network.parameters, heavy, fresh, strict=True):
+        assert values.shape == other.shape and values.dtype == np.float32
+        if p.role != "filter":
+            np.testing.assert_array_equal(values, other)
+            continue
+        assert 0.8 < np.std(values) / np.std(other) < 1.25
+        magnitudes = np.log2(np.abs(values))
+        assert np.ptp(magnitudes) <= 16
+        assert np.ptp(magnitudes) > 10 or values.size < 100
+        # Uniform in the exponent: half of all lie below the middle.
+        assert abs(np.mean(magnitudes < magnitudes.max() - 8) - 0.5) < 0.15
+        assert abs(np.mean(values > 0) - 0.5) < 0.15
+
+
+def test_both_kinds_of_start_are_tried(standard: Target, data: Dataset) -> None:
+    bench = make_bench(standard, data)
+    found = train_scratch(bench, bench.thief(0.02, 0)).details["by_procedure"]
+    heavy = {name for name in found if name.startswith("heavy-tailed, ")}
+    assert {f"heavy-tailed, {name}" for name in set(found) - heavy} == heavy
+    assert any("trained twice" in name for name in heavy)
