@@ -156,7 +156,7 @@ class NeuronLock(keras.layers.Layer):
         """The order as a product with a matrix of one scale factor a column.
 
         The same numbers: all other terms are zero. Gathering along the last axis, and
-        scattering its gradient, made a step 1.5 times as long; this makes it 1.2.
+        scattering its gradient, made a step 1.54 times as long; this makes it 1.29.
         """
         if self.axis not in (-1, len(z.shape) - 1):
             return ops.where(mask, self._locked(z), z)
