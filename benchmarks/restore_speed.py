@@ -97,7 +97,7 @@ def _time_steps(
         constant.shape,
         steps,
         exponent_range=2 if steps & Step.EXPONENTS else 0,
-        window=_window(constant) if steps & Step.MASK else 0,
+        window=(find_window(kind, constant) or 0) if steps & Step.MASK else 0,
         fingerprint=native.fingerprint(data),
         set_values=stored,
     )
@@ -113,12 +113,6 @@ def _time_steps(
         constant.size,
         renew,
     )
-
-
-def _window(constant: np.ndarray) -> int:
-    window = find_window(ElementType[constant.dtype.name.upper()], constant)
-    assert window is not None  # Normal draws have no extremes.
-    return window
 
 
 def _shortest_ns(

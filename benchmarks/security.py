@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 _CHANNELS = Step.ORDER | Step.SIGNS | Step.EXPONENTS
 _SHUFFLE = Step.SHUFFLE | Step.SIGNS
 UNTRAINED = "untrained"
-_WIDTH = 32  # The zoo's.
 # Recipes to compare with; none of them is a preset. "channels" was the default.
 EXTRA_RECIPES = {
     "channels": Recipe("channels", _CHANNELS, _SHUFFLE, _SHUFFLE, Step.SHUFFLE),
@@ -54,11 +53,13 @@ class Cell:
     data: str
     network: str
     recipe: str
-    width: int = _WIDTH
+    width: int | None = None
 
     @property
     def subject(self) -> str:
-        size = "" if self.width == _WIDTH else f" {self.width}"
+        from edgepro_tf.zoo import WIDTH
+
+        size = "" if self.width in (None, WIDTH) else f" {self.width}"
         return f"{Path(self.data.removeprefix('npz:')).stem} {self.network}{size}"
 
     @property
@@ -122,8 +123,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--width",
         type=int,
-        default=_WIDTH,
-        help=f"of the networks, in channels; default {_WIDTH}",
+        help="of the networks, in channels; default the zoo's own",
     )
     parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1))
     parser.add_argument("--out", type=Path, default=Path("out/security"))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from converters.samples import MOST_S
+from converters.samples import MOST_S, Sample
 from edgepro_tf.errors import InterpreterError
 from edgepro_tf.locks import ModelLock
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
@@ -22,8 +22,6 @@ from edgepro_tf.runtime.running import run_model
 _LEAST_ROWS = 100  # The agreement of fewer is noise.
 _MOST_DRAWS = 16
 _TOLERANCE = 0.01
-
-Sample = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,15 +16,10 @@ import numpy as np
 
 from converters.chance import Agreement, draw_by_chance
 from converters.recipe import DEFAULT_PRESET, Recipe, find_recipe, plan_lock
-from converters.samples import COUNT, MOST_ROWS, make_samples, take_samples
+from converters.samples import COUNT, MOST_ROWS, Sample, make_samples, take_samples
 from converters.schema import read_model
 from converters.split import Split, clear_placeholders, split_models, unsplit
-from converters.verify import (
-    Sample,
-    verify_interpreter,
-    verify_keras,
-    verify_restored,
-)
+from converters.verify import verify_interpreter, verify_keras, verify_restored
 from edgepro_tf import native
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.files import check_regular, name_of
@@ -203,12 +198,13 @@ def _protect(
         split = split_models(authorized, released, view, read_model(released))
         _check_complete(split, recipe)
     records = plan_lock(recipe, view, split.model, split.stored, split.stored_scales)
-    rows = make_samples(authorized, samples, most=MOST_ROWS)
+    # What has no draws is the same each time: a few rows then, and no comparison.
     is_drawn = any(record.steps & ~Step.SET for record in records)
+    rows = make_samples(authorized, samples, most=MOST_ROWS if is_drawn else COUNT)
     public, lock, agreement = draw_by_chance(
         lambda: _apply(ModelLock.with_new_seed(records), split.model),
         authorized,
-        rows if is_drawn else (),
+        rows,
     )
     payload = pack_lock(lock)
     verify_restored(public, payload, authorized)

@@ -13,6 +13,8 @@ from edgepro_tf.errors import ConversionError
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import input_details, quantize_input
 
+Sample = dict[str, np.ndarray]  # inputs of batch 1 by name
+
 COUNT = 4
 MOST_ROWS = 1000
 MOST_S = 2.0  # For each pass over so many rows.
@@ -22,7 +24,7 @@ UNKNOWN_EXTENT = 32  # of axes that the model leaves open, the batch apart
 
 def make_samples(
     model: bytes, samples: Any = None, *, most: int = COUNT
-) -> list[dict[str, np.ndarray]]:
+) -> list[Sample]:
     """A few inputs of batch 1 for the first signature of a flatbuffer.
 
     Args:
@@ -99,9 +101,7 @@ def _make_noise(detail: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
     return rng.integers(0, 2, shape) if is_index else rng.normal(size=shape)
 
 
-def list_samples(
-    samples: Any, names: list[str], most: int
-) -> list[dict[str, np.ndarray]]:
+def list_samples(samples: Any, names: list[str], most: int) -> list[Sample]:
     """The first samples as a list of dicts: input name -> array of batch 1.
 
     Raises:

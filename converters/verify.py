@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converters.samples import Sample
 from edgepro_tf.errors import EdgeProError, InterpreterError, VerificationError
 from edgepro_tf.runtime.buffers import restore_to_buffer
 from edgepro_tf.runtime.delegates import open_with_payload
@@ -22,7 +23,6 @@ from edgepro_tf.runtime.running import allocate_for, run_model
 if TYPE_CHECKING:
     import keras
 
-Sample = dict[str, np.ndarray]
 _REPORT = "Nothing was written. Please report this model's architecture."
 
 # Share of the largest output. float32 sums in another order: measured below 1e-5 on

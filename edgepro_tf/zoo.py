@@ -12,6 +12,7 @@ from edgepro_tf.errors import EdgeProError
 
 # Small sets have few steps: Keras' own 0.99 would still be on its way after hundreds.
 _MOMENTUM = 0.9
+WIDTH = 32
 
 
 class ZooError(EdgeProError, ValueError):
@@ -19,7 +20,7 @@ class ZooError(EdgeProError, ValueError):
 
 
 def build_model(
-    kind: str, input_shape: tuple[int, ...], classes: int, *, width: int = 32
+    kind: str, input_shape: tuple[int, ...], classes: int, *, width: int = WIDTH
 ) -> keras.Model:
     """Build an untrained classifier with batch normalisation.
 

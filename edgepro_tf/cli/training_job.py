@@ -45,7 +45,7 @@ def default_epochs(data: Dataset) -> int:
 
 
 def build_network(
-    kind: str, data: Dataset, *, lock: str, width: int = 32
+    kind: str, data: Dataset, *, lock: str, width: int | None = None
 ) -> keras.Model:
     """A network of the zoo for a data set, locked or not, untrained.
 
@@ -53,11 +53,13 @@ def build_network(
         kind: see ``edgepro_tf.zoo``.
         data: training set; samples of it rank the neurons.
         lock: ``none``, or a preset of ``edgepro_tf.locking``.
-        width: see ``edgepro_tf.zoo``.
+        width: see ``edgepro_tf.zoo``; None for its own.
     """
     from edgepro_tf import locking, zoo
 
-    model = zoo.build_model(kind, data.x_train.shape[1:], data.classes, width=width)
+    shape = data.x_train.shape[1:]
+    width = zoo.WIDTH if width is None else width
+    model = zoo.build_model(kind, shape, data.classes, width=width)
     if lock == "none":
         return model
     samples = (data.x_train[:_RANKING_SAMPLES], data.y_train[:_RANKING_SAMPLES])
@@ -77,7 +79,7 @@ def train_network(
     lock: str,
     epochs: int,
     batch_size: int = 64,
-    width: int = 32,
+    width: int | None = None,
     seed: int | None = None,
     verbose: int = 1,
 ) -> TrainedNetwork:
@@ -89,7 +91,7 @@ def train_network(
         lock: ``none``, or a preset of ``edgepro_tf.locking``.
         epochs: passes over the training set.
         batch_size: examples a step.
-        width: see ``edgepro_tf.zoo``.
+        width: see ``edgepro_tf.zoo``; None for its own.
         seed: of the weights and batches, never of the lock; None for a fresh one.
         verbose: Keras' own: 1 progress bars, 2 a line an epoch.
     """
