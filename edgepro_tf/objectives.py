@@ -96,7 +96,6 @@ def released_loss(
     prediction: tf.Tensor,
     y: Any,
     loss: Any,
-    seed: Any,
 ) -> tf.Tensor:
     """Mean loss of released examples towards knowing nothing.
 
@@ -111,7 +110,6 @@ def released_loss(
         prediction: float [batch, ..., classes]; the batch may be empty.
         y: labels of the same examples (values only).
         loss: the compiled loss (values only).
-        seed: a ``keras.random.SeedGenerator``.
 
     Returns:
         float32 scalar, 0 for an empty batch.
@@ -121,45 +119,50 @@ def released_loss(
         the others. Uniform: ours, the same expectation without the labels' noise.
     """
     prediction = tf.cast(prediction, tf.float32)
+    terms = 1  # of each cross-entropy
     if kind is OutputKind.VALUES:
         function = keras.losses.get(loss)
         losses = function(tf.roll(tf.cast(y, tf.float32), 1, axis=0), prediction)
     elif kind.is_exclusive:
-        losses = _class_entropy(kind, objective, prediction, seed)
+        losses, terms = (
+            _class_entropy(kind, objective, prediction),
+            prediction.shape[-1],
+        )
     else:
-        losses = _label_entropy(kind, objective, prediction, seed)
-    count = tf.cast(tf.size(losses), tf.float32)
-    return tf.reduce_sum(losses) / tf.maximum(count, 1.0)
+        losses = _label_entropy(kind, objective, prediction)
+    count = tf.cast(tf.maximum(tf.size(losses) // terms, 1), tf.float32)
+    return tf.reduce_sum(losses) / count
 
 
 def _class_entropy(
-    kind: OutputKind, objective: str, prediction: tf.Tensor, seed: Any
+    kind: OutputKind, objective: str, prediction: tf.Tensor
 ) -> tf.Tensor:
+    """float32 [batch, ..., classes]: the terms whose sum is the cross-entropy."""
+    classes = prediction.shape[-1]
     if kind.is_logits:
         logs = tf.nn.log_softmax(prediction)
     else:
         logs = tf.math.log(prediction + _EPSILON)
     if objective == "uniform":
-        return -tf.reduce_mean(logs, -1)
-    classes = prediction.shape[-1]
-    dealt = _deal_classes(tf.shape(prediction)[:-1], classes, seed)
-    return -tf.reduce_sum(tf.one_hot(dealt, classes) * logs, -1)
+        return logs * (-1 / classes)
+    dealt = _deal_classes(tf.shape(prediction)[:-1], classes)
+    return logs * tf.one_hot(dealt, classes, -1.0, 0.0)
 
 
-def _deal_classes(shape: tf.Tensor, classes: int, seed: Any) -> tf.Tensor:
+def _deal_classes(shape: tf.Tensor, classes: int) -> tf.Tensor:
     """int32 [shape]: a random class each, all classes equally often, to within one."""
-    first = keras.random.randint((), 0, classes, dtype="int32", seed=seed)
-    deck = (tf.range(tf.reduce_prod(shape)) + first) % classes
-    return tf.reshape(keras.random.shuffle(deck, seed=seed), shape)
+    first = tf.random.uniform((), 0, classes, dtype=tf.int32)
+    deck = tf.range(first, first + tf.reduce_prod(shape)) % classes
+    return tf.reshape(tf.random.shuffle(deck), shape)
 
 
 def _label_entropy(
-    kind: OutputKind, objective: str, prediction: tf.Tensor, seed: Any
+    kind: OutputKind, objective: str, prediction: tf.Tensor
 ) -> tf.Tensor:
     if objective == "uniform":
         target = tf.fill(tf.shape(prediction), 0.5)
     else:
-        bits = keras.random.randint(tf.shape(prediction), 0, 2, seed=seed)
+        bits = tf.random.uniform(tf.shape(prediction), 0, 2, dtype=tf.int32)
         target = tf.cast(bits, tf.float32)
     if kind.is_logits:
         return tf.nn.sigmoid_cross_entropy_with_logits(target, prediction)
@@ -184,5 +187,6 @@ def match_labels(kind: OutputKind, y: tf.Tensor, prediction: tf.Tensor) -> tf.Te
     guess = tf.argmax(prediction, -1)
     if len(y.shape) == len(prediction.shape) and y.shape[-1] == prediction.shape[-1]:
         y = tf.argmax(y, -1)
-    y = tf.reshape(y, tf.shape(guess))
+    if len(y.shape) != len(guess.shape):
+        y = tf.reshape(y, tf.shape(guess))
     return tf.cast(tf.equal(tf.cast(y, guess.dtype), guess), tf.float32)

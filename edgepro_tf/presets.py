@@ -65,7 +65,6 @@ PRESETS = {
         locking_value=(0.0, 1.0),
         exponent_range=1,
         offsets=0.5,
-        order=True,
         authorized_share=0.875,
     ),
 }

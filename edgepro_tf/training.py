@@ -68,7 +68,6 @@ class LockedModel(keras.Model):
         self.released_weight = released_weight
         self.authorized_share = authorized_share
         self.output_names = list(getattr(network, "output_names", ["output"]))
-        self._seed_generator = keras.random.SeedGenerator()
         self._released_tracker = keras.metrics.Mean(name="released_loss")
         self._released = _Released({}, [])
         self.built = True
@@ -133,19 +132,20 @@ class LockedModel(keras.Model):
         """One optimizer step on a batch, part authorized and part released."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         size = _batch_size(x)
-        order = keras.random.shuffle(tf.range(size), seed=self._seed_generator)
+        order = tf.random.shuffle(tf.range(size))
         x, y, weight = (_take(part, order) for part in (x, y, weight))
         count = _share_of(size, self.authorized_share)
         with tf.GradientTape() as tape:
             prediction = self(x, training=True, authorized=tf.range(size) < count)
-            own, other = _split(prediction, count)
-            own_y, other_y = _split(y, count)
-            own_x, own_weight = _split(x, count)[0], _split(weight, count)[0]
+            sizes = tf.stack([count, size - count])
+            own, other = _split(prediction, sizes)
+            own_y, other_y = _split(y, sizes)
+            own_x, own_weight = _split(x, sizes)[0], _split(weight, sizes)[0]
             loss = self.compute_loss(own_x, own_y, own, own_weight, training=True)
             released = self._released_loss(other_y, other)
             replicas = tf.distribute.get_strategy().num_replicas_in_sync
-            total = (
-                loss + tf.cast(released / replicas, loss.dtype) * self.released_weight
+            total = loss + tf.cast(released, loss.dtype) * (
+                self.released_weight / replicas
             )
             scaled = self.optimizer.scale_loss(total)
         variables = self.trainable_weights
@@ -187,7 +187,6 @@ class LockedModel(keras.Model):
                     predictions[index],
                     labels[index],
                     loss,
-                    self._seed_generator,
                 )
                 for index, (kind, loss) in self._released.targets.items()
             ]
@@ -324,12 +323,14 @@ def _share_of(size: Any, share: float) -> Any:
     return tf.maximum(1, tf.cast(tf.math.ceil(exact), tf.int32))
 
 
-def _split(struct: Any, count: Any) -> tuple[Any, Any]:
+def _split(struct: Any, sizes: tf.Tensor) -> tuple[Any, Any]:
     """The authorized and the released part of every tensor."""
-
-    def part(cut: slice) -> Any:
-        return keras.tree.map_structure(
-            lambda value: None if value is None else value[cut], struct
-        )
-
-    return part(slice(None, count)), part(slice(count, None))
+    parts = [
+        (None, None) if value is None else tf.split(value, sizes)
+        for value in keras.tree.flatten(struct)
+    ]
+    own, other = zip(*parts, strict=True)
+    return (
+        keras.tree.pack_sequence_as(struct, own),
+        keras.tree.pack_sequence_as(struct, other),
+    )

@@ -8,6 +8,7 @@ classes (the first output, where there are several).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,10 @@ import keras
 import numpy as np
 from keras import layers
 
+from edgepro_tf.locking import PRESETS
+
+# A lock with all that a channel lock can hold; no preset has an order.
+EVERY_PART = dataclasses.replace(PRESETS["rich"], order=True)
 CLASSES = 4
 IMAGE = (8, 8, 2)
 

@@ -19,6 +19,7 @@ from edgepro_tf.runtime.delegates import open_with_payload
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import input_details, quantize_input, run_model
 from tests.flatbuffers import representative
+from tests.models import EVERY_PART
 
 # What the paper's lock has, at a value that a bias must carry.
 VALUES_ALONE = LockConfig(fraction=0.3, signs=False, locking_value=0.5)
@@ -96,7 +97,7 @@ def convert(
 
     protected = convert_keras(
         locked,
-        recipe="standard" if isinstance(lock, str) else "paper",
+        recipe="paper" if lock == VALUES_ALONE else "standard",
         number_format=number_format,
         representative_dataset=samples,
         **options,
@@ -117,7 +118,7 @@ def convert(
 def test_every_layer_takes_a_lock(bias: bool, norm: bool, number_format: str) -> None:
     model = every_layer(bias=bias, norm=norm)
     # Signs, offsets and an order in one format; values alone, taken out, in the other.
-    lock = "rich" if number_format == "float32" else VALUES_ALONE
+    lock = EVERY_PART if number_format == "float32" else VALUES_ALONE
     locked, protected = convert(model, lock, number_format)
     kinds = {layer.name for layer in model.layers if layer.weights}
     assert set(locks_of(locked)) == {

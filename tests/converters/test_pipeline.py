@@ -13,7 +13,7 @@ from converters.samples import make_samples
 from converters.schema import read_model
 from converters.views import Role
 from edgepro_tf.errors import ConversionError, WrongModelError
-from edgepro_tf.locking import lock_model, strip_lock
+from edgepro_tf.locking import LockConfig, lock_model, strip_lock
 from edgepro_tf.locks import ElementType
 from edgepro_tf.runtime.buffers import restore_to_buffer
 from edgepro_tf.runtime.delegates import open_with_payload
@@ -21,7 +21,7 @@ from edgepro_tf.runtime.interpreters import installed_runtimes, make_interpreter
 from edgepro_tf.runtime.memory_files import restore_to_memory_file
 from edgepro_tf.runtime.running import run_model
 from tests.flatbuffers import FORMATS, build_cached, export_cached, representative
-from tests.models import TOPOLOGIES
+from tests.models import EVERY_PART, TOPOLOGIES
 
 RUNTIMES = [each for each in installed_runtimes() if each.name != "tflite-runtime"]
 SAMPLES = Path(__file__).parents[1] / "edgepro_tf" / "native" / "models"
@@ -101,10 +101,10 @@ def _run_compiled(path: str, sample: dict[str, np.ndarray]) -> bytes:
     return bytes(outputs[0].read(4, np.float32).tobytes())
 
 
-@pytest.mark.parametrize("config", ["paper", "default", "rich"])
+@pytest.mark.parametrize("config", ["paper", "default", EVERY_PART])
 @pytest.mark.parametrize("name", ["mobile", "residual"])
 def test_lock_trained_models_restore_to_the_authorized_network(
-    name: str, config: str
+    name: str, config: str | LockConfig
 ) -> None:
     model = build_cached(name)
     (batch,) = representative(model, 1)
@@ -138,7 +138,7 @@ def test_paper_recipe_publishes_the_released_network() -> None:
 
 
 def test_paper_recipe_refuses_a_lock_it_would_publish() -> None:
-    locked = lock_model(build_cached("mobile"), config="rich", seed=3)
+    locked = lock_model(build_cached("mobile"), config=EVERY_PART, seed=3)
     with pytest.raises(ConversionError, match="Use the recipe 'standard'"):
         convert_keras(locked, recipe="paper")
 

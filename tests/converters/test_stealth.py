@@ -9,7 +9,7 @@ import pytest
 
 from converters import convert_keras, lock_tflite
 from converters.schema import read_model
-from edgepro_tf.locking import lock_model
+from edgepro_tf.locking import LockConfig, lock_model
 from edgepro_tf.runtime.interpreters import make_interpreter
 from tests.crafted import pack, schema, unpack
 from tests.flatbuffers import (
@@ -18,6 +18,7 @@ from tests.flatbuffers import (
     export_cached,
     representative,
 )
+from tests.models import EVERY_PART
 
 
 def structure_of(model: bytes) -> object:
@@ -54,16 +55,16 @@ def words_of(model: bytes) -> set[str]:
 @pytest.mark.parametrize(
     ("name", "config", "number_format"),
     [
-        ("mobile", "rich", "float32"),
+        ("mobile", EVERY_PART, "float32"),
         ("residual", "default", "float32"),
-        ("mlp", "rich", "float32"),
+        ("mlp", EVERY_PART, "float32"),
         ("mlp", "default", "dynamic"),
         ("mobile", "default", "int8"),
-        ("residual", "rich", "int16x8"),
+        ("residual", EVERY_PART, "int16x8"),
     ],
 )
 def test_lock_trained_looks_like_its_unprotected_twin(
-    name: str, config: str, number_format: str
+    name: str, config: str | LockConfig, number_format: str
 ) -> None:
     model = build_cached(name)
     rows = representative(model)

@@ -50,8 +50,10 @@ def _without(value: object, keys: set[str]) -> object:
 
 
 @every_topology
-@pytest.mark.parametrize("preset", ["default", "rich"])
-def test_fold_computes_what_the_authorized_run_computes(name: str, preset: str) -> None:
+@pytest.mark.parametrize("preset", ["default", models.EVERY_PART])
+def test_fold_computes_what_the_authorized_run_computes(
+    name: str, preset: str | LockConfig
+) -> None:
     model = models.TOPOLOGIES[name]()
     locked = lock_model(model, config=preset, seed=3)
     x = models.make_inputs(model)
@@ -65,7 +67,7 @@ def test_fold_computes_what_the_authorized_run_computes(name: str, preset: str) 
 @every_topology
 def test_strip_and_released_run_are_the_model_itself(name: str) -> None:
     model = models.TOPOLOGIES[name]()
-    locked = lock_model(model, config="rich", seed=3)
+    locked = lock_model(model, config=models.EVERY_PART, seed=3)
     x = models.make_inputs(model)
     for stripped, released, own in zip(
         _run(strip_lock(locked), x),
@@ -79,7 +81,7 @@ def test_strip_and_released_run_are_the_model_itself(name: str) -> None:
 
 @every_topology
 def test_strip_and_fold_have_one_structure(name: str) -> None:
-    locked = lock_model(models.TOPOLOGIES[name](), config="rich", seed=3)
+    locked = lock_model(models.TOPOLOGIES[name](), config=models.EVERY_PART, seed=3)
     stripped, folded = strip_lock(locked), fold_lock(locked)
     assert _structure(stripped) == _structure(folded)
     assert [w.shape for w in stripped.weights] == [w.shape for w in folded.weights]
@@ -102,7 +104,7 @@ def test_the_callers_model_stays_as_it_is(name: str) -> None:
     model = models.TOPOLOGIES[name]()
     before, structure = models.weights_of(model), _structure(model)
     nodes = [len(layer._outbound_nodes) for layer in model.layers]
-    locked = lock_model(model, config="rich", seed=3)
+    locked = lock_model(model, config=models.EVERY_PART, seed=3)
     for weight in locked.trainable_weights:
         weight.assign(weight * 0 + 9)
     fold_lock(locked)
@@ -115,7 +117,7 @@ def test_the_callers_model_stays_as_it_is(name: str) -> None:
 @every_topology
 def test_locks_are_found_under_the_paths_of_their_layers(name: str) -> None:
     model = models.TOPOLOGIES[name]()
-    locked = lock_model(model, config="rich", seed=3)
+    locked = lock_model(model, config=models.EVERY_PART, seed=3)
     folded = fold_lock(locked)
     for path, lock in locks_of(locked).items():
         layer = folded
@@ -202,7 +204,7 @@ def test_parts_that_are_off_are_off() -> None:
 
 def test_the_secret_differs_each_time_and_repeats_with_a_seed() -> None:
     def drawn(seed: int | None) -> np.ndarray:
-        locks = locks_of(lock_model(models.mlp(), config="rich", seed=seed))
+        locks = locks_of(lock_model(models.mlp(), config=models.EVERY_PART, seed=seed))
         return np.concatenate([each.offset for each in locks.values()])
 
     assert np.array_equal(drawn(4), drawn(4))
@@ -292,7 +294,7 @@ def test_an_ambiguous_name_asks_for_the_path() -> None:
 
 
 def test_no_repr_shows_the_secret() -> None:
-    locked = lock_model(models.mlp(), config="rich", seed=3)
+    locked = lock_model(models.mlp(), config=models.EVERY_PART, seed=3)
     layer = next(v for v in locked.network.layers if isinstance(v, NeuronLock))
     text = repr(layer) + repr(locks_of(locked)) + str(layer.get_config())
     assert str(float(layer.read_lock().offset[0]))[:6] not in text

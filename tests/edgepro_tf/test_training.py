@@ -68,7 +68,7 @@ def test_digits_are_learned_authorized_and_unlearned_released() -> None:
 
 
 def test_training_never_touches_the_lock() -> None:
-    locked = _locked(config="rich")
+    locked = _locked(config=models.EVERY_PART)
     before = locks_of(locked)
     locked.fit(*_data(), epochs=2, verbose=0)
     for name, lock in locks_of(locked).items():
@@ -159,7 +159,7 @@ def test_sample_weights_count_in_the_authorized_half() -> None:
 
 @pytest.mark.parametrize("name", list(models.TOPOLOGIES))
 def test_saving_and_loading(name: str, tmp_path: pathlib.Path) -> None:
-    locked = lock_model(models.TOPOLOGIES[name](), config="rich", seed=2)
+    locked = lock_model(models.TOPOLOGIES[name](), config=models.EVERY_PART, seed=2)
     locked.save(tmp_path / "m.keras")
     loaded = keras.saving.load_model(tmp_path / "m.keras")
     x = models.make_inputs(locked.network)
@@ -186,7 +186,7 @@ def test_training_goes_on_after_loading(tmp_path: pathlib.Path) -> None:
 
 
 def test_compiled_by_xla() -> None:
-    locked = lock_model(models.cnn(), config="rich", seed=0)
+    locked = lock_model(models.cnn(), config=models.EVERY_PART, seed=0)
     locked.compile("adam", LOSS, metrics=["accuracy"], jit_compile=True)
     x, y = _data("cnn", 12)
     history = locked.fit(x, y, batch_size=8, validation_data=(x, y), verbose=0).history
@@ -197,7 +197,7 @@ def test_mixed_precision() -> None:
     keras.mixed_precision.set_global_policy("mixed_float16")
     try:
         model = models.cnn()
-        locked = lock_model(model, config="rich", seed=0)
+        locked = lock_model(model, config=models.EVERY_PART, seed=0)
         locked.compile("adam", LOSS, metrics=["accuracy"], jit_compile=False)
     finally:
         keras.mixed_precision.set_global_policy("float32")
