@@ -2,7 +2,8 @@
 
 A locked classifier still answers something, and one draw of many is right on a fifth of
 the inputs, or wrong more often than a guess would be. Where real inputs are at hand the
-converter draws again until the public file's answers say nothing of the model's.
+converter draws again until the public file's answers say nothing of the model's, and
+are right as often as a guess.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Agreement:
         observed: share of them with the same answer.
         by_chance: the share that two classifiers with these answers, independent of
             each other, would have: sum over classes of the products of their shares.
+        by_guess: the share of right answers of a guess among all classes.
 
     Source: Cohen, "A Coefficient of Agreement for Nominal Scales", 1960: the terms of
         kappa, p_o and p_e.
@@ -41,29 +43,38 @@ class Agreement:
     rows: int
     observed: float
     by_chance: float
+    by_guess: float
 
     @property
     def excess(self) -> float:
-        return abs(self.observed - self.by_chance)
+        """How far the observed share lies from chance, or from a guess, if farther.
+
+        A file that gives one class to all inputs agrees by chance exactly, and yet is
+        right as often as that class happens to occur.
+        """
+        nearest = (self.by_chance, self.by_guess)
+        return max(abs(self.observed - each) for each in nearest)
 
     def __str__(self) -> str:
         return (
             f"the public file alone gives the model's answer to {self.observed:.1%} of "
-            f"{self.rows:,} inputs ({self.by_chance:.1%} by chance)"
+            f"{self.rows:,} inputs ({self.by_chance:.1%} by chance, "
+            f"{self.by_guess:.1%} by guessing)"
         )
 
 
-def compare(ours: np.ndarray, theirs: np.ndarray) -> Agreement:
+def compare(ours: np.ndarray, theirs: np.ndarray, classes: int) -> Agreement:
     """Agreement of two classifiers.
 
     Args:
         ours, theirs: int [rows], the class each gives to each input.
+        classes: number of classes there are to give.
     """
-    classes = int(max(ours.max(), theirs.max())) + 1
     own, other = (
         np.bincount(each, minlength=classes) / len(each) for each in (ours, theirs)
     )
-    return Agreement(len(ours), float(np.mean(ours == theirs)), float(own @ other))
+    observed = float(np.mean(ours == theirs))
+    return Agreement(len(ours), observed, float(own @ other), 1 / classes)
 
 
 def draw_by_chance(
@@ -71,7 +82,7 @@ def draw_by_chance(
     authorized: bytes,
     rows: Sequence[Sample],
 ) -> tuple[bytes, ModelLock, Agreement | None]:
-    """Draw until the public model agrees with the authorized one by chance.
+    """Draw until the public model agrees with the authorized one as a guess would.
 
     Args:
         draw: makes a public model and its lock, from a fresh seed.
@@ -79,7 +90,7 @@ def draw_by_chance(
         rows: real inputs of batch 1 by name.
 
     Returns:
-        The first draw within a point of chance, or of sixteen the nearest; and its
+        The first draw within a point of both, or of sixteen the nearest; and its
         agreement, None where the model is no classifier of one output that a runtime
         here runs, or there are too few inputs.
 
@@ -87,7 +98,7 @@ def draw_by_chance(
     answers by chance: a bit or two of the seed's 256.
     """
     public, lock = draw()
-    expected = None if len(rows) < _LEAST_ROWS else _classes(authorized, rows)
+    expected = None if len(rows) < _LEAST_ROWS else _answers(authorized, rows)
     nearest = None if expected is None else _agreement(public, expected, rows)
     if nearest is None:
         return public, lock, None
@@ -102,16 +113,17 @@ def draw_by_chance(
 
 
 def _agreement(
-    public: bytes, expected: np.ndarray, rows: Sequence[Sample]
+    public: bytes, expected: tuple[np.ndarray, int], rows: Sequence[Sample]
 ) -> Agreement | None:
     """None where the public model refuses the numbers that it computes itself."""
-    answers = _classes(public, rows[: len(expected)])
-    return None if answers is None else compare(answers, expected[: len(answers)])
+    theirs, classes = expected
+    found = _answers(public, rows[: len(theirs)])
+    return found and compare(found[0], theirs[: len(found[0])], classes)
 
 
-def _classes(model: bytes, rows: Sequence[Sample]) -> np.ndarray | None:
-    """int [rows]: the class given to as many rows as there is time for."""
-    found, deadline = [], time.perf_counter() + MOST_S
+def _answers(model: bytes, rows: Sequence[Sample]) -> tuple[np.ndarray, int] | None:
+    """int [rows], the class given to as many rows as there is time for; of how many."""
+    found, classes, deadline = [], 0, time.perf_counter() + MOST_S
     try:
         interpreter = make_interpreter(model)
         for row in rows:
@@ -120,8 +132,9 @@ def _classes(model: bytes, rows: Sequence[Sample]) -> np.ndarray | None:
             if len(outputs) > 1 or not 1 < scores.size == scores.shape[-1]:
                 return None
             found.append(int(np.argmax(scores)))
+            classes = scores.size
             if time.perf_counter() > deadline:
                 break
     except InterpreterError:
         return None
-    return np.array(found) if len(found) >= _LEAST_ROWS else None
+    return (np.array(found), classes) if len(found) >= _LEAST_ROWS else None

@@ -30,11 +30,17 @@ def network(digits: Dataset) -> keras.Model:
 
 def test_agreement_is_measured_against_independent_answers() -> None:
     theirs = np.repeat(np.arange(4), 25)
-    assert compare(theirs, theirs) == Agreement(100, 1.0, 0.25)
-    constant = compare(np.zeros(100, int), theirs)
+    assert compare(theirs, theirs, 4) == Agreement(100, 1.0, 0.25, 0.25)
+    constant = compare(np.zeros(100, int), theirs, 4)
     assert constant.excess == 0 and constant.observed == 0.25
-    never = compare((theirs + 1) % 4, theirs)
+    never = compare((theirs + 1) % 4, theirs, 4)
     assert never.observed == 0 and never.excess == 0.25
+
+
+def test_a_constant_answer_is_measured_against_a_guess_too() -> None:
+    theirs = np.repeat([0, 1], [90, 10])
+    rare = compare(np.ones(100, int), theirs, 2)
+    assert rare.observed == rare.by_chance == 0.1 and rare.excess == 0.4
 
 
 @pytest.mark.parametrize("number_format", ["float32", "int8"])
