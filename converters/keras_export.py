@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import itertools
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
 from edgepro_tf.errors import ConversionError
+from edgepro_tf.folding import NO_BIAS
 
 RepresentativeDataset = Callable[[], Iterable[list[Any] | dict[str, Any]]]
 
@@ -93,6 +96,26 @@ def export_keras(model: keras.Model, options: ExportOptions) -> bytes:
             ConverterError,
         ) as error:
             raise _refused(model, error) from error
+
+
+def keep_additions(authorized: keras.Model, released: keras.Model) -> None:
+    """Have both networks of a lock convert to the same operators.
+
+    The stock converter leaves out an addition of zeros: of biases before the first
+    training step, say, where only the lock puts something in their place. They become
+    as good as zero; ``converters.split.clear_placeholders`` makes zeros of them again.
+    It does add negative zeros, which a scale factor makes of zeros.
+
+    Args:
+        authorized, released: two networks of one structure; their weights may change.
+    """
+    for one, other in zip(authorized.weights, released.weights, strict=True):
+        if one.path.rpartition("/")[2] not in ("bias", "beta"):
+            continue
+        is_zero = [not np.any(weight) for weight in (one, other)]
+        value = 0 if all(is_zero) else NO_BIAS
+        for weight in itertools.compress((one, other), is_zero):
+            weight.assign(np.full(weight.shape, value, weight.dtype))
 
 
 def _refused(model: keras.Model, error: Exception) -> ConversionError:

@@ -136,13 +136,16 @@ def convert_keras(
     options = keras_export.ExportOptions(
         number_format, representative_dataset, inference_type
     )
-    is_locked = locking.is_locked(model)
-    plain = locking.fold_lock(model) if is_locked else model
-    authorized = keras_export.export_keras(plain, options)
-    released = b""
-    if is_locked:
-        released = keras_export.export_keras(locking.strip_lock(model), options)
-        authorized, released = map(clear_placeholders, (authorized, released))
+    plain, released = model, b""
+    if locking.is_locked(model):
+        plain, stripped = locking.fold_lock(model), locking.strip_lock(model)
+        keras_export.keep_additions(plain, stripped)
+        authorized, released = (
+            clear_placeholders(keras_export.export_keras(each, options))
+            for each in (plain, stripped)
+        )
+    else:
+        authorized = keras_export.export_keras(model, options)
     converted = time.perf_counter()
     if samples is None and representative_dataset is not None:
         samples = take_samples(representative_dataset())

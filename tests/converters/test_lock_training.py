@@ -105,6 +105,18 @@ def convert(
     return locked, protected
 
 
+@pytest.mark.parametrize("number_format", ["float32", "int8"])
+@pytest.mark.parametrize("norm", [False, True])
+def test_a_network_before_its_first_step_can_be_split(
+    norm: bool, number_format: str
+) -> None:
+    """Its biases are zeros, which the stock converter does not add."""
+    fresh = keras.models.clone_model(every_layer(bias=True, norm=norm))
+    assert not any(np.any(w) for w in fresh.weights if w.path.endswith("/bias"))
+    _, protected = convert(fresh, "default", number_format)
+    assert protected.keras_difference is not None
+
+
 @pytest.mark.parametrize(
     ("bias", "norm", "number_format"),
     [

@@ -360,9 +360,12 @@ def _start(*arguments: str, **options: object) -> subprocess.Popen[str]:
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 def test_interrupted_command_says_so_and_leaves_nothing(folder: Path) -> None:
     before = _listing()
+    # A shell starts what runs behind it deaf to Ctrl-C, and its children inherit that.
+    outer = signal.signal(signal.SIGINT, signal.default_int_handler)
     os.mkfifo("slow.jwk")  # It waits there for a writer that never comes.
     process = _start("grant", "model.edgepro", "--identity", "slow.jwk",
                      "--to", "keys/recipient.jwk", "--out", "new.edgepro")  # fmt: skip
+    signal.signal(signal.SIGINT, outer)
     writer = os.open("slow.jwk", os.O_WRONLY)  # Opens once the command reads.
     for _ in range(10):  # Python may lose one that comes in a callback: press again.
         time.sleep(0.2)
