@@ -17,11 +17,13 @@ import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
 from edgepro_tf.errors import ConversionError
-from edgepro_tf.folding import NO_BIAS
 
 RepresentativeDataset = Callable[[], Iterable[list[Any] | dict[str, Any]]]
 
 FORMATS = ("float32", "float16", "dynamic", "int8", "int16x8")
+# As good as zero. A batch normalisation may multiply it, by a hundredth or by a hundred
+# thousand.
+_NO_BIAS = 2.0**-118
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,10 +103,11 @@ def export_keras(model: keras.Model, options: ExportOptions) -> bytes:
 def keep_additions(authorized: keras.Model, released: keras.Model) -> None:
     """Have both networks of a lock convert to the same operators.
 
-    The stock converter leaves out an addition of zeros: of biases before the first
-    training step, say, where only the lock puts something in their place. They become
-    as good as zero; ``converters.split.clear_placeholders`` makes zeros of them again.
-    It does add negative zeros, which a scale factor makes of zeros.
+    The stock converter leaves out an addition of zeros: of biases that the layer did
+    not have or that no training step has moved, where only the lock puts something in
+    their place. They become as good as zero, and zeros again by
+    ``converters.split.clear_placeholders``. It does add negative zeros, which a scale
+    factor makes of zeros.
 
     Args:
         authorized, released: two networks of one structure; their weights may change.
@@ -113,7 +116,7 @@ def keep_additions(authorized: keras.Model, released: keras.Model) -> None:
         if one.path.rpartition("/")[2] not in ("bias", "beta"):
             continue
         is_zero = [not np.any(weight) for weight in (one, other)]
-        value = 0 if all(is_zero) else NO_BIAS
+        value = 0 if all(is_zero) else _NO_BIAS
         for weight in itertools.compress((one, other), is_zero):
             weight.assign(np.full(weight.shape, value, weight.dtype))
 

@@ -45,7 +45,7 @@ def unsplit(model: bytes) -> Split:
 def clear_placeholders(model: bytes) -> bytes:
     """Zeros for the bias of a layer that had none before it was locked.
 
-    ``edgepro_tf.folding`` makes it as good as zero, so that the converter keeps it. In
+    ``keep_additions`` makes it as good as zero, so that the converter keeps it. In
     a file it would tell which layers carry a lock.
     """
     content = bytearray(model)

@@ -19,10 +19,6 @@ _DEPTHWISE = ("DepthwiseConv1D", "DepthwiseConv2D")
 _SEPARABLE = ("SeparableConv1D", "SeparableConv2D")
 _KINDS = (*_CONVOLUTIONS, *_TRANSPOSED, *_DEPTHWISE, *_SEPARABLE)
 KINDS = (*_KINDS, "Dense", "EinsumDense")
-# What a bias that the layer did not have begins with. The stock converter leaves out an
-# addition of zeros, and would give the released network another structure. A batch
-# normalisation may multiply it, by a hundredth or by a hundred thousand.
-NO_BIAS = 2.0**-118
 
 
 def is_linear(layer: Any) -> bool:
@@ -101,7 +97,7 @@ def fold_linear(
     if not bias:
         return weights
     if not has_bias(layer):
-        weights.append(np.full(lock.channels, NO_BIAS, view.dtype))
+        weights.append(np.zeros(lock.channels, view.dtype))
     weights[-1] = scale_channels(weights[-1], lock)
     if offset:
         weights[-1] = weights[-1] + lock.offset.astype(weights[-1].dtype)
@@ -128,7 +124,7 @@ def fold_norm(
     weights = [np.array(value) for value in norm.get_weights()]
     closed = lock.scale == 0
     gamma = [weights.pop(0)[lock.order]] if norm.scale else []
-    beta = weights.pop(0) if norm.center else np.full_like(weights[0], NO_BIAS)
+    beta = weights.pop(0) if norm.center else np.zeros_like(weights[0])
     mean, variance = weights
     for value in gamma:
         value[closed] = 1
