@@ -108,6 +108,11 @@ class Bench(Tools):
         answers = np.argmax(self.logits(parameters, self.x_test), -1)
         return float(np.mean(answers == (self.y_test if truth is None else truth)))
 
+    def information(self, parameters: Arrays, x: np.ndarray) -> float:
+        """How unsure and unbalanced answers are, in nats (``training.information``)."""
+        found = float(training.information(self.logits(parameters, x), None))
+        return found if np.isfinite(found) else float("inf")
+
     def public_task(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Inputs and labels of the developer's data, for making a base network."""
         rng = np.random.default_rng([seed, 78])

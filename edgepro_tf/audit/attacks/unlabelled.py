@@ -47,6 +47,9 @@ def infer_signs(bench: Bench, thief: Thief) -> list[np.ndarray]:
 def minimise_entropy(bench: Bench, thief: Thief) -> Outcome:
     """Learn locks, element signs or everything until answers are sure and balanced.
 
+    Of several runs the thief keeps the one that his own objective prefers on all of his
+    inputs: he has no labels to choose by. The details have every run's accuracy.
+
     Source: Liang, Hu and Feng (SHOT), ICML 2020, section 3.2.
     """
     rng, space = thief.rng("entropy"), bench.mix_space
@@ -68,13 +71,15 @@ def minimise_entropy(bench: Bench, thief: Thief) -> Outcome:
     if bench.sign_space.layers:
         drawn = sign_candidates(bench, thief, rng, bench.target.public, full=False)
         runs += [(bench.signs_unlabelled, one) for one in drawn]
-    found = {}
+    found, objectives = {}, {}
     for trainer, one in runs:
         learned = bench.train(trainer, one, thief.pool, labels, everything, rng)
         knob = 1.0 if one.knob is None else float(one.knob[-1])
-        found[one.label] = bench.accuracy(trainer.parameters(learned, knob))
-    best = max(found, key=lambda name: found[name])
-    return Outcome(found[best], f"{best} (best of all on the test set)")
+        parameters = trainer.parameters(learned, knob)
+        found[one.label] = bench.accuracy(parameters)
+        objectives[one.label] = bench.information(parameters, thief.pool)
+    chosen = min(objectives, key=lambda name: objectives[name])
+    return Outcome(found[chosen], chosen, found)
 
 
 def cluster_features(bench: Bench, thief: Thief) -> Outcome:
