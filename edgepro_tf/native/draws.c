@@ -24,6 +24,13 @@ void draws_refill(draws* stream) {
 
 void draw_words(draws* stream, uint32_t* out, size_t count) {
   while (count > 0) {
+    if (stream->used == DRAWS_BUFFERED && count >= DRAWS_BUFFERED) {
+      chacha20_blocks(stream->key, stream->nonce, stream->counter, out);
+      stream->counter += CHACHA20_BATCH;
+      out += DRAWS_BUFFERED;
+      count -= DRAWS_BUFFERED;
+      continue;
+    }
     *out++ = draw_word(stream);
     size_t buffered = DRAWS_BUFFERED - stream->used;
     size_t piece = --count < buffered ? count : buffered;

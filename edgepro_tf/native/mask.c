@@ -4,33 +4,20 @@
 
 #include "edgepro.h"
 
-#define WORD uint32_t
-#define MASK_FLOATS mask_float32
-#define FRACTION_BITS 23
-#define EXPONENT_TOP 255
-#define WINDOW MASK_WINDOW_32
-#define MASKED_FRACTION 11
-#include "mask_kernel.h"
-#define WORD uint16_t
-#define MASK_FLOATS mask_float16
-#define FRACTION_BITS 10
-#define EXPONENT_TOP 31
-#define WINDOW MASK_WINDOW_16
-#define MASKED_FRACTION 10
-#include "mask_kernel.h"
+#define TARGET
+#define OF_TARGET(name) name##_common
+#include "mask_kernels.h"
 
-/* Adds (APPLY) or subtracts the drawn bytes modulo 255, over -127 .. 127. */
-static void mask_int8(uint8_t* restrict data, size_t count,
-                      const uint8_t* restrict drawn, direction way) {
-  const uint8_t flip = way == RESTORE ? 255 : 0;
-  for (size_t i = 0; i < count; i++) {
-    uint8_t added = (uint8_t)(drawn[i] ^ flip);
-    uint8_t sum = (uint8_t)((uint8_t)(data[i] + 127) + added);
-    sum = (uint8_t)(sum + (sum < added));
-    sum = (uint8_t)(sum & (uint8_t)(0 - (sum != 255)));
-    data[i] = (uint8_t)(sum - 127);
-  }
-}
+/* As in chacha20.c: an x86-64 library must run without AVX2. */
+#if defined(__GNUC__) && defined(__x86_64__)
+#define HAS_AVX2 __builtin_cpu_supports("avx2")
+#define TARGET __attribute__((target("avx2")))
+#define OF_TARGET(name) name##_avx2
+#include "mask_kernels.h"
+#define FASTEST(name) (HAS_AVX2 ? name##_avx2 : name##_common)
+#else
+#define FASTEST(name) name##_common
+#endif
 
 static size_t group_bytes(uint8_t type) {
   return type == TYPE_INT8 ? MASK_GROUP : 2 * MASK_GROUP;
@@ -49,11 +36,11 @@ void mask_group(mask_stream* mask, void* data, size_t first, size_t count) {
   const uint8_t* drawn = (const uint8_t*)words; /* little-endian */
   draw_words(&mask->stream, words, group_bytes(r->type) / sizeof *words);
   if (r->type == TYPE_FLOAT32) {
-    mask_float32(from, count, drawn, r->window);
+    FASTEST(mask_float32)(from, count, drawn, r->window);
   } else if (r->type == TYPE_FLOAT16) {
-    mask_float16(from, count, drawn, r->window);
+    FASTEST(mask_float16)(from, count, drawn, r->window);
   } else {
-    mask_int8(from, count, drawn, mask->way);
+    FASTEST(mask_int8)(from, count, drawn, mask->way);
   }
   edgepro_wipe(words, sizeof words);
 }

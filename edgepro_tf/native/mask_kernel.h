@@ -5,7 +5,7 @@
  * An element's draw is 16 bits: its sign, its power of two, its fraction's upper bits.
  */
 
-static void MASK_FLOATS(uint8_t* restrict data, size_t count,
+TARGET static void MASK_FLOATS(uint8_t* restrict data, size_t count,
                         const uint8_t* restrict drawn, WORD window) {
   enum { HALVES = sizeof(WORD) / 2, LANES = MASK_GROUP / HALVES };
   enum { UNMASKED = FRACTION_BITS - MASKED_FRACTION };
