@@ -80,6 +80,8 @@ void release_file_pages(const void* start, size_t size) {
   pages whole = pages_within(start, size);
   uintptr_t first = (uintptr_t)whole.start;
   if (whole.size == 0 || find_shared_end(first) < first + whole.size) return;
+  /* Else one look at what stands between the constants maps 2 MB of them again. */
+  madvise(whole.start, whole.size, MADV_NOHUGEPAGE);
   madvise(whole.start, whole.size, MADV_DONTNEED);
 }
 
