@@ -117,7 +117,7 @@ class Study:
 
     def _relocked(self, recipe: str, seed: int) -> Target:
         target = self.locked[recipe]
-        values = tuple(relock(target, seed.to_bytes(32, "little")))
+        values = tuple(relock(target, seed.to_bytes(32, "little")).values)
         network = dataclasses.replace(target.network, values=values)
         return dataclasses.replace(target, network=network)
 

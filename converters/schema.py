@@ -28,6 +28,7 @@ from converters.views import (
     GraphNode,
     ModelView,
     Operand,
+    Quantization,
     Role,
     WeightedOperator,
 )
@@ -116,7 +117,7 @@ def read_graph(tflite: bytes | bytearray) -> Graph:
     shapes = tuple(
         tuple(_ints(t.shape)) if t.shape is not None else () for t in graph.tensors
     )
-    constants = {}
+    constants, quantizations = {}, {}
     for index, tensor in enumerate(graph.tensors):
         data = tree.buffers[tensor.buffer].data
         element_type = _ELEMENT_TYPES.get(tensor.type, ElementType.UINT8)
@@ -126,6 +127,9 @@ def read_graph(tflite: bytes | bytearray) -> Graph:
                 np.asarray(data, np.uint8).tobytes(), element_type.dtype
             )
             constants[index] = values.reshape(shapes[index])
+            quantization = _read_quantization(tensor)
+            if quantization is not None:
+                quantizations[index] = quantization
     return Graph(
         tuple(
             GraphNode(
@@ -140,7 +144,21 @@ def read_graph(tflite: bytes | bytearray) -> Graph:
         tuple(_ints(graph.outputs)),
         shapes,
         constants,
+        quantizations,
         tuple(tensor.buffer for tensor in graph.tensors),
+    )
+
+
+def _read_quantization(tensor: Any) -> Quantization | None:
+    found = tensor.quantization
+    if found is None or found.scale is None or not len(found.scale):
+        return None
+    zero_points = found.zeroPoint
+    has_one = zero_points is not None and len(zero_points) > 0
+    return Quantization(
+        np.asarray(found.scale, np.float32),
+        int(zero_points[0]) if has_one else 0,
+        int(found.quantizedDimension),
     )
 
 

@@ -137,6 +137,28 @@ class GraphNode:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Quantization:
+    """What integers stand for: ``scale * (q - zero_point)``.
+
+    Args:
+        scales: float32 [1], or [channels] along ``axis``.
+        zero_point: that of all channels.
+        axis: of the channels.
+    """
+
+    scales: np.ndarray
+    zero_point: int
+    axis: int
+
+    def along(self, rank: int) -> np.ndarray:
+        """float32: the scales in a shape that fits a tensor of this rank."""
+        shape = [1] * rank
+        if self.scales.size > 1:
+            shape[self.axis] = -1
+        return self.scales.reshape(shape)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Graph:
     """The first subgraph, whole: what it takes to run it elsewhere.
 
@@ -145,6 +167,7 @@ class Graph:
         inputs, outputs: tensor numbers.
         shapes: shape of every tensor, as stored (batch size 1).
         constants: values by tensor number, in their own type.
+        quantizations: of constants that are integers for real numbers.
         buffers: flatbuffer buffer of every tensor.
     """
 
@@ -153,4 +176,23 @@ class Graph:
     outputs: tuple[int, ...]
     shapes: tuple[tuple[int, ...], ...]
     constants: dict[int, np.ndarray]
+    quantizations: dict[int, Quantization]
     buffers: tuple[int, ...]
+
+    def real_values(self, tensor: int) -> np.ndarray | None:
+        """float32: the real numbers of a constant; None if it holds none."""
+        value = self.constants[tensor]
+        if value.dtype.kind == "f":
+            return value.astype(np.float32)
+        found = self.quantizations.get(tensor)
+        if found is None:
+            return None
+        steps = value.astype(np.float64) - found.zero_point
+        return (steps * found.along(value.ndim)).astype(np.float32)
+
+    def scales_of(self, tensor: int) -> np.ndarray:
+        """float32, fits the constant: its quantisation scales, or a single 1."""
+        found, rank = self.quantizations.get(tensor), self.constants[tensor].ndim
+        if found is None or self.constants[tensor].dtype.kind == "f":
+            return np.ones([1] * rank, np.float32)
+        return found.along(rank)

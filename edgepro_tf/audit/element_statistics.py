@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 
 from edgepro_tf.audit.importer import Linear
 from edgepro_tf.audit.statistics import area_from_ranks, filter_rows, true_order
-from edgepro_tf.audit.thief import Arrays, Target
+from edgepro_tf.audit.thief import Draw, Target
 
 Areas = dict[str, list[float]]
 
@@ -55,14 +55,14 @@ def element_statistics(size: np.ndarray, one: Linear) -> dict[str, np.ndarray]:
     return {name: np.asarray(v, np.float64) for name, v in found.items()}
 
 
-def true_elements(target: Target, parameters: Arrays, layer: int) -> np.ndarray:
+def true_elements(target: Target, draw: Draw, layer: int) -> np.ndarray:
     """float64 [rows, elements]: the authorized value of every public element."""
     one = target.network.linears[layer]
     free = filter_rows(target.authorized[one.filter], one.channel_axis)
-    return free[true_order(target, parameters, layer)]
+    return free[true_order(target, draw, layer)]
 
 
-def element_areas(target: Target, draws: list[Arrays]) -> tuple[Areas, float]:
+def element_areas(target: Target, draws: list[Draw]) -> tuple[Areas, float]:
     """AUC of every statistic for a positive sign and for a large size, draw by draw.
 
     Returns:
@@ -76,7 +76,7 @@ def element_areas(target: Target, draws: list[Arrays]) -> tuple[Areas, float]:
         truths: dict[str, list[np.ndarray]] = defaultdict(list)
         for layer in target.masked_layers:
             one = target.network.linears[layer]
-            size = np.abs(filter_rows(drawn[one.filter], one.channel_axis))
+            size = np.abs(filter_rows(drawn.values[one.filter], one.channel_axis))
             facts = _facts(true_elements(target, drawn, layer).reshape(-1))
             for statistic, values in element_statistics(size, one).items():
                 rank = rankdata(values)

@@ -13,6 +13,7 @@ import numpy as np
 from edgepro_tf.locks import MASK_WINDOWS, ElementType, Step, find_mask_window
 
 Arrays = list[np.ndarray]
+_LARGEST = 127  # of masked int8 elements (docs/payload.md, "Mask")
 
 
 def redraw_tensor(
@@ -23,11 +24,12 @@ def redraw_tensor(
     rng: np.random.Generator,
     *,
     exponent_range: int = 2,
+    element_type: ElementType = ElementType.FLOAT32,
 ) -> np.ndarray:
     """One constant with a share of the lock's effect known, the rest drawn anew.
 
     Args:
-        values: the authorized constant.
+        values: the authorized constant, of a quantised one the integers.
         steps: the recipe's steps on it; ``SET`` alone is left to the caller.
         axis: of the channels.
         known: share of channels (of elements, for ``SHUFFLE`` and ``MASK``) that are
@@ -58,7 +60,7 @@ def redraw_tensor(
     if steps & Step.MASK:
         flat = rows.reshape(-1)
         masked = _draw_unknown(flat.size, known, rng)
-        flat[masked] = _mask(flat[masked], values, rng)
+        flat[masked] = _mask(flat[masked], values, rng, element_type)
     return np.ascontiguousarray(np.moveaxis(rows, 0, axis), np.float32)
 
 
@@ -111,14 +113,35 @@ def place_stored(
     return np.ascontiguousarray(np.moveaxis(out, 0, axis), np.float32)
 
 
+def redraw_scales(
+    scales: np.ndarray, steps: Step, known: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Quantisation scales of which a share of the channels is known.
+
+    Args:
+        scales: float32, the authorized ones, one axis longer than 1 at most.
+        steps: the recipe's steps on them: ``SHUFFLE``, or none.
+        known: share of them that are in their places.
+        rng: draws which, and where the others go.
+    """
+    if not steps:
+        return scales
+    return redraw_tensor(scales, Step.SHUFFLE, 0, known, rng)
+
+
 def _mask(
-    elements: np.ndarray, whole: np.ndarray, rng: np.random.Generator
+    elements: np.ndarray,
+    whole: np.ndarray,
+    rng: np.random.Generator,
+    element_type: ElementType,
 ) -> np.ndarray:
     """Elements of a whole constant under a mask drawn anew."""
-    window = find_mask_window(np.asarray(whole, np.float32))
-    size = MASK_WINDOWS[ElementType.FLOAT32]
+    if not element_type.is_float:
+        return rng.integers(-_LARGEST, _LARGEST + 1, len(elements))
+    window = find_mask_window(np.asarray(whole, element_type.dtype))
+    size, bias = MASK_WINDOWS[element_type], np.finfo(element_type.dtype).maxexp - 2
     fraction, exponent = np.frexp(elements)
-    place = exponent + 126 - (window or 0)  # frexp's fraction is below 1.
+    place = exponent + bias - (window or 0)  # frexp's fraction is below 1.
     inside = (place >= 0) & (place < size) & (elements != 0)
     drawn = place ^ rng.integers(0, size, len(elements))
     fraction = np.where(inside, rng.uniform(0.5, 1, len(elements)), np.abs(fraction))

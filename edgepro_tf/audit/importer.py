@@ -1,6 +1,7 @@
 """A public ``.tflite`` as a network that can be trained: the thief's real position.
 
-Every float constant of the file becomes a parameter; the graph around them is kept.
+Every constant that holds real numbers becomes a parameter, a quantised one by what its
+integers stand for; the graph around them is kept, and computes in float32.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import tensorflow as tf
 
 from edgepro_tf.audit import operators
 from edgepro_tf.errors import ConversionError
+from edgepro_tf.locks import ElementType
 
 if TYPE_CHECKING:
     from converters.views import Graph, GraphNode
 
 _SHAPE_ONLY = ("SHAPE", "STRIDED_SLICE", "PACK", "GATHER")
 _RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+_CASTS = ("QUANTIZE", "DEQUANTIZE")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Parameter:
         tensor: its number in the file (of the float16 constant before DEQUANTIZE).
         role: ``filter``, ``bias`` or ``constant`` (of an element-wise operator).
         channel_axis: axis of the channels.
+        element_type: of its elements in the file.
     """
 
     tensor: int
@@ -38,6 +42,7 @@ class Parameter:
     role: str
     shape: tuple[int, ...]
     channel_axis: int
+    element_type: ElementType
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,12 +72,15 @@ class Network:
         parameters: in execution order; a filter that two operators share is one.
         linears: convolutions and dense layers, in execution order.
         values: float32 arrays, the file's own constants.
+        scales: float32 arrays that fit them: quantisation scales, 1 where there are
+            none.
     """
 
     graph: Graph
     parameters: tuple[Parameter, ...]
     linears: tuple[Linear, ...]
     values: tuple[np.ndarray, ...] = dataclasses.field(repr=False)
+    scales: tuple[np.ndarray, ...] = dataclasses.field(repr=False)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -112,11 +120,11 @@ class Network:
 
 
 def import_model(model: str | Path | bytes) -> Network:
-    """Read a float32 or float16 ``.tflite`` as a trainable network.
+    """Read a ``.tflite``, in any number format, as a trainable network.
 
     Raises:
-        ConversionError: the file is no TFLite model, or has an operator or a number
-            format that attacks cannot be run on.
+        ConversionError: the file is no TFLite model, or has an operator that attacks
+            cannot be run on.
 
     Example:
         >>> import_model(b"no model")
@@ -131,16 +139,17 @@ def import_model(model: str | Path | bytes) -> Network:
     _check_supported(graph)
     parameters: list[Parameter] = []
     values: list[np.ndarray] = []
+    scales: list[np.ndarray] = []
     found: dict[Any, int] = {}
 
     def add(tensor: int, role: str, axis: int, node: int) -> int | None:
         source = _source(graph, tensor)
-        if source is None or graph.constants[source].dtype.kind != "f":
+        value = None if source is None else graph.real_values(source)
+        if source is None or value is None:
             return None
         # Equal biases (all zero) share a buffer by chance: the thief trains them apart.
         key = (graph.buffers[source], node if role == "bias" else None)
         if key not in found:
-            value = graph.constants[source].astype(np.float32)
             found[key] = len(parameters)
             parameters.append(
                 Parameter(
@@ -149,9 +158,11 @@ def import_model(model: str | Path | bytes) -> Network:
                     role,
                     value.shape,
                     axis % max(value.ndim, 1),
+                    ElementType[graph.constants[source].dtype.name.upper()],
                 )
             )
             values.append(value)
+            scales.append(graph.scales_of(source))
         return found[key]
 
     linears = []
@@ -162,7 +173,7 @@ def import_model(model: str | Path | bytes) -> Network:
             axis = operators.channel_axis(node.kind, rank)
             filter_index = add(node.inputs[w], "filter", axis, index)
             if filter_index is None:
-                raise _unsupported(f"{node.kind} whose filter is no float constant")
+                raise _unsupported(f"{node.kind} whose filter is no constant")
             bias = node.inputs[b] if len(node.inputs) > b else -1
             bias_index = add(bias, "bias", 0, index) if bias >= 0 else None
             channels = parameters[filter_index].shape[axis]
@@ -184,6 +195,7 @@ def import_model(model: str | Path | bytes) -> Network:
             for one in linears
         ),
         tuple(values),
+        tuple(scales),
     )
 
 
@@ -215,8 +227,8 @@ def _check_supported(graph: Graph) -> None:
     known = {
         *operators.LINEAR_INPUTS, *operators.BINARY, *operators.UNARY,
         *operators.REDUCTIONS, *_SHAPE_ONLY, *_RESHAPES, "PRELU", "LEAKY_RELU",
-        "MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD", "CONCATENATION", "DEQUANTIZE",
-        "TRANSPOSE", "GELU",
+        "MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD", "CONCATENATION", "TRANSPOSE", "GELU",
+        *_CASTS,
     }  # fmt: skip
     for node in graph.nodes:
         if node.kind not in known:
@@ -229,9 +241,9 @@ def _check_supported(graph: Graph) -> None:
 
 def _unsupported(what: str) -> ConversionError:
     return ConversionError(
-        "cannot audit model: expected a float32 or float16 classifier of convolutions "
-        f"and dense layers, got {what}.",
-        "Audit the same network converted with number_format='float32'.",
+        "cannot audit model: expected a classifier of convolutions and dense layers, "
+        f"got {what}.",
+        "Audit a part of the network that is one, locked by the same recipe.",
     )
 
 
@@ -251,9 +263,13 @@ class _Run:
 
     def run(self, x: Any) -> Any:
         self._values[self._graph.inputs[0]] = x
-        last = len(self._graph.nodes) - 1
+        last = max(i for i, n in enumerate(self._graph.nodes) if n.kind not in _CASTS)
         for index, node in enumerate(self._graph.nodes):
-            if node.kind in _SHAPE_ONLY or node.kind == "DEQUANTIZE":
+            if node.kind in _SHAPE_ONLY:
+                continue
+            if node.kind in _CASTS:  # The same numbers, but for rounding.
+                if node.inputs[0] in self._values:
+                    self._values[node.outputs[0]] = self._values[node.inputs[0]]
                 continue
             if index == last and node.kind in ("SOFTMAX", "LOGISTIC"):
                 return self._get(node.inputs[0])

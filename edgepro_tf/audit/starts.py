@@ -9,9 +9,7 @@ import numpy as np
 from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.importer import Network, Parameter
 from edgepro_tf.audit.thief import Arrays, Thief
-from edgepro_tf.locks import MASK_WINDOWS, ElementType, Step
-
-_OCTAVES = MASK_WINDOWS[ElementType.FLOAT32]
+from edgepro_tf.locks import MASK_WINDOWS, Step
 
 
 def fresh_parameter(parameter: Parameter, rng: np.random.Generator) -> np.ndarray:
@@ -38,14 +36,17 @@ def fresh_start(network: Network, rng: np.random.Generator) -> Arrays:
 def heavy_tailed_start(network: Network, rng: np.random.Generator) -> Arrays:
     """A network from nothing whose weights look masked: a sign and 2^-16 .. 1 each.
 
-    The mask's own distribution (docs/payload.md, MASK), which every thief knows without
-    a file, at the variance of ``fresh_start``. Few weights are large, and small sets
-    learn better from some such starts.
+    float16 weights 2^-8 .. 1, and integers any value. The mask's own distribution
+    (docs/payload.md, MASK), which every thief knows without a file, at the variance of
+    ``fresh_start``. Few weights are large, and small sets learn better from some such
+    starts.
     """
     out = fresh_start(network, rng)
     for i, p in enumerate(network.parameters):
         if p.role == "filter":
-            values = np.exp2(-_OCTAVES * rng.random(p.shape))
+            octaves = MASK_WINDOWS.get(p.element_type)
+            sizes = rng.random(p.shape)
+            values = sizes if octaves is None else np.exp2(-octaves * sizes)
             values *= rng.choice([-1.0, 1.0], p.shape) / np.sqrt(np.mean(values**2))
             out[i] = (values * np.std(out[i])).astype(np.float32)
     return out

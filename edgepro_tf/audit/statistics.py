@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import kurtosis, rankdata, skew
 
 from edgepro_tf.audit.importer import Linear
-from edgepro_tf.audit.thief import Arrays, Target
+from edgepro_tf.audit.thief import Arrays, Draw, Target
 
 Columns = dict[str, np.ndarray]
 
@@ -105,35 +105,50 @@ def area_from_ranks(ranks: np.ndarray, truth: np.ndarray) -> float:
     return float(above / (positives * negatives))
 
 
-def true_signs(target: Target, parameters: Arrays, layer: int) -> np.ndarray:
+def true_signs(target: Target, draw: Draw, layer: int) -> np.ndarray:
     """float64 [channels]: the sign between each public row and its true one."""
     one = target.network.linears[layer]
-    locked = filter_rows(parameters[one.filter], one.channel_axis)
+    locked = filter_rows(draw.values[one.filter], one.channel_axis)
     free = filter_rows(target.authorized[one.filter], one.channel_axis)
-    return np.sign((locked * free[true_order(target, parameters, layer)]).sum(1))
+    return np.sign((locked * free[true_order(target, draw, layer)]).sum(1))
 
 
-def true_order(target: Target, parameters: Arrays, layer: int) -> np.ndarray:
-    """int [channels]: the authorized channel that each public row is.
+def true_order(target: Target, draw: Draw, layer: int) -> np.ndarray:
+    """int [channels]: the authorized channel that each public row is."""
+    if draw.orders:
+        return draw.orders[layer]
+    one = target.network.linears[layer]
+    return find_order(draw.values[one.filter], target.authorized[one.filter], one)
+
+
+def find_order(locked: np.ndarray, free: np.ndarray, one: Linear) -> np.ndarray:
+    """The same from an operator's filter, locked and authorized.
 
     Rows are known by the lowest bits of their elements, which no step on whole channels
-    and no mask of float32 changes; in other formats by their likeness.
+    and no mask of float32 changes; failing that by their likeness.
     """
-    one = target.network.linears[layer]
-    locked, free = (
-        np.moveaxis(p[one.filter], one.channel_axis, 0).reshape(one.channels, -1)
-        for p in (parameters, target.authorized)
-    )
-    places: dict[bytes, list[int]] = {}
-    for channel, row in enumerate(_lowest_bits(free)):
-        places.setdefault(row.tobytes(), []).append(channel)
-    found = [places.get(row.tobytes(), []) for row in _lowest_bits(locked)]
-    if all(found):
-        order = np.array([here.pop() if here else -1 for here in found])
-        if np.all(order >= 0):
-            return order
-    likeness = cosines(np.abs(locked), np.abs(free))
+    rows = [
+        np.moveaxis(w, one.channel_axis, 0).reshape(one.channels, -1)
+        for w in (locked, free)
+    ]
+    order = pair_rows(*map(_lowest_bits, rows))
+    if order is not None:
+        return order
+    likeness = cosines(*map(np.abs, rows))
     return np.asarray(linear_sum_assignment(-likeness)[1])
+
+
+def pair_rows(locked: np.ndarray, free: np.ndarray) -> np.ndarray | None:
+    """int [rows]: the row of ``free`` that equals each of ``locked``; None if not all.
+
+    Equal rows are dealt out one by one.
+    """
+    places: dict[bytes, list[int]] = {}
+    for number, row in enumerate(free):
+        places.setdefault(row.tobytes(), []).append(number)
+    found = [places.get(row.tobytes(), []) for row in locked]
+    order = np.array([here.pop() if here else -1 for here in found])
+    return order if np.all(order >= 0) else None
 
 
 def _lowest_bits(rows: np.ndarray) -> np.ndarray:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 
 from edgepro_tf import native
-from edgepro_tf.audit.importer import Network, import_model
-from edgepro_tf.audit.thief import Arrays, Target
-from edgepro_tf.locks import ModelLock, Step
+from edgepro_tf.audit.importer import Linear, Network, import_model
+from edgepro_tf.audit.statistics import pair_rows
+from edgepro_tf.audit.thief import Arrays, Draw, Target
+from edgepro_tf.locks import ModelLock, Step, TensorLock
 from edgepro_tf.locks import Target as Which
 from edgepro_tf.payload import pack_lock, unpack_lock
 
@@ -26,17 +28,16 @@ def make_target(public: bytes, payload: bytes, *, name: str, recipe: str) -> Tar
         recipe: its name, for the report.
 
     Raises:
-        ConversionError: the model is no float32 or float16 classifier.
+        ConversionError: the model is no classifier that attacks can be run on.
         WrongModelError: the payload belongs to another file.
     """
     restored = bytearray(public)
     native.restore_buffer(restored, payload)
-    network, authorized = import_model(public), import_model(bytes(restored))
-    target = lock_target(
-        network, list(authorized.values), unpack_lock(payload), name, recipe
-    )
+    lock = unpack_lock(payload)
     undrawn = bytearray(public)
-    native.restore_buffer(undrawn, _without_values(payload))
+    native.restore_buffer(undrawn, pack_lock(_without_values(lock)))
+    network = import_model(public)
+    target = _describe(network, import_model(bytes(restored)), lock, name, recipe)
     return dataclasses.replace(
         target,
         content=public,
@@ -50,37 +51,40 @@ def make_target(public: bytes, payload: bytes, *, name: str, recipe: str) -> Tar
                 strict=True,
             )
         ],
+        orders=_find_orders(target, bytes(restored), lock),
     )
 
 
-def _without_values(payload: bytes) -> bytes:
-    """The same lock, but for locking values where there are draws too.
+def relock(target: Target, seed: bytes) -> Draw:
+    """Another public file of the same network, under another seed.
 
-    All records stay: their numbers are the draws' nonces.
+    Made by the native core; where lock training set values, by a redraw (the core no
+    longer knows what was released).
     """
-    lock = unpack_lock(payload)
-    tensors = tuple(
-        dataclasses.replace(tensor, steps=tensor.steps & ~Step.SET, set_values=None)
-        if tensor.steps & ~Step.SET
-        else tensor
-        for tensor in lock.tensors
-    )
-    return pack_lock(ModelLock(lock.seed, tensors))
+    if any(target.stored_channels):
+        rng = np.random.default_rng(list(seed))
+        return Draw(target.guess([0.0] * len(target.steps), rng))
+    restored = bytearray(target.content)
+    native.restore_buffer(restored, target.payload)
+    lock = dataclasses.replace(unpack_lock(target.payload), seed=seed)
+    locked = bytearray(restored)
+    native.apply_lock(locked, pack_lock(lock))
+    values = list(import_model(bytes(locked)).values)
+    return Draw(values, _find_orders(target, bytes(restored), lock))
 
 
-def lock_target(
-    network: Network, authorized: list, lock: ModelLock, name: str, recipe: str
-) -> Target:  # type: ignore[type-arg]
-    """The same from parts."""
-    buffers = network.graph.buffers
+def _describe(
+    network: Network, restored: Network, lock: ModelLock, name: str, recipe: str
+) -> Target:
     records = {
-        buffers[t.tensor]: t
+        (network.graph.buffers[t.tensor], t.target): t
         for t in lock.tensors
-        if t.subgraph == 0 and t.target is Which.DATA
+        if t.subgraph == 0
     }
-    steps, stored, exponents = [], [], 0
+    steps, scale_steps, stored, exponents = [], [], [], 0
     for parameter in network.parameters:
-        record = records.get(parameter.buffer)
+        record = records.get((parameter.buffer, Which.DATA))
+        of_scales = records.get((parameter.buffer, Which.SCALES))
         step, channels = Step(0), ()
         if record is not None:
             step = record.steps & ~Step.SET
@@ -91,26 +95,76 @@ def lock_target(
                     step |= Step.SHUFFLE | Step.SIGNS
                 channels = named or ()
         steps.append(step)
+        scale_steps.append(of_scales.steps & ~Step.SET if of_scales else Step(0))
         stored.append(tuple(channels))
     return Target(
-        name, network, authorized, tuple(steps), tuple(stored), recipe, exponents
+        name,
+        network,
+        list(restored.values),
+        tuple(steps),
+        tuple(stored),
+        recipe,
+        exponents,
+        scales=list(restored.scales),
+        scale_steps=tuple(scale_steps),
     )
 
 
-def relock(target: Target, seed: bytes) -> Arrays:
-    """The constants of another public file of the same network, under another seed.
+def _without_values(lock: ModelLock) -> ModelLock:
+    """The same lock, but for locking values where there are draws too.
 
-    Made by the native core; where lock training set values, by a redraw (the core no
-    longer knows what was released).
+    All records stay: their numbers are the draws' nonces.
+    """
+    return _change_records(
+        lock,
+        lambda one: dataclasses.replace(
+            one, steps=one.steps & ~Step.SET, set_values=None
+        ),
+    )
+
+
+def _without_masks(lock: ModelLock) -> ModelLock:
+    return _change_records(
+        lock,
+        lambda one: dataclasses.replace(one, steps=one.steps & ~Step.MASK, window=0),
+    )
+
+
+def _change_records(
+    lock: ModelLock, change: Callable[[TensorLock], TensorLock]
+) -> ModelLock:
+    """Records changed, but for those that would have no step left."""
+    changed = [change(one) for one in lock.tensors]
+    pairs = zip(lock.tensors, changed, strict=True)
+    return ModelLock(lock.seed, tuple(b if b.steps else a for a, b in pairs))
+
+
+def _find_orders(target: Target, restored: bytes, lock: ModelLock) -> Arrays:
+    """The authorized channel that each public row is, by linear operator.
+
+    Where masks cover all of an element, its row is known by the same lock without them.
+    Empty where lock training set values.
     """
     if any(target.stored_channels):
-        rng = np.random.default_rng(list(seed))
-        return target.guess([0.0] * len(target.steps), rng)
-    content = bytearray(target.content)
-    native.restore_buffer(content, target.payload)
-    lock = dataclasses.replace(unpack_lock(target.payload), seed=seed)
-    native.apply_lock(content, pack_lock(lock))
-    return list(import_model(bytes(content)).values)
+        return []
+    content = bytearray(restored)
+    native.apply_lock(content, pack_lock(_without_masks(lock)))
+    unmasked, orders = import_model(bytes(content)), []
+    for one in target.network.linears:
+        i, order = one.filter, np.arange(one.channels)
+        if target.steps[i] & Step.ORDER:
+            locked = _rows(unmasked.values[i], unmasked.scales[i], one)
+            order = pair_rows(
+                locked, _rows(target.authorized[i], target.scales[i], one)
+            )
+        orders.append(order)
+    return orders
+
+
+def _rows(values: np.ndarray, scales: np.ndarray, one: Linear) -> np.ndarray:
+    """A filter's rows as the file has them: integers where it is quantised."""
+    stored = np.rint(values / scales) if np.any(scales != 1) else values
+    return np.moveaxis(stored, one.channel_axis, 0).reshape(one.channels, -1)
 
 
 def digest(public: bytes) -> str:

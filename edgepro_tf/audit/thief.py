@@ -12,6 +12,7 @@ from edgepro_tf.audit.guessing import (
     StoredGuess,
     draw_stored,
     place_stored,
+    redraw_scales,
     redraw_tensor,
 )
 from edgepro_tf.locks import Step
@@ -91,6 +92,20 @@ FULL = Budget(
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Draw:
+    """The constants of one public file.
+
+    Args:
+        values: in the order of ``Network.parameters``.
+        orders: for each linear operator int [channels], the authorized channel that
+            each public row is; empty where the rows' own bits have to tell.
+    """
+
+    values: Arrays = dataclasses.field(repr=False)
+    orders: Arrays = dataclasses.field(default_factory=list, repr=False)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Target:
     """A public model under attack, with what only the developer knows.
 
@@ -108,6 +123,10 @@ class Target:
         content, payload: the pair itself, for measurements through the real core.
         undrawn: the constants with every draw undone and no locking value set; the
             public ones where nothing is drawn.
+        scales: quantisation scales of the authorized constants, as ``Network.scales``;
+            empty where there are none.
+        scale_steps: the recipe's steps on them.
+        orders: as in ``Draw``.
     """
 
     name: str
@@ -120,10 +139,17 @@ class Target:
     content: bytes = dataclasses.field(default=b"", repr=False)
     payload: bytes = dataclasses.field(default=b"", repr=False)
     undrawn: Arrays | None = dataclasses.field(default=None, repr=False)
+    scales: Arrays = dataclasses.field(default_factory=list, repr=False)
+    scale_steps: tuple[Step, ...] = ()
+    orders: Arrays = dataclasses.field(default_factory=list, repr=False)
 
     @property
     def public(self) -> Arrays:
         return list(self.network.values)
+
+    @property
+    def draw(self) -> Draw:
+        return Draw(self.public, self.orders)
 
     @property
     def readable_layers(self) -> tuple[int, ...]:
@@ -170,13 +196,21 @@ class Target:
                     )
                 released = (self.undrawn or self.network.values)[i]
                 values = place_stored(released, values, axis, places[stored])
-            out.append(
-                redraw_tensor(
-                    values, self.steps[i], axis, known[i], rng,
-                    exponent_range=self.exponent_range,
-                )
-            )  # fmt: skip
+            out.append(self._redraw(i, values, known[i], rng))
         return out
+
+    def _redraw(
+        self, i: int, values: np.ndarray, known: float, rng: np.random.Generator
+    ) -> np.ndarray:
+        parameter = self.network.parameters[i]
+        scales = self.scales[i] if self.scales else np.ones(1, np.float32)
+        drawn = redraw_tensor(
+            values / scales, self.steps[i], parameter.channel_axis, known, rng,
+            exponent_range=self.exponent_range, element_type=parameter.element_type,
+        )  # fmt: skip
+        if not self.scales:
+            return drawn
+        return drawn * redraw_scales(scales, self.scale_steps[i], known, rng)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -121,7 +121,7 @@ def _adopt_rows(bench: Bench, base: Arrays) -> tuple[Arrays, dict[str, object]]:
             for p in (target.public, base)
         )
         adopted, order = _adopt(rows, known, steps)
-        same = statistics.true_order(target, target.public, layer)[order]
+        same = statistics.true_order(target, target.draw, layer)[order]
         right += int((same == np.arange(one.channels)).sum())
         total += one.channels
         moved = np.moveaxis(out[one.filter], one.channel_axis, 0)

@@ -12,7 +12,7 @@ from edgepro_tf.audit import statistics
 from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.element_statistics import true_elements
 from edgepro_tf.audit.target import relock
-from edgepro_tf.audit.thief import NOTHING, Arrays, Attack, Outcome, Thief
+from edgepro_tf.audit.thief import NOTHING, Arrays, Attack, Draw, Outcome, Thief
 from edgepro_tf.locks import SEED_BYTES, Step
 
 _REDRAWS = 20
@@ -32,12 +32,14 @@ def read_signs(bench: Bench, thief: Thief) -> Outcome:
         return bench.does_not_apply("no sign is drawn by channel")
     areas: dict[str, list[float]] = defaultdict(list)
     for _ in range(_REDRAWS):
-        drawn = target.guess([0.0] * len(target.steps), rng)
+        drawn = Draw(target.guess([0.0] * len(target.steps), rng))
         pooled: dict[str, list[np.ndarray]] = defaultdict(list)
         truth: dict[str, list[np.ndarray]] = defaultdict(list)
         for layer in layers:
             signs = statistics.true_signs(target, drawn, layer)
-            for name, v in statistics.row_statistics(target, drawn, layer).items():
+            for name, v in statistics.row_statistics(
+                target, drawn.values, layer
+            ).items():
                 pooled[name].append(statistics.rankdata(v) / len(v))
                 truth[name].append(signs > 0)
         for name, parts in pooled.items():
@@ -198,7 +200,7 @@ def _arrange(
         if _has(target, layer, Step.MASK):
             rows, columns = np.abs(rows), np.abs(columns)
         order = arrange(rows, columns)
-        true = statistics.true_order(target, out, layer)[order]
+        true = statistics.true_order(target, target.draw, layer)[order]
         right += int((true == np.arange(one.channels)).sum())
         total, chance = total + one.channels, chance + 1
         out[one.filter] = np.take(out[one.filter], order, one.channel_axis)
@@ -210,15 +212,16 @@ def _arrange(
 def compare_versions(bench: Bench, thief: Thief) -> Outcome:
     """Two files of one network, locked by two seeds: keep what is alike, merge.
 
-    Rows are paired first, by the bits that no mask covers: then the product of the two
-    masks is known, and says nothing of either.
+    Rows are paired first (in float32 by the bits that no mask covers; elsewhere the
+    thief is told): then the product of the two masks is known, and says nothing of
+    either.
     (Two sidecars of one file carry the same lock: their difference is nil.)
     """
     target = bench.target
     second = relock(target, thief.rng("versions").bytes(SEED_BYTES))
     paired, details = _pair_rows(bench, second)
     variants = {}
-    for name, other in (("", second), ("paired rows, ", paired)):
+    for name, other in (("", second.values), ("paired rows, ", paired)):
         pairs = list(zip(target.public, other, strict=True))
         variants |= {
             f"{name}mean": [(a + b) / 2 for a, b in pairs],
@@ -228,34 +231,34 @@ def compare_versions(bench: Bench, thief: Thief) -> Outcome:
         }
     found = {name: bench.accuracy(p) for name, p in variants.items()}
     best = max(found, key=lambda name: found[name])
-    pairs = list(zip(target.public, second, strict=True))
+    pairs = list(zip(target.public, second.values, strict=True))
     locked = [(a == b).mean() for i, (a, b) in enumerate(pairs) if target.is_locked(i)]
     same = float(np.mean(locked)) if locked else 1.0
     details |= {"elements_alike_in_locked_tensors": same}
     return Outcome(found[best], best, details)
 
 
-def _pair_rows(bench: Bench, second: Arrays) -> tuple[Arrays, dict[str, float]]:
+def _pair_rows(bench: Bench, second: Draw) -> tuple[Arrays, dict[str, float]]:
     """The second version's rows in the first one's order.
 
     The details say how alike the signs of both are once the rows are paired, and the
     AUC with which their product tells the authorized sign of an element.
     """
-    target, out = bench.target, list(second)
+    target, out = bench.target, list(second.values)
     products, signs = [np.empty(0)], [np.empty(0)]
     for layer in (*target.readable_layers, *target.masked_layers):
         one = target.network.linears[layer]
-        # Both orders are known from bits alone: the authorized rows only name them.
-        mine = statistics.true_order(target, target.public, layer)
+        # In float32 both orders are known from bits alone.
+        mine = statistics.true_order(target, target.draw, layer)
         theirs = np.argsort(statistics.true_order(target, second, layer))
-        w = np.take(second[one.filter], theirs[mine], one.channel_axis)
+        w = np.take(second.values[one.filter], theirs[mine], one.channel_axis)
         out[one.filter] = w
         if _has(target, layer, Step.MASK):
             first = target.public[one.filter]
             products.append(
                 statistics.filter_rows(np.sign(first * w), one.channel_axis).reshape(-1)
             )
-            signs.append(true_elements(target, target.public, layer).reshape(-1))
+            signs.append(true_elements(target, target.draw, layer).reshape(-1))
     product, sign = np.concatenate(products), np.concatenate(signs)
     if not len(product):
         return out, {}

@@ -60,8 +60,20 @@ def unlocked(model: keras.Model, data: Dataset) -> Target:
     return with_public(target, target.authorized, (Step(0),) * len(target.steps))
 
 
-def lock(model: keras.Model, data: Dataset, recipe: str | Recipe) -> Target:
-    pair = convert_keras(model, recipe=recipe, samples=data.x_train[:4])
+def lock(
+    model: keras.Model,
+    data: Dataset,
+    recipe: str | Recipe,
+    number_format: str = "float32",
+) -> Target:
+    samples = data.x_train[:64]
+    pair = convert_keras(
+        model,
+        recipe=recipe,
+        samples=samples,
+        number_format=number_format,
+        representative_dataset=lambda: ([one[None]] for one in samples),
+    )
     return make_target(pair.public, pair.payload, name="m", recipe=str(recipe))
 
 
@@ -69,7 +81,9 @@ def with_public(target: Target, values: list, steps: tuple) -> Target:  # type: 
     """The same network with other public values, said to be locked by some steps."""
     network = dataclasses.replace(target.network, values=tuple(values))
     mine = list(target.authorized)
-    return dataclasses.replace(target, network=network, steps=steps, authorized=mine)
+    return dataclasses.replace(
+        target, network=network, steps=steps, authorized=mine, orders=[]
+    )
 
 
 def relock_layer(target: Target, layer: int, public: np.ndarray, step: Step) -> Target:

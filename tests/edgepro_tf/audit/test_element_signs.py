@@ -15,6 +15,7 @@ from edgepro_tf.audit.element_statistics import element_areas
 from edgepro_tf.audit.scratch import train_scratch
 from edgepro_tf.audit.statistics import filter_rows
 from edgepro_tf.audit.target import relock
+from edgepro_tf.audit.thief import Draw
 from edgepro_tf.locks import Step
 from tests.edgepro_tf.audit.conftest import make_bench, relock_layer, with_public
 
@@ -82,7 +83,7 @@ def test_signs_that_follow_magnitudes_are_guessed(unlocked, data) -> None:  # ty
     public[one.filter] = mask(told)[RNG.permutation(len(told))].astype(np.float32)
     target = with_public(unlocked, public, tuple(steps))
     target.authorized[:] = authorized
-    areas, worst = element_areas(target, [public])
+    areas, worst = element_areas(target, [Draw(public)])
     assert np.mean(areas["sign by rank in its row"]) > 0.95 and worst > 0.95
     assert np.mean(areas["size by size"]) == 1
     for label, rule in element_signs._rules():
@@ -123,14 +124,15 @@ def test_tickets_keep_the_largest_of_each_row(standard, data) -> None:  # type: 
 def test_another_seed_locks_the_same_network(standard, data) -> None:  # type: ignore[no-untyped-def]
     """Made by the core: every locked constant differs, orders are known from bits."""
     second = relock(standard, bytes(32))
-    for i, (a, b) in enumerate(zip(standard.public, second, strict=True)):
+    for i, (a, b) in enumerate(zip(standard.public, second.values, strict=True)):
         if standard.is_locked(i) and a.size > 1:
             assert np.mean(a == b) < 0.2
     for layer, one in enumerate(standard.network.linears):
         order = statistics.true_order(standard, second, layer)
         assert sorted(order) == list(range(one.channels))
         bits = [
-            p[one.filter].view(np.uint32) & 0xFFF for p in (second, standard.authorized)
+            p[one.filter].view(np.uint32) & 0xFFF
+            for p in (second.values, standard.authorized)
         ]
         np.testing.assert_array_equal(bits[0], bits[1][order])
 

@@ -1,8 +1,10 @@
 """What is imported computes what the interpreter computes."""
 
+import keras
 import numpy as np
 import pytest
 
+from converters.keras_export import ExportOptions, export_keras
 from edgepro_tf.audit.importer import import_model
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.runtime.interpreters import make_interpreter
@@ -31,6 +33,26 @@ def test_equals_the_interpreter(name: str, number_format: str) -> None:
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
+@pytest.mark.parametrize("number_format", ["dynamic", "int8", "int16x8"])
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_quantised_file_computes_nearly_the_same(
+    name: str, number_format: str
+) -> None:
+    """Weights are the file's own; activations are not rounded."""
+    network = import_model(export_cached(name, number_format))
+    plain = import_model(export_cached(name, "float32"))
+    assert [p.shape for p in network.parameters if p.role == "filter"] == [
+        p.shape for p in plain.parameters if p.role == "filter"
+    ]
+    x = np.random.default_rng(0).normal(size=(50, *network.input_shape))
+    logits, expected = (
+        one.forward(list(one.values), x.astype(np.float32)).numpy()
+        for one in (network, plain)
+    )
+    # A filter's rounding: half of 1/127 of its largest element, a few layers deep.
+    assert np.abs(logits - expected).max() < 0.05 * np.abs(expected).max()
+
+
 def test_every_weight_is_a_parameter() -> None:
     network = import_model(export_cached("mlp", "float32"))
     filters = [p.shape for p in network.parameters if p.role == "filter"]
@@ -46,8 +68,16 @@ def test_equal_biases_are_trained_apart() -> None:
 
 
 def test_what_cannot_be_attacked_is_refused() -> None:
-    with pytest.raises(ConversionError, match=r"no float constant|operator QUANTIZE"):
-        import_model(export_cached("cnn", "int8"))
+    enlarged = keras.Sequential(
+        [
+            keras.Input((4, 4, 1)),
+            keras.layers.UpSampling2D(2, interpolation="bilinear"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3),
+        ]
+    )
+    with pytest.raises(ConversionError, match="operator RESIZE_BILINEAR"):
+        import_model(export_keras(enlarged, ExportOptions()))
     with pytest.raises(ConversionError, match="2 inputs"):
         import_model(export_cached("shared", "float32"))
     with pytest.raises(ConversionError, match="TFL3"):

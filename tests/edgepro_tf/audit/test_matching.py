@@ -82,7 +82,7 @@ def test_pairs_of_rows_of_two_versions_are_found(standard, data) -> None:  # typ
     # 984 elements: three standard errors.
     assert details["signs_alike_in_paired_rows"] == pytest.approx(0.5, abs=0.05)
     assert details["auc_of_product"] < 0.55
-    _, same = no_data._pair_rows(bench, standard.public)
+    _, same = no_data._pair_rows(bench, standard.draw)
     assert same["signs_alike_in_paired_rows"] == 1
 
 
