@@ -108,10 +108,21 @@ class Bench(Tools):
         answers = np.argmax(self.logits(parameters, self.x_test), -1)
         return float(np.mean(answers == (self.y_test if truth is None else truth)))
 
-    def information(self, parameters: Arrays, x: np.ndarray) -> float:
-        """How unsure and unbalanced answers are, in nats (``training.information``)."""
-        found = float(training.information(self.logits(parameters, x), None))
-        return found if np.isfinite(found) else float("inf")
+    def choose_unlabelled(self, variants: dict[str, Arrays], thief: Thief) -> Outcome:
+        """The variant whose answers to the thief's inputs are surest and most balanced.
+
+        Who has no labels has nothing better to choose by (``training.information``);
+        the details have every variant's accuracy.
+        """
+        unsure = {
+            name: float(training.information(self.logits(p, thief.pool), None))
+            for name, p in variants.items()
+        }
+        chosen = min(
+            unsure, key=lambda k: unsure[k] if np.isfinite(unsure[k]) else np.inf
+        )
+        found = {name: self.accuracy(p) for name, p in variants.items()}
+        return Outcome(found[chosen], chosen, found)
 
     def public_task(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Inputs and labels of the developer's data, for making a base network."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -82,13 +83,12 @@ def find_neurons(bench: Bench, thief: Thief) -> Outcome:
 
 
 def drop_and_clip(bench: Bench, thief: Thief) -> Outcome:
-    """Drop the channels, or clip the elements, that stand out; best of all.
+    """Drop the channels, or clip the elements, that stand out.
 
     Source: Liu, Dolan-Gavitt and Garg, "Fine-Pruning", RAID 2018, for dropping;
     clipping at a quantile is winsorising (Dixon 1960).
     """
-    del thief
-    target, found = bench.target, {}
+    target, variants = bench.target, {}
     for share in _OUTLIERS:
         dropped, clipped = target.public, target.public
         for one in target.network.linears:
@@ -100,10 +100,9 @@ def drop_and_clip(bench: Bench, thief: Thief) -> Outcome:
             dropped[one.filter] = np.moveaxis(out, 0, one.channel_axis)
             most = np.quantile(np.abs(w), 1 - share)
             clipped[one.filter] = np.clip(w, -most, most)
-        found[f"{share:.0%} of the channels dropped"] = bench.accuracy(dropped)
-        found[f"{share:.0%} of the elements clipped"] = bench.accuracy(clipped)
-    best = max(found, key=lambda name: found[name])
-    return Outcome(found[best], f"{best} (best of all on the test set)", found)
+        variants[f"{share:.0%} of the channels dropped"] = dropped
+        variants[f"{share:.0%} of the elements clipped"] = clipped
+    return bench.choose_unlabelled(variants, thief)
 
 
 _OUTLIERS = (0.02, 0.05, 0.1, 0.2, 0.4)
@@ -148,8 +147,8 @@ def order_by_norms(bench: Bench, thief: Thief) -> Outcome:
 
     Source: ours; the invariance is Neyshabur et al., "Path-SGD", NIPS 2015, section 2.
     """
-    del thief
-    found: dict[str, tuple[float, dict[str, float]]] = {}
+    variants: dict[str, Arrays] = {}
+    placed: dict[str, dict[str, float]] = {}
     for name, figure in _FIGURES.items():
         for way in (1, -1):
 
@@ -161,14 +160,16 @@ def order_by_norms(bench: Bench, thief: Thief) -> Outcome:
             out, details = _arrange(bench, arrange)
             if not details:
                 return bench.does_not_apply(_NO_ORDER)
-            found[f"{name}, {'alike' if way > 0 else 'opposed'}"] = (
-                bench.accuracy(out),
-                details,
-            )
-    best = max(found, key=lambda name: found[name][0])
-    most = max(d["rows_placed_right"] for _, d in found.values())
-    details = found[best][1] | {"most_rows_placed_right": most}
-    return Outcome(found[best][0], f"{best} (best of all on the test set)", details)
+            label = f"{name}, {'alike' if way > 0 else 'opposed'}"
+            variants[label], placed[label] = out, details
+    chosen = bench.choose_unlabelled(variants, thief)
+    most = max(details["rows_placed_right"] for details in placed.values())
+    return dataclasses.replace(
+        chosen,
+        details=chosen.details
+        | placed[chosen.chosen]
+        | {"most_rows_placed_right": most},
+    )
 
 
 _FIGURES = {
@@ -229,13 +230,12 @@ def compare_versions(bench: Bench, thief: Thief) -> Outcome:
                 np.where(a == b, a, 0).astype(np.float32) for a, b in pairs
             ],
         }
-    found = {name: bench.accuracy(p) for name, p in variants.items()}
-    best = max(found, key=lambda name: found[name])
     pairs = list(zip(target.public, second.values, strict=True))
     locked = [(a == b).mean() for i, (a, b) in enumerate(pairs) if target.is_locked(i)]
     same = float(np.mean(locked)) if locked else 1.0
-    details |= {"elements_alike_in_locked_tensors": same}
-    return Outcome(found[best], best, details)
+    chosen = bench.choose_unlabelled(variants, thief)
+    details |= chosen.details | {"elements_alike_in_locked_tensors": same}
+    return dataclasses.replace(chosen, details=details)
 
 
 def _pair_rows(bench: Bench, second: Draw) -> tuple[Arrays, dict[str, float]]:

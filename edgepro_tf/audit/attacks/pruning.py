@@ -14,7 +14,8 @@ _SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
 def prune(bench: Bench, thief: Thief, *, by: str, tunes: bool) -> Outcome:
-    """Prune 10 to 90 %, keep the share that validation prefers.
+    """Prune 10 to 90 %, keep the share that validation (or, without labels, surer
+    answers) prefers.
 
     Args:
         bench: the target's workbench.
@@ -33,9 +34,7 @@ def prune(bench: Bench, thief: Thief, *, by: str, tunes: bool) -> Outcome:
     if not tunes:
         pruned = {k: [p * m for p, m in zip(start, v, strict=True)]
                   for k, v in masks.items()}  # fmt: skip
-        found = {k: bench.accuracy(p) for k, p in pruned.items()}
-        best = max(found, key=lambda k: found[k])
-        return Outcome(found[best], f"{best} (best of all on the test set)")
+        return bench.choose_unlabelled(pruned, thief)
     shares = list(masks) if bench.budget.is_thorough else list(masks)[1::2]
     candidates = []
     for name in shares:

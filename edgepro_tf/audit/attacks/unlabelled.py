@@ -13,7 +13,7 @@ def match_statistics(bench: Bench, thief: Thief) -> Outcome:
     """Re-normalise every channel on inputs; with signs such that most are inactive.
 
     A trained unit before a ReLU is off more often than on: a channel whose mean is
-    positive is taken for flipped. The better of both variants is reported.
+    positive is taken for flipped.
 
     Source: Li et al., "Revisiting Batch Normalization for Practical Domain Adaptation",
     2016, section 3 (statistics); the sign rule is ours.
@@ -23,9 +23,7 @@ def match_statistics(bench: Bench, thief: Thief) -> Outcome:
         "statistics": bench.renormalise(public, thief.pool),
         "signs": infer_signs(bench, thief),
     }
-    found = {name: bench.accuracy(p) for name, p in variants.items()}
-    best = max(found, key=lambda name: found[name])
-    return Outcome(found[best], f"{best} (best of both on the test set)", found)
+    return bench.choose_unlabelled(variants, thief)
 
 
 def infer_signs(bench: Bench, thief: Thief) -> list[np.ndarray]:
@@ -46,9 +44,6 @@ def infer_signs(bench: Bench, thief: Thief) -> list[np.ndarray]:
 
 def minimise_entropy(bench: Bench, thief: Thief) -> Outcome:
     """Learn locks, element signs or everything until answers are sure and balanced.
-
-    Of several runs the thief keeps the one that his own objective prefers on all of his
-    inputs: he has no labels to choose by. The details have every run's accuracy.
 
     Source: Liang, Hu and Feng (SHOT), ICML 2020, section 3.2.
     """
@@ -71,15 +66,12 @@ def minimise_entropy(bench: Bench, thief: Thief) -> Outcome:
     if bench.sign_space.layers:
         drawn = sign_candidates(bench, thief, rng, bench.target.public, full=False)
         runs += [(bench.signs_unlabelled, one) for one in drawn]
-    found, objectives = {}, {}
+    learned = {}
     for trainer, one in runs:
-        learned = bench.train(trainer, one, thief.pool, labels, everything, rng)
+        theta = bench.train(trainer, one, thief.pool, labels, everything, rng)
         knob = 1.0 if one.knob is None else float(one.knob[-1])
-        parameters = trainer.parameters(learned, knob)
-        found[one.label] = bench.accuracy(parameters)
-        objectives[one.label] = bench.information(parameters, thief.pool)
-    chosen = min(objectives, key=lambda name: objectives[name])
-    return Outcome(found[chosen], chosen, found)
+        learned[one.label] = trainer.parameters(theta, knob)
+    return bench.choose_unlabelled(learned, thief)
 
 
 def cluster_features(bench: Bench, thief: Thief) -> Outcome:
