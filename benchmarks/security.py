@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.security_tables import draw_picture, format_tables
+from converters.keras_export import FORMATS
 from converters.recipe import PRESETS, Recipe
 from edgepro_tf.errors import EdgeProError
 from edgepro_tf.locks import Step
@@ -54,13 +55,19 @@ class Cell:
     network: str
     recipe: str
     width: int | None = None
+    number_format: str = "float32"
 
     @property
-    def subject(self) -> str:
+    def trained(self) -> str:
         from edgepro_tf.zoo import WIDTH
 
         size = "" if self.width in (None, WIDTH) else f" {self.width}"
         return f"{Path(self.data.removeprefix('npz:')).stem} {self.network}{size}"
+
+    @property
+    def subject(self) -> str:
+        is_usual = self.number_format == "float32"
+        return self.trained if is_usual else f"{self.trained} {self.number_format}"
 
     @property
     def folder(self) -> str:
@@ -89,7 +96,7 @@ def main() -> None:
                 print(f"{name}: no images, {network} left out", flush=True)
                 continue
             for recipe in args.recipes:
-                cell = Cell(name, network, recipe, args.width)
+                cell = Cell(name, network, recipe, args.width, args.format)
                 rows.append(_run_cell(cell, data, args))
                 _write(rows, args.out)
     print(format_tables(rows))
@@ -124,6 +131,12 @@ def _parse() -> argparse.Namespace:
         "--width",
         type=int,
         help="of the networks, in channels; default the zoo's own",
+    )
+    parser.add_argument(
+        "--format",
+        default="float32",
+        choices=FORMATS,
+        help="number format of the files, default float32",
     )
     parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1))
     parser.add_argument("--out", type=Path, default=Path("out/security"))
@@ -182,7 +195,16 @@ def _make_pairs(
         if not all(file.exists() for file in files):
             model = _train(cell, cell.training, data, args)
             recipe = EXTRA_RECIPES.get(cell.recipe, cell.recipe)
-            pair = convert_keras(model, recipe=recipe, samples=data.x_train[:16])
+            samples = data.x_train[: 16 if cell.number_format == "float32" else 128]
+            pair = convert_keras(
+                model,
+                recipe=recipe,
+                number_format=cell.number_format,
+                representative_dataset=lambda samples=samples: (
+                    [one[None]] for one in samples
+                ),
+                samples=samples[:16],
+            )
             # The payload lies open here: this network is made to be attacked.
             write_file(files[1], pair.payload, overwrite=True, mode=PRIVATE_MODE)
             write_file(files[0], pair.public, overwrite=True)
@@ -196,7 +218,7 @@ def _train(
     """The network of this data set, locked or not; trained once, or never."""
     from edgepro_tf.cli import training_job
 
-    path = args.out / "networks" / f"{cell.subject.replace(' ', '-')}-{training}.keras"
+    path = args.out / "networks" / f"{cell.trained.replace(' ', '-')}-{training}.keras"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         trained = training_job.train_network(
