@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.security_tables import draw_picture, format_tables
-from converters.keras_export import FORMATS
 from converters.recipe import PRESETS, Recipe
 from edgepro_tf.errors import EdgeProError
 from edgepro_tf.locks import Step
@@ -135,7 +134,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--format",
         default="float32",
-        choices=FORMATS,
+        choices=("float32", "float16", "dynamic", "int8", "int16x8"),
         help="number format of the files, default float32",
     )
     parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1))
