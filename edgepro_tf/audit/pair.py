@@ -64,7 +64,7 @@ def audit_pair(
         The report; ``write_report`` makes files of it.
 
     Raises:
-        ConversionError: the model is no float32 or float16 classifier.
+        ConversionError: the model is no classifier that attacks can be run on.
 
     Cost: training runs; see ``Budget``.
     """

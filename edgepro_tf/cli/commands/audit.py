@@ -4,6 +4,7 @@ The thief holds the public file, knows this source code and the recipe (not the 
 and has labels for 1, 5 or 10 % of the training data, or inputs without labels, or
 nothing. What counts is the thief's advantage: the best of all attacks minus what the
 same labels give to someone who trains the same network from nothing (scratch).
+Files of every number format can be audited, as they ship.
 
 Two ways:
   - audit a pair that ships; you hold the sidecar's key, some measurements need it
