@@ -24,8 +24,8 @@ NEVER_TESTED = (
     "sidecar's key can read the restored constants; no lock prevents that",
     "breaking the keystream or the sidecar's encryption (standard algorithms)",
     "thieves with more labelled data than the largest share above",
-    "integer arithmetic: a quantised file's weights are what its integers stand for, and "
-    "activations are not rounded",
+    "integer arithmetic: a quantised file's weights are what its integers stand for, "
+    "and activations are not rounded",
     "inventing a better architecture: every attack and scratch use the public one",
     "side channels (timing, power, cache) of restoring on the device",
 )
