@@ -226,9 +226,9 @@ def _source(graph: Graph, tensor: int) -> int | None:
 def _check_supported(graph: Graph) -> None:
     known = {
         *operators.LINEAR_INPUTS, *operators.BINARY, *operators.UNARY,
-        *operators.REDUCTIONS, *_SHAPE_ONLY, *_RESHAPES, "PRELU", "LEAKY_RELU",
+        *operators.REDUCTIONS, *operators.BLOCKS, *_SHAPE_ONLY, *_RESHAPES, *_CASTS,
         "MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD", "CONCATENATION", "TRANSPOSE", "GELU",
-        *_CASTS,
+        "PRELU", "LEAKY_RELU",
     }  # fmt: skip
     for node in graph.nodes:
         if node.kind not in known:
@@ -289,6 +289,8 @@ class _Run:
             return tf.nn.relu(x) - self._get(node.inputs[1]) * tf.nn.relu(-x)
         if kind in _RESHAPES:
             return tf.reshape(x, [-1, *self._graph.shapes[node.outputs[0]][1:]])
+        if kind in operators.BLOCKS:
+            return operators.BLOCKS[kind](x, *map(self._constant, node.inputs[1:]))
         if kind == "CONCATENATION":
             return tf.concat([self._get(t) for t in node.inputs], options["axis"])
         second = self._constant(node.inputs[1]) if len(node.inputs) > 1 else None

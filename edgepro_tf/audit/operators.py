@@ -35,9 +35,28 @@ _ACTIVATIONS = {
     "SOFTMAX": tf.nn.softmax,
     "ELU": tf.nn.elu,
     "HARD_SWISH": lambda x: x * tf.nn.relu6(x + 3.0) / 6.0,
+    "ABS": tf.abs,
+    "EXP": tf.exp,
+    "NEG": tf.negative,
+    "RSQRT": tf.math.rsqrt,
+    "SQRT": tf.sqrt,
+    "SQUARE": tf.square,
 }
 UNARY = frozenset(_ACTIVATIONS) - {"NONE"}
-BINARY = {"ADD": tf.add, "SUB": tf.subtract, "MUL": tf.multiply, "DIV": tf.divide}
+BINARY = {
+    "ADD": tf.add,
+    "SUB": tf.subtract,
+    "MUL": tf.multiply,
+    "DIV": tf.divide,
+    "MAXIMUM": tf.maximum,
+    "MINIMUM": tf.minimum,
+    "SQUARED_DIFFERENCE": tf.math.squared_difference,
+}
+# Of (input, block shape, paddings or crops): a dilated convolution stands between them.
+BLOCKS = {
+    "SPACE_TO_BATCH_ND": tf.space_to_batch,
+    "BATCH_TO_SPACE_ND": tf.batch_to_space,
+}
 POOLS = ("MAX_POOL_2D", "AVERAGE_POOL_2D")
 REDUCTIONS = {"MEAN": tf.reduce_mean, "SUM": tf.reduce_sum, "REDUCE_MAX": tf.reduce_max}
 

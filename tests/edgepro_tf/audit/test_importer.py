@@ -10,6 +10,7 @@ from edgepro_tf.errors import ConversionError
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import input_details, run_model
 from tests.flatbuffers import export_cached
+from tests.networks import NETWORKS
 
 CLASSIFIERS = (
     "cnn", "plain_cnn", "sequential", "residual", "depthwise", "mobile", "mlp",
@@ -31,6 +32,19 @@ def test_equals_the_interpreter(name: str, number_format: str) -> None:
     found = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     # Sums of a few hundred float32 products in another order, then a softmax.
     np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["sensor_cnn", "ds_cnn", "mobilenet_v3"])
+def test_networks_of_mobile_developers_are_imported(name: str) -> None:
+    """Dilated 1-D convolutions among them, and unfused normalisations."""
+    keras.utils.set_random_seed(0)
+    model = NETWORKS[name]()
+    network = import_model(export_keras(model, ExportOptions()))
+    x = np.random.default_rng(0).normal(size=(3, *network.input_shape))
+    logits = network.forward(list(network.values), x.astype(np.float32)).numpy()
+    has_softmax = network.graph.nodes[-1].kind == "SOFTMAX"
+    found = keras.ops.softmax(logits) if has_softmax else logits
+    np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=2e-5)
 
 
 @pytest.mark.parametrize("number_format", ["dynamic", "int8", "int16x8"])
