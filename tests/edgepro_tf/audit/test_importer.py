@@ -34,9 +34,9 @@ def test_equals_the_interpreter(name: str, number_format: str) -> None:
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("name", ["sensor_cnn", "ds_cnn", "mobilenet_v3"])
+@pytest.mark.parametrize("name", ["sensor_cnn", "ds_cnn"])
 def test_networks_of_mobile_developers_are_imported(name: str) -> None:
-    """Dilated 1-D convolutions among them, and unfused normalisations."""
+    """A dilated 1-D convolution among them, and a normalisation left by itself."""
     keras.utils.set_random_seed(0)
     model = NETWORKS[name]()
     network = import_model(export_keras(model, ExportOptions()))
