@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 
@@ -11,6 +12,7 @@ from edgepro_tf.audit.bench import Bench, Candidate
 from edgepro_tf.audit.starts import (
     fresh_parameter,
     fresh_start,
+    heavy_tailed_start,
     public_start,
     shuffled,
 )
@@ -47,14 +49,20 @@ def learn_signs(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
 def learn_fresh_signs(bench: Bench, thief: Thief) -> Outcome:
     """The same way of training from nothing: a control, it needs no public file.
 
-    What learned signs gain beyond this is what the public magnitudes are worth.
+    From He's start, and from one whose sizes are as masks make them. What learned signs
+    gain beyond this is what the public magnitudes are worth.
     """
     if not bench.sign_space.layers:
         return nothing_masked(bench)
     purpose = "learned signs, fresh"
     rng = thief.rng(purpose)
-    start = fresh_start(bench.network, rng)
-    candidates = sign_candidates(bench, thief, rng, start, full=False)
+    candidates = [
+        dataclasses.replace(one, label=f"{name}, {one.label}")
+        for name, draw in (("He", fresh_start), ("heavy-tailed", heavy_tailed_start))
+        for one in sign_candidates(
+            bench, thief, rng, draw(bench.network, rng), full=False
+        )
+    ]
     return bench.outcome(bench.signs, candidates, thief, purpose)
 
 

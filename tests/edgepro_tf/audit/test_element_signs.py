@@ -69,6 +69,17 @@ def test_a_masked_layer_alone_is_overcome(unlocked, data, full: bool) -> None:  
     assert found > train_scratch(bench, thief).accuracy + 0.05
 
 
+def test_signs_learned_from_nothing_read_nothing_of_the_file(standard, data) -> None:  # type: ignore[no-untyped-def]
+    """A control: the same from every draw of the lock, and better than chance."""
+    second = with_public(standard, relock(standard, bytes(32)).values, standard.steps)
+    found = []
+    for target in (standard, second):
+        bench = make_bench(target, data)
+        found.append(element_signs.learn_fresh_signs(bench, bench.thief(0.02, 0)))
+    assert found[0].accuracy == found[1].accuracy > bench.chance + 0.1
+    assert found[0].chosen.split(", ")[0] in ("He", "heavy-tailed")
+
+
 def test_signs_that_follow_magnitudes_are_guessed(unlocked, data) -> None:  # type: ignore[no-untyped-def]
     """A network whose large elements are positive: its mask hides nothing."""
     layer = 1
