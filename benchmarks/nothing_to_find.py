@@ -117,9 +117,9 @@ class Study:
 
     def _relocked(self, recipe: str, seed: int) -> Target:
         target = self.locked[recipe]
-        values = tuple(relock(target, seed.to_bytes(32, "little")).values)
-        network = dataclasses.replace(target.network, values=values)
-        return dataclasses.replace(target, network=network)
+        draw = relock(target, seed.to_bytes(32, "little"))
+        network = dataclasses.replace(target.network, values=tuple(draw.values))
+        return dataclasses.replace(target, network=network, orders=draw.orders)
 
     def _published(self, seed: int) -> Target:
         """The draw as a public file: nothing in it depends on the data."""

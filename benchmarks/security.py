@@ -186,7 +186,9 @@ def _make_pairs(
 ) -> list[tuple[bytes, bytes]]:
     """Draws of one network's lock: public file and payload."""
     from converters import convert_keras
+    from edgepro_tf.cli.pairs import representative_dataset
     from edgepro_tf.files import PRIVATE_MODE, write_file
+    from edgepro_tf.locking import network_of
 
     pairs = []
     for draw in ("", *(f"_{number}" for number in range(1, args.locks))):
@@ -194,15 +196,14 @@ def _make_pairs(
         if not all(file.exists() for file in files):
             model = _train(cell, cell.training, data, args)
             recipe = EXTRA_RECIPES.get(cell.recipe, cell.recipe)
-            samples = data.x_train[: 16 if cell.number_format == "float32" else 128]
             pair = convert_keras(
                 model,
                 recipe=recipe,
                 number_format=cell.number_format,
-                representative_dataset=lambda samples=samples: (
-                    [one[None]] for one in samples
+                representative_dataset=representative_dataset(
+                    data.x_train[:128], network_of(model).inputs
                 ),
-                samples=samples[:16],
+                samples=data.x_train[:16],
             )
             # The payload lies open here: this network is made to be attacked.
             write_file(files[1], pair.payload, overwrite=True, mode=PRIVATE_MODE)

@@ -128,7 +128,7 @@ def read_graph(tflite: bytes | bytearray) -> Graph:
             )
             constants[index] = values.reshape(shapes[index])
             quantization = _read_quantization(tensor)
-            if quantization is not None:
+            if quantization is not None and not element_type.is_float:
                 quantizations[index] = quantization
     return Graph(
         tuple(

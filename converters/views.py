@@ -193,6 +193,4 @@ class Graph:
     def scales_of(self, tensor: int) -> np.ndarray:
         """float32, fits the constant: its quantisation scales, or a single 1."""
         found, rank = self.quantizations.get(tensor), self.constants[tensor].ndim
-        if found is None or self.constants[tensor].dtype.kind == "f":
-            return np.ones([1] * rank, np.float32)
-        return found.along(rank)
+        return np.ones([1] * rank, np.float32) if found is None else found.along(rank)

@@ -113,22 +113,6 @@ def place_stored(
     return np.ascontiguousarray(np.moveaxis(out, 0, axis), np.float32)
 
 
-def redraw_scales(
-    scales: np.ndarray, steps: Step, known: float, rng: np.random.Generator
-) -> np.ndarray:
-    """Quantisation scales of which a share of the channels is known.
-
-    Args:
-        scales: float32, the authorized ones, one axis longer than 1 at most.
-        steps: the recipe's steps on them: ``SHUFFLE``, or none.
-        known: share of them that are in their places.
-        rng: draws which, and where the others go.
-    """
-    if not steps:
-        return scales
-    return redraw_tensor(scales, Step.SHUFFLE, 0, known, rng)
-
-
 def _mask(
     elements: np.ndarray,
     whole: np.ndarray,

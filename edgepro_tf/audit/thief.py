@@ -12,7 +12,6 @@ from edgepro_tf.audit.guessing import (
     StoredGuess,
     draw_stored,
     place_stored,
-    redraw_scales,
     redraw_tensor,
 )
 from edgepro_tf.locks import Step
@@ -208,9 +207,9 @@ class Target:
             values / scales, self.steps[i], parameter.channel_axis, known, rng,
             exponent_range=self.exponent_range, element_type=parameter.element_type,
         )  # fmt: skip
-        if not self.scales:
-            return drawn
-        return drawn * redraw_scales(scales, self.scale_steps[i], known, rng)
+        if self.scale_steps and self.scale_steps[i]:
+            scales = redraw_tensor(scales, self.scale_steps[i], 0, known, rng)
+        return drawn * scales
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

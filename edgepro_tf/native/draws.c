@@ -16,17 +16,20 @@ void draws_begin(draws* stream, const uint8_t seed[32], uint32_t record,
 
 void draws_end(draws* stream) { edgepro_wipe(stream, sizeof *stream); }
 
-void draws_refill(draws* stream) {
-  chacha20_blocks(stream->key, stream->nonce, stream->counter, stream->words);
+static void next_batch(draws* stream, uint32_t out[DRAWS_BUFFERED]) {
+  chacha20_blocks(stream->key, stream->nonce, stream->counter, out);
   stream->counter += CHACHA20_BATCH;
+}
+
+void draws_refill(draws* stream) {
+  next_batch(stream, stream->words);
   stream->used = 0;
 }
 
 void draw_words(draws* stream, uint32_t* out, size_t count) {
   while (count > 0) {
     if (stream->used == DRAWS_BUFFERED && count >= DRAWS_BUFFERED) {
-      chacha20_blocks(stream->key, stream->nonce, stream->counter, out);
-      stream->counter += CHACHA20_BATCH;
+      next_batch(stream, out);
       out += DRAWS_BUFFERED;
       count -= DRAWS_BUFFERED;
       continue;

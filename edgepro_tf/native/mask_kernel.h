@@ -1,4 +1,4 @@
-/* The float mask of mask.c for one width; included once for each, with WORD,
+/* The float mask of mask_kernels.h for one width; included once for each, with WORD,
  * MASK_FLOATS (its name), FRACTION_BITS, EXPONENT_TOP, WINDOW and MASKED_FRACTION
  * defined.
  *
@@ -6,7 +6,7 @@
  */
 
 TARGET static void MASK_FLOATS(uint8_t* restrict data, size_t count,
-                        const uint8_t* restrict drawn, WORD window) {
+                               const uint8_t* restrict drawn, WORD window) {
   enum { HALVES = sizeof(WORD) / 2, LANES = MASK_GROUP / HALVES };
   enum { UNMASKED = FRACTION_BITS - MASKED_FRACTION };
   const WORD top = (WORD)1 << (8 * sizeof(WORD) - 1);
