@@ -162,8 +162,7 @@ class Bench(Tools):
         rng = thief.rng(purpose)
         best = self.choose(trainer, candidates, thief, rng, folds)
         everything = np.arange(len(thief.y))
-        theta = self.train(trainer, best, thief.x, thief.y, everything, rng)
-        return trainer.parameters(theta, self._last_knob(best)), best.label
+        return self.fit(trainer, best, thief.x, thief.y, everything, rng), best.label
 
     def choose(
         self,
@@ -204,6 +203,20 @@ class Bench(Tools):
         """For an attack that finds nothing of its kind in this file."""
         return Outcome(self.accuracy(self.target.public), why, applies=False)
 
+    def fit(
+        self,
+        trainer: training.Trainer,
+        candidate: Candidate,
+        x: np.ndarray,
+        y: np.ndarray,
+        examples: np.ndarray,
+        rng: np.random.Generator,
+    ) -> Arrays:
+        """``train``, then the network's parameters that it ended with."""
+        theta = self.train(trainer, candidate, x, y, examples, rng)
+        knob = 1.0 if candidate.knob is None else float(candidate.knob[-1])
+        return trainer.parameters(theta, knob)
+
     def train(
         self,
         trainer: training.Trainer,
@@ -213,7 +226,11 @@ class Bench(Tools):
         examples: np.ndarray,
         rng: np.random.Generator,
     ) -> Arrays:
-        """Train one candidate; y is int classes or float32 [examples, classes]."""
+        """Train one candidate; y is int classes or float32 [examples, classes].
+
+        Returns:
+            What it learned, in the trainer's space.
+        """
         steps = len(candidate.plan)
         batches = training.draw_batches(examples, steps, self.budget.batch, rng)
         knob = np.ones(steps) if candidate.knob is None else candidate.knob
@@ -327,17 +344,13 @@ class Bench(Tools):
         rng: np.random.Generator,
     ) -> float:
         rest = np.setdiff1d(np.arange(len(thief.y)), held_out)
-        theta = self.train(trainer, candidate, thief.x, thief.y, rest, rng)
-        parameters = trainer.parameters(theta, self._last_knob(candidate))
+        parameters = self.fit(trainer, candidate, thief.x, thief.y, rest, rng)
         logits = self.logits(parameters, self._pad(thief.x))[held_out]
         y = thief.y[held_out]
         log_p = logits - np.logaddexp.reduce(logits, -1, keepdims=True)
         loss = -np.mean(log_p[np.arange(len(y)), y])
         right = np.mean(np.argmax(logits, -1) == y)
         return float(right - _TIE * min(loss, 10.0))
-
-    def _last_knob(self, candidate: Candidate) -> float:
-        return 1.0 if candidate.knob is None else float(candidate.knob[-1])
 
     def _pad(self, array: np.ndarray) -> Any:
         """The first rows repeated up to one size, so that nothing compiles twice."""

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 import numpy as np
 
 from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.sign_training import sign_candidates
 from edgepro_tf.audit.starts import (
     fresh_start,
     heavy_tailed_start,
     histogram_start,
 )
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
+from edgepro_tf.audit.training import Trainer
 
 SCRATCH, HISTOGRAM = "scratch", "scratch, histograms"
 _STARTS = 3
-_KINDS = {"": fresh_start, "heavy-tailed, ": heavy_tailed_start}
+_HEAVY = "heavy-tailed, "
+_KINDS = {"": fresh_start, _HEAVY: heavy_tailed_start}
 
 
 def train_scratch(bench: Bench, thief: Thief) -> Outcome:
     """Train from nothing on the thief's labels, in every way that an attack trains.
 
     Starts (He's, and heavy-tailed ones, as masked files are) are re-normalised on the
-    data, with whole or halved weights, and trained at each learning rate; and the
-    halved one, once trained, is halved and trained again, as attacks do that begin with
-    a network of one's own. The budget, the data and the batches are those of every
-    attack. (Plain starts were never better.)
+    data, with whole or halved weights, and trained at each learning rate. The halved
+    one, once trained, is halved and trained again, as attacks do that begin with a
+    network of one's own. And the signs of heavy-tailed weights are learned before their
+    magnitudes, as attacks do that read masked ones. The budget, the data and the
+    batches are those of every attack. (Plain starts were never better.)
 
     Returns:
         The accuracy of the procedure that the thief's own validation chooses, a mean
@@ -49,17 +54,33 @@ def train_scratch(bench: Bench, thief: Thief) -> Outcome:
     chosen = bench.choose(bench.weights, first, thief, thief.rng(SCRATCH)).label
     found: dict[str, list[float]] = defaultdict(list)
     for kind, start in starts:
-        for candidate in _candidates(bench, thief, start, kind):
-            once = _train(bench, thief, candidate, rng)
-            found[candidate.label].append(bench.accuracy(once))
-        again = bench.settle(once, thief.x)
-        name = f"{kind}halved and trained twice"
-        for candidate in _sweep(bench, thief, name, again):
-            twice = _train(bench, thief, candidate, rng)
-            found[candidate.label].append(bench.accuracy(twice))
+        for label, parameters in _procedures(bench, thief, kind, start, rng):
+            found[label].append(bench.accuracy(parameters))
     means = {label: float(np.mean(values)) for label, values in found.items()}
     details = {"by_procedure": means, "starts": found[chosen]}
     return Outcome(means[chosen], chosen, details)
+
+
+def _procedures(
+    bench: Bench, thief: Thief, kind: str, start: Arrays, rng: np.random.Generator
+) -> Iterator[tuple[str, Arrays]]:
+    """Every way to train from one start: its label, and the network it ends with."""
+
+    def fit(trainer: Trainer, candidate: Candidate) -> tuple[str, Arrays]:
+        everything = np.arange(len(thief.y))
+        fitted = bench.fit(trainer, candidate, thief.x, thief.y, everything, rng)
+        return candidate.label, fitted
+
+    once = [fit(bench.weights, c) for c in _candidates(bench, thief, start, kind)]
+    yield from once
+    _, halved = once[-1]
+    again = bench.settle(halved, thief.x)
+    for candidate in _sweep(bench, thief, f"{kind}halved and trained twice", again):
+        yield fit(bench.weights, candidate)
+    if kind == _HEAVY and bench.sign_space.layers:
+        for candidate in sign_candidates(bench, thief, rng, start, full=False):
+            label, fitted = fit(bench.signs, candidate)
+            yield f"{kind}{label}", fitted
 
 
 def train_histograms(bench: Bench, thief: Thief) -> Outcome:
@@ -88,13 +109,6 @@ def _sweep(bench: Bench, thief: Thief, name: str, theta: Arrays) -> list[Candida
         Candidate(f"{name}, rate {rate:g}", theta, bench.plan(thief, theta, rate))
         for rate in bench.budget.rates
     ]
-
-
-def _train(
-    bench: Bench, thief: Thief, candidate: Candidate, rng: np.random.Generator
-) -> Arrays:
-    everything = np.arange(len(thief.y))
-    return bench.train(bench.weights, candidate, thief.x, thief.y, everything, rng)
 
 
 ATTACKS = (

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from edgepro_tf.audit.bench import Bench, Candidate
-from edgepro_tf.audit.starts import (
-    fresh_parameter,
-    fresh_start,
-    heavy_tailed_start,
-    public_start,
-    shuffled,
-)
+from edgepro_tf.audit.sign_training import sign_candidates
+from edgepro_tf.audit.starts import public_start, shuffled
 from edgepro_tf.audit.statistics import filter_rows
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
-from edgepro_tf.audit.training import cosine
-
-# Measured on letters with one layer masked and nothing else: the most signs right.
-_SIZE, _COLDEST = 0.2, 0.3
-_SETTLED = 3.0
-_BOLDNESS = 10.0  # The logit of a sign moves further than a weight.
 
 
 def learn_signs(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
@@ -44,91 +32,6 @@ def learn_signs(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
     start = public_start(bench, thief, fresh=shuffled(bench))
     candidates = sign_candidates(bench, thief, rng, start, full=full)
     return bench.outcome(bench.signs, candidates, thief, purpose)
-
-
-def learn_fresh_signs(bench: Bench, thief: Thief) -> Outcome:
-    """The same way of training from nothing: a control, it needs no public file.
-
-    From He's start, and from one whose sizes are as masks make them. What learned signs
-    gain beyond this is what the public magnitudes are worth.
-    """
-    if not bench.sign_space.layers:
-        return nothing_masked(bench)
-    purpose = "learned signs, fresh"
-    rng = thief.rng(purpose)
-    candidates = [
-        dataclasses.replace(one, label=f"{name}, {one.label}")
-        for name, draw in (("He", fresh_start), ("heavy-tailed", heavy_tailed_start))
-        for one in sign_candidates(
-            bench, thief, rng, draw(bench.network, rng), full=False
-        )
-    ]
-    return bench.outcome(bench.signs, candidates, thief, purpose)
-
-
-def sign_candidates(
-    bench: Bench,
-    thief: Thief,
-    rng: np.random.Generator,
-    start: Arrays,
-    *,
-    full: bool,
-) -> list[Candidate]:
-    """Runs that learn signs: with every masked layer, and with the first one alone."""
-    linears, layers = bench.network.linears, bench.sign_space.layers
-    kept = {"signs": set(layers)}
-    first = {i for i in layers if linears[i].is_first}
-    if first and len(first) < len(layers):
-        kept["first layer's signs"] = first
-    candidates = []
-    for label, learned in kept.items():
-        drawn = list(start)
-        for layer in set(layers) - learned:
-            i = linears[layer].filter
-            drawn[i] = fresh_parameter(bench.network.parameters[i], rng)
-        drawn = bench.renormalise(drawn, thief.x)
-        candidates += [
-            learn_signs_of(bench, thief, rng, drawn, learned, rate, label, full=full)
-            for rate in bench.budget.rates
-        ]
-    return candidates
-
-
-def learn_signs_of(
-    bench: Bench,
-    thief: Thief,
-    rng: np.random.Generator,
-    start: Arrays,
-    learned: set[int],
-    rate: float,
-    label: str,
-    *,
-    full: bool,
-) -> Candidate:
-    """One run that learns the signs of some layers; the others keep what they have."""
-    space = bench.sign_space
-    sizes = [_SIZE if layer in learned else _SETTLED for layer in space.layers]
-    theta = space.start(start, rng, sizes)
-    plan, knob = _anneal(bench, thief, theta, rate, learned)
-    masks = space.masks(start, full)
-    return Candidate(f"{label}, rate {rate:g}", theta, plan, masks, knob)
-
-
-def _anneal(
-    bench: Bench, thief: Thief, theta: Arrays, rate: float, learned: set[int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Signs first, ever colder, magnitudes at rest; then magnitudes, signs settled."""
-    linears, space = bench.network.linears, bench.sign_space
-    steps = bench.steps(thief)
-    half = steps // 2
-    shape = np.concatenate([cosine(half), cosine(steps - half)])
-    plan = rate * np.outer(shape, np.ones(len(theta)))
-    for j, layer in enumerate(space.layers):
-        plan[:, len(theta) - len(space.layers) + j] *= _BOLDNESS * (layer in learned)
-    plan[:half, [linears[layer].filter for layer in learned]] = 0
-    cooling = np.geomspace(1.0, _COLDEST, half)
-    knob = np.concatenate([cooling, np.full(steps - half, _COLDEST)])
-    return plan, knob.astype(np.float32)
 
 
 def guess_signs(bench: Bench, thief: Thief) -> Outcome:
@@ -223,10 +126,6 @@ ATTACKS = (
     Attack(
         "learned element signs and mixing", "element signs", _ZHOU, LABELS,
         functools.partial(learn_signs, full=True), is_slow=True,
-    ),
-    Attack(
-        "control: learned signs of a fresh network", "element signs", _ZHOU, LABELS,
-        learn_fresh_signs, counts=False, is_slow=True,
     ),
     Attack(
         "signs guessed from magnitudes", "element signs", "ours", LABELS, guess_signs,

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
-from edgepro_tf.audit.attacks.element_signs import learn_signs_of
 from edgepro_tf.audit.bench import Bench, Candidate
 from edgepro_tf.audit.matching import match_filters
+from edgepro_tf.audit.sign_training import learn_signs_of
 from edgepro_tf.audit.starts import fresh_start
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
 from edgepro_tf.locks import Step

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgepro_tf.audit.attacks.element_signs import sign_candidates
 from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.sign_training import sign_candidates
 from edgepro_tf.audit.thief import INPUTS, Attack, Outcome, Thief
 
 
@@ -68,9 +68,9 @@ def minimise_entropy(bench: Bench, thief: Thief) -> Outcome:
         runs += [(bench.signs_unlabelled, one) for one in drawn]
     learned = {}
     for trainer, one in runs:
-        theta = bench.train(trainer, one, thief.pool, labels, everything, rng)
-        knob = 1.0 if one.knob is None else float(one.knob[-1])
-        learned[one.label] = trainer.parameters(theta, knob)
+        learned[one.label] = bench.fit(
+            trainer, one, thief.pool, labels, everything, rng
+        )
     return bench.choose_unlabelled(learned, thief)
 
 

@@ -10,9 +10,10 @@ from edgepro_tf.audit.attacks import (
     magnitudes,
     sign_search,
 )
-from edgepro_tf.audit.attacks.element_signs import balance_signs, learn_signs_of
+from edgepro_tf.audit.attacks.element_signs import balance_signs
 from edgepro_tf.audit.element_statistics import element_areas
 from edgepro_tf.audit.scratch import train_scratch
+from edgepro_tf.audit.sign_training import learn_signs_of
 from edgepro_tf.audit.statistics import filter_rows
 from edgepro_tf.audit.target import relock
 from edgepro_tf.audit.thief import Draw
@@ -38,10 +39,9 @@ def test_the_signs_of_a_masked_head_are_learned(unlocked, data) -> None:  # type
         bench, thief, thief.rng("t"), target.public, {HEAD}, 1e-2, "", full=False
     )
     everything = np.arange(len(thief.y))
-    theta = bench.train(
+    found = bench.fit(
         bench.signs, candidate, thief.x, thief.y, everything, thief.rng("b")
     )
-    found = bench.signs.parameters(theta, float(candidate.knob[-1]))
     large = np.abs(true) > np.median(np.abs(true))
     before = np.mean(np.sign(target.public[i]) == np.sign(true), where=large)
     after = np.mean(np.sign(found[i]) == np.sign(true), where=large)
@@ -67,17 +67,6 @@ def test_a_masked_layer_alone_is_overcome(unlocked, data, full: bool) -> None:  
     thief = bench.thief(0.02, 0)
     found = element_signs.learn_signs(bench, thief, full=full).accuracy
     assert found > train_scratch(bench, thief).accuracy + 0.05
-
-
-def test_signs_learned_from_nothing_read_nothing_of_the_file(standard, data) -> None:  # type: ignore[no-untyped-def]
-    """A control: the same from every draw of the lock, and better than chance."""
-    second = with_public(standard, relock(standard, bytes(32)).values, standard.steps)
-    found = []
-    for target in (standard, second):
-        bench = make_bench(target, data)
-        found.append(element_signs.learn_fresh_signs(bench, bench.thief(0.02, 0)))
-    assert found[0].accuracy == found[1].accuracy > bench.chance + 0.1
-    assert found[0].chosen.split(", ")[0] in ("He", "heavy-tailed")
 
 
 def test_signs_that_follow_magnitudes_are_guessed(unlocked, data) -> None:  # type: ignore[no-untyped-def]

@@ -4,9 +4,10 @@ import numpy as np
 
 from edgepro_tf.audit.scratch import train_scratch
 from edgepro_tf.audit.starts import fresh_start, heavy_tailed_start
+from edgepro_tf.audit.target import relock
 from edgepro_tf.audit.thief import Target
 from edgepro_tf.datasets import Dataset
-from tests.edgepro_tf.audit.conftest import make_bench
+from tests.edgepro_tf.audit.conftest import make_bench, with_public
 
 
 def test_a_heavy_tailed_start_has_the_masks_distribution(standard: Target) -> None:
@@ -27,9 +28,23 @@ def test_a_heavy_tailed_start_has_the_masks_distribution(standard: Target) -> No
         assert abs(np.mean(values > 0) - 0.5) < 0.15
 
 
-def test_both_kinds_of_start_are_tried(standard: Target, data: Dataset) -> None:
+def test_every_way_to_train_is_tried(standard: Target, data: Dataset) -> None:
+    """Both kinds of start, once and twice; the heavy-tailed one's signs are learned."""
     bench = make_bench(standard, data)
     found = train_scratch(bench, bench.thief(0.02, 0)).details["by_procedure"]
     heavy = {name for name in found if name.startswith("heavy-tailed, ")}
-    assert {f"heavy-tailed, {name}" for name in set(found) - heavy} == heavy
+    signs = {name for name in heavy if "signs, " in name}
+    assert len(signs) == 2 * len(bench.budget.rates)
+    assert {f"heavy-tailed, {name}" for name in set(found) - heavy} == heavy - signs
     assert any("trained twice" in name for name in heavy)
+    assert all(found[name] > bench.chance + 0.1 for name in signs)
+
+
+def test_scratch_reads_nothing_of_the_file(standard: Target, data: Dataset) -> None:
+    """The same accuracy whatever the lock was drawn from."""
+    second = with_public(standard, relock(standard, bytes(32)).values, standard.steps)
+    found = []
+    for target in (standard, second):
+        bench = make_bench(target, data)
+        found.append(train_scratch(bench, bench.thief(0.02, 0)))
+    assert found[0] == found[1]
