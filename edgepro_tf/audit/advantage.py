@@ -53,14 +53,16 @@ class Scratch:
     """Training from nothing with one share: the procedure that is best over the seeds.
 
     Args:
-        of_all: float64 [procedures, seeds], accuracy of each.
+        of_all: float64 [procedures, seeds], accuracy of each, a mean over its starts.
         best: the row that is taken.
         accuracy: the same row by seed.
+        starts: float64 [seeds, starts], what that row is the mean of.
     """
 
     of_all: np.ndarray
     best: int
     accuracy: dict[int, float]
+    starts: np.ndarray
 
     @property
     def mean(self) -> float:
@@ -104,21 +106,21 @@ def find_advantage(
         spread_of(gains),
         float(np.mean(held_out)),
         spread_of(gains) / float(np.sqrt(len(gains))),
-        _luck(table[SCRATCH, share], sum(key[1] > 0 for key in names), base),
+        _luck(base, sum(key[1] > 0 for key in names)),
     )
 
 
 def best_procedure(row: dict[int, AttackResult]) -> Scratch:
     """Of scratch's results by seed, the procedure with the best mean."""
     seeds = sorted(row)
-    found = [
-        r.details.get("by_procedure", {"": r.accuracy}) for _, r in sorted(row.items())
-    ]
-    of_all = np.array([[one[label] for one in found] for label in found[0]])
-    best = int(np.argmax(of_all.mean(1)))
-    return Scratch(
-        of_all, best, dict(zip(seeds, map(float, of_all[best]), strict=True))
+    labels = row[seeds[0]].details["by_procedure"]
+    starts = np.array(
+        [[row[seed].details["by_procedure"][one] for seed in seeds] for one in labels]
     )
+    of_all = starts.mean(-1)
+    best = int(np.argmax(of_all.mean(1)))
+    by_seed = dict(zip(seeds, map(float, of_all[best]), strict=True))
+    return Scratch(of_all, best, by_seed, starts[best])
 
 
 def _without(accuracy: np.ndarray, seed: int) -> np.ndarray:
@@ -127,7 +129,7 @@ def _without(accuracy: np.ndarray, seed: int) -> np.ndarray:
     return np.asarray(accuracy[int(np.argmax(others.mean(1)))])
 
 
-def _luck(row: dict[int, AttackResult], attacks: int, scratch: Scratch) -> float:
+def _luck(scratch: Scratch, attacks: int) -> float:
     """What the best attack would show if each were one more start of scratch.
 
     The expected best of so many means over seeds, less that of scratch's own
@@ -136,12 +138,12 @@ def _luck(row: dict[int, AttackResult], attacks: int, scratch: Scratch) -> float
     Source: Blom, "Statistical Estimates and Transformed Beta-Variables", 1958: the
     largest of k normal draws lies near the quantile (k - 3/8) / (k + 1/4).
     """
-    starts = [r.details.get("starts", ()) for r in row.values()]
-    if attacks < 2 or any(len(found) < 2 for found in starts):
+    seeds, starts = scratch.starts.shape
+    if attacks < 2 or starts < 2:
         return 0.0
-    variance = float(np.mean([np.var(found, ddof=1) for found in starts]))
-    own = _largest(len(scratch.of_all)) / float(np.sqrt(len(starts[0])))
-    return (_largest(attacks) - own) * float(np.sqrt(variance / len(starts)))
+    variance = float(np.mean(np.var(scratch.starts, axis=1, ddof=1)))
+    own = _largest(len(scratch.of_all)) / float(np.sqrt(starts))
+    return (_largest(attacks) - own) * float(np.sqrt(variance / seeds))
 
 
 def _largest(count: int) -> float:

@@ -44,9 +44,11 @@ def guess_signs(bench: Bench, thief: Thief) -> Outcome:
     if not layers:
         return nothing_masked(bench)
     plain = public_start(bench, thief, fresh=shuffled(bench))
-    rates = bench.budget.rates if bench.budget.is_thorough else bench.budget.rates[-1:]
+    rules, rates = list(_rules()), bench.budget.rates
+    if not bench.budget.is_thorough:
+        rules, rates = rules[:2], rates[-1:]
     candidates = []
-    for label, rule in _rules():
+    for label, rule in rules:
         start = set_signs(bench, plain, layers, rule)
         theta = bench.settle(start, thief.x)
         candidates += [
