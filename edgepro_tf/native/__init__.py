@@ -5,7 +5,9 @@ Needs numpy and the standard library only. The library is loaded at the first ca
 
 from edgepro_tf.native._calls import (
     apply_lock,
+    create_delegate,
     delegate_is_complete,
+    destroy_delegate,
     discard,
     fingerprint,
     hand_over,
@@ -17,7 +19,9 @@ from edgepro_tf.native._library import library_path
 
 __all__ = [
     "apply_lock",
+    "create_delegate",
     "delegate_is_complete",
+    "destroy_delegate",
     "discard",
     "fingerprint",
     "hand_over",

@@ -106,8 +106,35 @@ def apply_lock(buffer: Buffer, payload: bytes) -> list[int]:
     return list(fingerprints)
 
 
+def create_delegate(payload: bytes) -> int:
+    """Make the delegate that restores one interpreter.
+
+    Returns:
+        Its address, a ``TfLiteDelegate*``: to be given to ``destroy_delegate`` once the
+        interpreter has ended.
+
+    Raises:
+        PayloadError: the payload is damaged.
+        NativeError: the native core is missing, or memory ran out.
+    """
+    error, delegate = _error_buffer(), ctypes.c_void_p()
+    status = load_library().edgepro_delegate_create(
+        payload, len(payload), ctypes.byref(delegate), error, _ERROR_BYTES
+    )
+    _check(status, error)
+    assert delegate.value
+    return delegate.value
+
+
+def destroy_delegate(pointer: int) -> None:
+    """Wipe and free a delegate and the constants that it restored."""
+    load_library().tflite_plugin_destroy_delegate(pointer)
+
+
 def hand_over(payload: bytes) -> int:
     """Leave a lock with the core for the next delegate that names the handle.
+
+    For a runtime's own ``load_delegate``, which makes delegates by options alone.
 
     Returns:
         A single-use handle, for the delegate's only option ``handle``.

@@ -53,7 +53,12 @@ _SIGNATURES = {
     ),
     "edgepro_fingerprint": (ctypes.c_uint32, (_BYTES, _SIZE)),
     "edgepro_version": (ctypes.c_char_p, ()),
+    "edgepro_delegate_create": (
+        ctypes.c_int,
+        (_BYTES, _SIZE, ctypes.POINTER(ctypes.c_void_p), _TEXT, _SIZE),
+    ),
     "edgepro_delegate_is_complete": (ctypes.c_int, (ctypes.c_void_p,)),
+    "tflite_plugin_destroy_delegate": (None, (ctypes.c_void_p,)),
 }
 
 

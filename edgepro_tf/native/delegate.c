@@ -243,6 +243,23 @@ struct TfLiteDelegate* delegate_create(edgepro_lock* lock, message* out) {
   return &self->base;
 }
 
+edgepro_status edgepro_delegate_create(const void* payload, size_t size,
+                                       struct TfLiteDelegate** delegate, char* error,
+                                       size_t error_size) {
+  message out = {error, error_size};
+  edgepro_lock* lock;
+  if (delegate == NULL) {
+    return fail(&out, EDGEPRO_BAD_ARGUMENT,
+                "cannot create EdgePro's delegate: expected a place for it, got none. "
+                "Pass one.");
+  }
+  *delegate = NULL;
+  edgepro_status status = edgepro_lock_parse(payload, size, &lock, error, error_size);
+  if (status != EDGEPRO_OK) return status;
+  *delegate = delegate_create(lock, &out);
+  return *delegate == NULL ? EDGEPRO_OUT_OF_MEMORY : EDGEPRO_OK;
+}
+
 void tflite_plugin_destroy_delegate(struct TfLiteDelegate* delegate) {
   if (delegate == NULL) return;
   edgepro_delegate* self = delegate->data_;

@@ -1,10 +1,11 @@
 /* The native core of EdgePro: restores a lock into the constants of a .tflite.
  *
- * Two ways in. The host opened the sidecar and holds the payload (docs/payload.md):
+ * Three ways in. The host opened the sidecar and holds the payload (docs/payload.md):
  *  - edgepro_restore() restores a writable copy of the file in place (a private
  *    copy-on-write mapping keeps the untouched pages shared);
- *  - edgepro_hand_over() returns a handle, and tflite_plugin_create_delegate() with the
- *    option "handle" makes the TFLite external delegate that restores one interpreter.
+ *  - edgepro_delegate_create() makes the TFLite delegate that restores one interpreter;
+ *  - edgepro_hand_over() returns a handle, and TFLite's own loader of external delegates
+ *    makes the same delegate by the option "handle".
  *
  * C99 and libc only. Thread-safe: distinct locks and models may be used concurrently.
  * On failure nothing was changed, and `error` (may be NULL) holds one sentence,
@@ -85,6 +86,11 @@ EDGEPRO_EXPORT struct TfLiteDelegate* tflite_plugin_create_delegate(
     const char* const* keys, const char* const* values, size_t count,
     void (*report_error)(const char*));
 EDGEPRO_EXPORT void tflite_plugin_destroy_delegate(struct TfLiteDelegate* delegate);
+/* The same delegate from the payload itself; the bytes are copied. *delegate is owned by
+ * the caller: tflite_plugin_destroy_delegate(), once its interpreter has ended. */
+EDGEPRO_EXPORT edgepro_status edgepro_delegate_create(const void* payload, size_t size,
+                                                      struct TfLiteDelegate** delegate,
+                                                      char* error, size_t error_size);
 /* 1 once every record of the delegate's lock is restored, else 0. To be asked after
  * AllocateTensors: a model that lacks a protected subgraph is told only by this. */
 EDGEPRO_EXPORT int edgepro_delegate_is_complete(const struct TfLiteDelegate* delegate);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ from edgepro_tf.errors import EdgeProError, InterpreterError, WrongModelError
 from edgepro_tf.runtime.interpreters import (
     Runtime,
     call_runtime,
-    find_runtime,
     make_interpreter,
 )
 
@@ -19,30 +19,37 @@ _CORE_SENTENCE = "cannot restore this model:"
 _WRONG_MODEL_SENTENCE = f"{_CORE_SENTENCE} the sidecar belongs to another model"
 
 
-def make_delegate(payload: bytes, *, runtime: Runtime | None = None) -> Any:
-    """Create the delegate that restores one interpreter.
+class Delegate:
+    """The delegate that restores one interpreter, for ``experimental_delegates``.
+
+    Stands for the runtimes' own ``Delegate``: their interpreters ask both for an
+    address, and keep both until they end. It is made without options, in a tenth of the
+    time, and serves the interpreters of every runtime.
 
     Args:
         payload: lock bytes from an opened sidecar.
-        runtime: the runtime whose interpreter will take it.
-
-    Returns:
-        The runtime's own ``Delegate``, for ``experimental_delegates``; it must be the
-        first in that list, and serves one interpreter.
 
     Raises:
         PayloadError: the payload is damaged.
-        NativeError: the native core is missing.
+        NativeError: the native core is missing, or memory ran out.
     """
-    module = (runtime or find_runtime()).load()
-    handle = native.hand_over(payload)
-    try:
-        return call_runtime(
-            module.load_delegate, str(native.library_path()), {"handle": str(handle)}
-        )
-    except EdgeProError:
-        native.discard(handle)
-        raise
+
+    def __init__(self, payload: bytes) -> None:
+        self._destroy: Callable[[int], None] = native.destroy_delegate
+        self._pointer = native.create_delegate(payload)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every constant of the lock is restored."""
+        return native.delegate_is_complete(self._pointer)
+
+    def _get_native_delegate_pointer(self) -> int:
+        """What a runtime's ``Interpreter`` calls."""
+        return self._pointer
+
+    def __del__(self) -> None:
+        if hasattr(self, "_pointer"):
+            self._destroy(self._pointer)
 
 
 def open_with_payload(
@@ -66,8 +73,7 @@ def open_with_payload(
         WrongModelError: the payload belongs to another file.
         InterpreterError: the runtime refused.
     """
-    runtime = runtime or find_runtime()
-    delegate = make_delegate(payload, runtime=runtime)
+    delegate = Delegate(payload)
     further = options.pop("delegates", ())
     try:
         interpreter = make_interpreter(
@@ -77,7 +83,7 @@ def open_with_payload(
             call_runtime(interpreter.allocate_tensors)
     except InterpreterError as error:
         raise _in_our_words(error) from error
-    if not native.delegate_is_complete(delegate._get_native_delegate_pointer()):
+    if not delegate.is_complete:
         raise InterpreterError(
             "cannot restore this model: the runtime did not show all of its subgraphs "
             "to the delegate.",

@@ -11,7 +11,7 @@ from typing import Any
 from edgepro_tf.errors import WrongModelError
 from edgepro_tf.files import PathOrBytes
 from edgepro_tf.runtime.buffers import restore_to_buffer
-from edgepro_tf.runtime.delegates import make_delegate, open_with_payload
+from edgepro_tf.runtime.delegates import Delegate, open_with_payload
 from edgepro_tf.runtime.interpreters import Runtime, find_runtime
 from edgepro_tf.runtime.memory_files import MemoryFile, restore_to_memory_file
 from edgepro_tf.sidecar import (
@@ -32,7 +32,7 @@ def load_delegate(
     audience: str | None = None,
     model: str | Path | bytes | None = None,
     runtime: str | None = None,
-) -> Any:
+) -> Delegate:
     """Open a sidecar and make the delegate for an interpreter of your own.
 
     The shape is the ecosystem's: ``Interpreter(model_path=...,
@@ -56,7 +56,7 @@ def load_delegate(
     found = find_runtime(runtime)
     check = _check_for(found)
     with _opened(sidecar, identity, issuer, audience, model, check) as payload:
-        return make_delegate(payload, runtime=found)
+        return Delegate(payload)
 
 
 def open_interpreter(

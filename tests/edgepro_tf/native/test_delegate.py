@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from edgepro_tf import native
-from edgepro_tf.errors import InterpreterError
+from edgepro_tf.errors import InterpreterError, PayloadError
 from edgepro_tf.locks import ModelLock, Step
+from edgepro_tf.runtime.delegates import Delegate
 from edgepro_tf.runtime.interpreters import (
     Runtime,
     installed_runtimes,
@@ -34,6 +35,11 @@ WRONG_MODEL = "cannot restore this model: the sidecar belongs to another model f
 
 def make_delegate(runtime: Runtime, payload: bytes) -> Any:
     return delegate_with(runtime, {"handle": str(native.hand_over(payload))})
+
+
+def make_ours(runtime: Runtime, payload: bytes) -> Delegate:
+    del runtime  # One for all of them.
+    return Delegate(payload)
 
 
 def delegate_with(runtime: Runtime, options: dict[str, str]) -> Any:
@@ -91,8 +97,8 @@ def test_restored_model_answers_like_the_authorized_one(
     options = {"num_threads": num_threads, "use_xnnpack": use_xnnpack}
     skip_if_too_old(runtime, name)
     expected = answer(read_model(name), runtime, **options)
-    for model in (public, path):
-        delegate = make_delegate(runtime, payload)
+    for model, make in ((public, make_delegate), (path, make_ours)):
+        delegate = make(runtime, payload)
         restored = answer(model, runtime, delegates=[delegate], **options)
         np.testing.assert_array_equal(restored, expected)
         assert is_complete(delegate)
@@ -268,3 +274,25 @@ def test_unused_delegate_is_freed(runtime: Runtime) -> None:
     _, payload = make_pair("float32")
     for _ in range(100):
         make_delegate(runtime, payload)
+        make_ours(runtime, payload)
+
+
+@every_runtime
+def test_a_delegate_lives_as_long_as_its_interpreter(runtime: Runtime) -> None:
+    """Whoever made it may let go of it, and of the payload."""
+    public, payload = make_pair("float32")
+    expected = answer(read_model("float32"), runtime)
+    delegates = [make_ours(runtime, payload)]
+    interpreter = make_interpreter(public, runtime=runtime, delegates=delegates)
+    del delegates
+    gc.collect()
+    interpreter.allocate_tensors()
+    np.testing.assert_array_equal(run(interpreter, make_input(interpreter)), expected)
+
+
+def test_a_damaged_payload_makes_no_delegate() -> None:
+    _, payload = make_pair("float32")
+    with pytest.raises(PayloadError, match="more bytes"):
+        Delegate(payload + b"x")
+    with pytest.raises(PayloadError, match="its end"):
+        Delegate(b"")
