@@ -14,8 +14,8 @@ typedef struct {
   size_t outer, channels, inner;
   uint32_t* picks;
   uint32_t* drawn;
-  uint32_t* signs;
-  int8_t* exponents; /* NULL without the step; negated for APPLY */
+  uint32_t* signs;   /* NULL without the step, as the exponents are */
+  int8_t* exponents; /* negated for APPLY */
 } channel_plan;
 
 static size_t row_count(const record* r) {
@@ -64,8 +64,11 @@ static void draw_plan(const job* work, channel_plan* plan) {
   } else {
     fill_identity(plan->picks, rows);
   }
-  memset(plan->signs, 0, draws_bit_words(rows) * sizeof *plan->signs);
-  if (r->steps & STEP_SIGNS) draw_words(&stream, plan->signs, draws_bit_words(rows));
+  if (r->steps & STEP_SIGNS) {
+    draw_words(&stream, plan->signs, draws_bit_words(rows));
+  } else {
+    plan->signs = NULL;
+  }
   if (r->steps & STEP_EXPONENTS) {
     int range = r->exponent_range;
     for (size_t c = 0; c < rows; c++) {
@@ -91,8 +94,12 @@ static void move_columns(const channel_plan* plan, const job* work, size_t eleme
   uint8_t* to = work->destination;
   size_t plane = plan->channels * element;
   for (size_t o = 0; o < plan->outer; o++, from += plane, to += plane) {
-    pick_elements(element, to, from, plan->channels, plan->picks, plan->drawn,
+    if (plan->signs == NULL) {
+      pick_elements(element, to, from, plan->channels, plan->picks);
+    } else {
+      pick_signed(element, to, from, plan->channels, plan->picks, plan->drawn,
                   plan->signs, flip);
+    }
     if (plan->exponents == NULL) continue;
     scale_each(element, to, plan->channels, plan->exponents, plan->drawn);
   }
@@ -113,7 +120,7 @@ static void move_span(const job* work, size_t first, size_t count) {
     size_t start = (before + plan->picks[channel]) * plan->inner + skipped;
     uint32_t drawn = plan->drawn[channel];
     move_row(element, to, from + start * element, piece,
-             draws_bit(plan->signs, drawn) ? &flip : NULL);
+             plan->signs && draws_bit(plan->signs, drawn) ? &flip : NULL);
     if (plan->exponents) scale_row(element, to, piece, plan->exponents[drawn]);
     to += piece * element;
     count -= piece;

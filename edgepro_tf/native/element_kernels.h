@@ -26,9 +26,16 @@ static void OF_WIDTH(flip_row)(uint8_t* restrict to, const uint8_t* restrict fro
 }
 
 static void OF_WIDTH(pick)(uint8_t* restrict to, const uint8_t* restrict from,
-                           size_t count, const uint32_t* restrict picks,
-                           const uint32_t* restrict drawn,
-                           const uint32_t* restrict signs, sign_flip by) {
+                           size_t count, const uint32_t* restrict picks) {
+  for (size_t i = 0; i < count; i++) {
+    OF_WIDTH(store)(to, i, OF_WIDTH(load)(from, picks[i]));
+  }
+}
+
+static void OF_WIDTH(pick_signed)(uint8_t* restrict to, const uint8_t* restrict from,
+                                  size_t count, const uint32_t* restrict picks,
+                                  const uint32_t* restrict drawn,
+                                  const uint32_t* restrict signs, sign_flip by) {
   WORD flip = (WORD)by.flip, add = (WORD)by.add;
   for (size_t i = 0; i < count; i++) {
     uint32_t bit = signs[drawn[i] >> 5] >> (drawn[i] & 31);

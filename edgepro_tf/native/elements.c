@@ -50,9 +50,14 @@ void move_row(size_t element, void* to, const void* from, size_t count,
 }
 
 void pick_elements(size_t element, void* to, const void* from, size_t count,
-                   const uint32_t* picks, const uint32_t* drawn, const uint32_t* signs,
-                   sign_flip flip) {
-  FOR_WIDTH(element, pick, to, from, count, picks, drawn, signs, flip)
+                   const uint32_t* picks) {
+  FOR_WIDTH(element, pick, to, from, count, picks)
+}
+
+void pick_signed(size_t element, void* to, const void* from, size_t count,
+                 const uint32_t* picks, const uint32_t* drawn, const uint32_t* signs,
+                 sign_flip flip) {
+  FOR_WIDTH(element, pick_signed, to, from, count, picks, drawn, signs, flip)
 }
 
 void gather_column(size_t element, void* tile, size_t column, const void* block,

@@ -20,10 +20,13 @@ sign_flip sign_flip_of(uint8_t element_type);
 void move_row(size_t element, void* to, const void* from, size_t count,
               const sign_flip* flip);
 
-/* to[i] = from[picks[i]], flipped where bit drawn[i] of `signs` is set. */
+/* to[i] = from[picks[i]]. */
 void pick_elements(size_t element, void* to, const void* from, size_t count,
-                   const uint32_t* picks, const uint32_t* drawn, const uint32_t* signs,
-                   sign_flip flip);
+                   const uint32_t* picks);
+/* The same, flipped where bit drawn[i] of `signs` is set. */
+void pick_signed(size_t element, void* to, const void* from, size_t count,
+                 const uint32_t* picks, const uint32_t* drawn, const uint32_t* signs,
+                 sign_flip flip);
 
 /* One column of a tile of 64 rows of 64 bytes, and one block of 64 elements:
  * tile[j][column] = block[order[j]], or the inverse. */
