@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -283,7 +284,8 @@ class Bench(Tools):
     def renormalise(self, parameters: Arrays, x: np.ndarray) -> Arrays:
         """Scale and shift every channel to mean 0, deviation 1 on inputs, in order.
 
-        Dead and exploded channels come alive: what batch normalisation would do.
+        Dead and exploded channels come alive: what batch normalisation would do. A
+        filter that is used at several places gets the mean of what they ask for.
 
         Source: Mishkin and Matas, "All You Need is a Good Init", ICLR 2016; Krahenbuhl
         et al., ICLR 2016, section 3.1 (per channel, as here).
@@ -291,13 +293,17 @@ class Bench(Tools):
         out = [np.array(p, np.float32) for p in parameters]
         values = [tf.constant(p) for p in out]
         found = self._normal_moments(values, self._pad(x))
-        for one, (mean, deviation) in zip(self.network.linears, found, strict=True):
-            gain = 1 / deviation.numpy()
+        uses = defaultdict(list)
+        for one, moments in zip(self.network.linears, found, strict=True):
+            uses[one.filter].append(moments)
+        for one in self.network.distinct_linears:
+            mean, deviation = np.mean(uses[one.filter], axis=0)
+            gain = 1 / deviation
             shape = [1] * out[one.filter].ndim
             shape[one.channel_axis] = -1
             out[one.filter] = out[one.filter] * gain.reshape(shape)
             if one.bias is not None:
-                out[one.bias] = (out[one.bias] - mean.numpy()) * gain
+                out[one.bias] = (out[one.bias] - mean) * gain
         return out
 
     def activity(self, parameters: Arrays, x: np.ndarray) -> list[np.ndarray]:

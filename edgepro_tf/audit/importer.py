@@ -21,7 +21,8 @@ from edgepro_tf.locks import ElementType
 if TYPE_CHECKING:
     from converters.views import Graph, GraphNode
 
-_SHAPE_ONLY = ("SHAPE", "STRIDED_SLICE", "PACK", "GATHER")
+# A constant in as many copies as there are examples; all but the value is a shape.
+_BROADCASTS = {"FILL": 1, "BROADCAST_TO": 0}
 _RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 _CASTS = ("QUANTIZE", "DEQUANTIZE")
 
@@ -91,6 +92,11 @@ class Network:
         return int(self.graph.shapes[self.graph.outputs[0]][-1])
 
     @property
+    def distinct_linears(self) -> list[Linear]:
+        """The first operator over each filter: a recurrent cell has one a step."""
+        return list({one.filter: one for one in reversed(self.linears)}.values())[::-1]
+
+    @property
     def multiplications(self) -> int:
         """Of one example through the linear operators."""
         return sum(
@@ -142,13 +148,14 @@ def import_model(model: str | Path | bytes) -> Network:
     scales: list[np.ndarray] = []
     found: dict[Any, int] = {}
 
-    def add(tensor: int, role: str, axis: int, node: int) -> int | None:
+    def add(tensor: int, role: str, axis: int, of: int = -1) -> int | None:
         source = _source(graph, tensor)
         value = None if source is None else graph.real_values(source)
         if source is None or value is None:
             return None
-        # Equal biases (all zero) share a buffer by chance: the thief trains them apart.
-        key = (graph.buffers[source], node if role == "bias" else None)
+        # Equal biases (all zero) share a buffer by chance: the thief trains them apart,
+        # but for those of one filter, a recurrent cell's.
+        key = (graph.buffers[source], of)
         if key not in found:
             found[key] = len(parameters)
             parameters.append(
@@ -171,16 +178,16 @@ def import_model(model: str | Path | bytes) -> Network:
             _, w, b = operators.LINEAR_INPUTS[node.kind]
             rank = len(graph.shapes[node.inputs[w]])
             axis = operators.channel_axis(node.kind, rank)
-            filter_index = add(node.inputs[w], "filter", axis, index)
+            filter_index = add(node.inputs[w], "filter", axis)
             if filter_index is None:
                 raise _unsupported(f"{node.kind} whose filter is no constant")
             bias = node.inputs[b] if len(node.inputs) > b else -1
-            bias_index = add(bias, "bias", 0, index) if bias >= 0 else None
+            bias_index = add(bias, "bias", 0, filter_index) if bias >= 0 else None
             channels = parameters[filter_index].shape[axis]
             linears.append((index, node.kind, filter_index, bias_index, channels, axis))
-        elif node.kind in operators.BINARY or node.kind == "PRELU":
+        elif node.kind in {*operators.BINARY, *_BROADCASTS, "PRELU"}:
             for tensor in node.inputs:
-                add(tensor, "constant", -1, index)
+                add(tensor, "constant", -1)
     firsts, heads = _ends(content)
     return Network(
         graph,
@@ -224,19 +231,33 @@ def _source(graph: Graph, tensor: int) -> int | None:
 
 
 def _check_supported(graph: Graph) -> None:
-    known = {
-        *operators.LINEAR_INPUTS, *operators.BINARY, *operators.UNARY,
-        *operators.REDUCTIONS, *operators.BLOCKS, *_SHAPE_ONLY, *_RESHAPES, *_CASTS,
-        "MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD", "CONCATENATION", "TRANSPOSE", "GELU",
-        "PRELU", "LEAKY_RELU",
-    }  # fmt: skip
-    for node in graph.nodes:
-        if node.kind not in known:
-            raise _unsupported(f"operator {node.kind}")
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise _unsupported(
             f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs"
         )
+    known = {
+        *operators.LINEAR_INPUTS, *operators.BINARY, *operators.UNARY,
+        *operators.REDUCTIONS, *operators.BLOCKS, *operators.PIECES, *_BROADCASTS,
+        *_RESHAPES, *_CASTS, "MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD", "CONCATENATION",
+        "PACK", "TRANSPOSE", "GELU", "PRELU", "LEAKY_RELU", "BATCH_MATMUL",
+    }  # fmt: skip
+    for index in _find_computed(graph):
+        node = graph.nodes[index]
+        if node.kind not in known:
+            raise _unsupported(f"operator {node.kind}")
+        if node.kind == "BATCH_MATMUL" and set(node.inputs) & set(graph.constants):
+            raise _unsupported("a product of matrices one of which is a constant")
+
+
+def _find_computed(graph: Graph) -> list[int]:
+    """Nodes that compute with numbers of the input; the others compute its shape."""
+    seen, found = set(graph.inputs), []
+    for index, node in enumerate(graph.nodes):
+        is_computed = node.kind != "SHAPE" and not seen.isdisjoint(node.inputs)
+        if is_computed or node.kind in _BROADCASTS:
+            seen.update(node.outputs)
+            found.append(index)
+    return found
 
 
 def _unsupported(what: str) -> ConversionError:
@@ -260,39 +281,54 @@ class _Run:
             for p, value in zip(network.parameters, parameters, strict=True)
         }
         self._values: dict[int, Any] = {}
+        self._examples: Any = 0
 
     def run(self, x: Any) -> Any:
         self._values[self._graph.inputs[0]] = x
-        last = max(i for i, n in enumerate(self._graph.nodes) if n.kind not in _CASTS)
-        for index, node in enumerate(self._graph.nodes):
-            if node.kind in _SHAPE_ONLY:
-                continue
-            if node.kind in _CASTS:  # The same numbers, but for rounding.
-                if node.inputs[0] in self._values:
-                    self._values[node.outputs[0]] = self._values[node.inputs[0]]
-                continue
+        self._examples = tf.shape(x)[0]
+        nodes = [(i, self._graph.nodes[i]) for i in _find_computed(self._graph)]
+        last = max(i for i, node in nodes if node.kind not in _CASTS)
+        for index, node in nodes:
             if index == last and node.kind in ("SOFTMAX", "LOGISTIC"):
                 return self._get(node.inputs[0])
-            y = self._step(index, node)
-            fused = node.options.get("fusedActivationFunction", 0)
-            self._values[node.outputs[0]] = operators.activate(fused, y)
+            for tensor, y in zip(node.outputs, self._step(index, node), strict=True):
+                fused = node.options.get("fusedActivationFunction", 0)
+                self._values[tensor] = operators.activate(fused, y)
         return self._values[self._graph.outputs[0]]
 
-    def _step(self, index: int, node: GraphNode) -> Any:
+    def _step(self, index: int, node: GraphNode) -> list[Any]:
+        if node.kind in operators.PIECES:
+            inputs = [
+                self._values[t] if t in self._values else self._constant(t)
+                for t in node.inputs
+            ]
+            return operators.PIECES[node.kind](node.options, *inputs)
+        return [self._compute(index, node)]
+
+    def _compute(self, index: int, node: GraphNode) -> Any:
         kind, options = node.kind, node.options
         if index in self._linears:
             return self._linear(index, node)
+        shape = self._graph.shapes[node.outputs[0]]
+        if kind in _BROADCASTS:
+            value = self._get(node.inputs[_BROADCASTS[kind]])
+            return tf.broadcast_to(value, [self._examples * shape[0], *shape[1:]])
         x = self._get(node.inputs[0])
+        if kind in _CASTS:  # The same numbers, but for rounding.
+            return x
         if kind in operators.BINARY:
             return operators.BINARY[kind](x, self._get(node.inputs[1]))
+        if kind == "BATCH_MATMUL":
+            return operators.multiply(options, x, self._get(node.inputs[1]))
         if kind == "PRELU":
             return tf.nn.relu(x) - self._get(node.inputs[1]) * tf.nn.relu(-x)
         if kind in _RESHAPES:
-            return tf.reshape(x, [-1, *self._graph.shapes[node.outputs[0]][1:]])
+            return tf.reshape(x, [-1, *shape[1:]])
         if kind in operators.BLOCKS:
             return operators.BLOCKS[kind](x, *map(self._constant, node.inputs[1:]))
-        if kind == "CONCATENATION":
-            return tf.concat([self._get(t) for t in node.inputs], options["axis"])
+        if kind in ("CONCATENATION", "PACK"):
+            join = tf.concat if kind == "CONCATENATION" else tf.stack
+            return join([self._get(t) for t in node.inputs], options["axis"])
         second = self._constant(node.inputs[1]) if len(node.inputs) > 1 else None
         return operators.unweighted(kind, options, x, second)
 

@@ -57,6 +57,17 @@ BLOCKS = {
     "SPACE_TO_BATCH_ND": tf.space_to_batch,
     "BATCH_TO_SPACE_ND": tf.batch_to_space,
 }
+# Of (options, inputs): parts of a tensor, as many as the operator has outputs.
+PIECES = {
+    "SPLIT": lambda options, axis, x: tf.split(x, options["numSplits"], int(axis)),
+    "SPLIT_V": lambda _, x, sizes, axis: tf.split(x, sizes, int(axis)),
+    "UNPACK": lambda options, x: tf.unstack(x, options["num"], options["axis"]),
+    "GATHER": lambda options, x, index: [
+        tf.gather(x, index, axis=options["axis"], batch_dims=options["batchDims"])
+    ],
+    "SLICE": lambda _, x, begin, size: [tf.slice(x, begin, [-1, *size[1:]])],
+    "STRIDED_SLICE": lambda options, x, *bounds: [_take_strided(options, x, *bounds)],
+}
 POOLS = ("MAX_POOL_2D", "AVERAGE_POOL_2D")
 REDUCTIONS = {"MEAN": tf.reduce_mean, "SUM": tf.reduce_sum, "REDUCE_MAX": tf.reduce_max}
 
@@ -113,6 +124,13 @@ def pool(kind: str, options: dict[str, Any], x: Any) -> Any:
     )
 
 
+def multiply(options: dict[str, Any], x: Any, y: Any) -> Any:
+    """BATCH_MATMUL of two activations: attention."""
+    return tf.linalg.matmul(
+        x, y, transpose_a=options["adjX"], transpose_b=options["adjY"]
+    )
+
+
 def unweighted(
     kind: str, options: dict[str, Any], x: Any, constant: np.ndarray | None
 ) -> Any:
@@ -129,6 +147,19 @@ def unweighted(
     if kind == "GELU":
         return tf.nn.gelu(x, approximate=options["approximate"])
     return tf.pad(x, constant) if kind == "PAD" else tf.transpose(x, constant)
+
+
+def _take_strided(options: dict[str, Any], x: Any, *bounds: np.ndarray) -> Any:
+    """STRIDED_SLICE of every example: bit 0 of the masks leaves the batch whole."""
+    return tf.strided_slice(
+        x,
+        *bounds,
+        begin_mask=options["beginMask"] | 1,
+        end_mask=options["endMask"] | 1,
+        ellipsis_mask=options["ellipsisMask"],
+        new_axis_mask=options["newAxisMask"],
+        shrink_axis_mask=options["shrinkAxisMask"],
+    )
 
 
 def _convolve(options: dict[str, Any], x: Any, w: Any) -> Any:

@@ -166,8 +166,8 @@ class Target:
 
     def _layers_without(self, steps: Step) -> tuple[int, ...]:
         return tuple(
-            i
-            for i, one in enumerate(self.network.linears)
+            self.network.linears.index(one)
+            for one in self.network.distinct_linears
             if not self.steps[one.filter] & steps
         )
 

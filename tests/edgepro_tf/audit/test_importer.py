@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from converters.keras_export import ExportOptions, export_keras
 from edgepro_tf.audit.importer import import_model
@@ -34,9 +35,12 @@ def test_equals_the_interpreter(name: str, number_format: str) -> None:
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("name", ["sensor_cnn", "ds_cnn"])
+@pytest.mark.parametrize(
+    "name",
+    ["sensor_cnn", "ds_cnn", "vision_transformer", "lstm_classifier", "gru_classifier"],
+)
 def test_networks_of_mobile_developers_are_imported(name: str) -> None:
-    """A dilated 1-D convolution among them, and a normalisation left by itself."""
+    """Dilated 1-D convolutions, normalisations left by themselves, attention, cells."""
     keras.utils.set_random_seed(0)
     model = NETWORKS[name]()
     network = import_model(export_keras(model, ExportOptions()))
@@ -44,6 +48,41 @@ def test_networks_of_mobile_developers_are_imported(name: str) -> None:
     logits = network.forward(list(network.values), x.astype(np.float32)).numpy()
     has_softmax = network.graph.nodes[-1].kind == "SOFTMAX"
     found = keras.ops.softmax(logits) if has_softmax else logits
+    np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=2e-5)
+
+
+def test_a_cell_is_one_filter_used_at_every_step() -> None:
+    network = import_model(export_keras(NETWORKS["lstm_classifier"](), ExportOptions()))
+    kernel, recurrent, *dense = network.distinct_linears
+    uses = [one.filter for one in network.linears]
+    assert uses.count(kernel.filter) == uses.count(recurrent.filter) == 10
+    assert {one.bias for one in network.linears if one.filter == kernel.filter} == {
+        kernel.bias
+    }
+    assert [one.channels for one in (kernel, recurrent, *dense)] == [64, 64, 24, 4]
+
+
+def test_pieces_of_an_example_are_taken_from_every_example() -> None:
+    """Slices, gathered and split channels, a token before the sequence."""
+
+    @keras.saving.register_keras_serializable("tests")
+    class Pieces(keras.layers.Layer):
+        def build(self, shape: tuple[int, ...]) -> None:
+            self.token = self.add_weight(shape=(1, 1, shape[-1]), initializer="normal")
+
+        def call(self, x: tf.Tensor) -> tf.Tensor:
+            token = tf.broadcast_to(self.token, [tf.shape(x)[0], 1, x.shape[-1]])
+            x = tf.concat([token, x], 1)
+            first, second = tf.split(x[:, 1:, ::2], 2, axis=-1)
+            gathered = tf.gather(x, [3, 0, 2], axis=1)[:, :, 1:3]
+            return tf.concat([first, second, gathered], 1)[:, :, 0] + x[:, 0, :1]
+
+    model = keras.Sequential(
+        [keras.Input((6, 8)), keras.layers.Dense(8), Pieces(), keras.layers.Dense(3)]
+    )
+    network = import_model(export_keras(model, ExportOptions()))
+    x = np.random.default_rng(0).normal(size=(4, 6, 8)).astype(np.float32)
+    found = network.forward(list(network.values), x).numpy()
     np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=2e-5)
 
 
