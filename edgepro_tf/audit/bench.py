@@ -339,7 +339,7 @@ class Bench(Tools):
 
         self.network.forward([tf.constant(p) for p in parameters], x, observe)
         z = tf.nn.relu(found[0])
-        return tf.reduce_mean(tf.reshape(z, [len(z), -1, z.shape[-1]]), 1).numpy()
+        return tf.reduce_mean(tf.reshape(z, [len(x), -1, z.shape[-1]]), 1).numpy()
 
     def _validate(
         self,
@@ -353,10 +353,11 @@ class Bench(Tools):
         parameters = self.fit(trainer, candidate, thief.x, thief.y, rest, rng)
         logits = self.logits(parameters, self._pad(thief.x))[held_out]
         y = thief.y[held_out]
-        log_p = logits - np.logaddexp.reduce(logits, -1, keepdims=True)
+        with np.errstate(invalid="ignore"):  # A start may have no finite answer.
+            log_p = logits - np.logaddexp.reduce(logits, -1, keepdims=True)
         loss = -np.mean(log_p[np.arange(len(y)), y])
         right = np.mean(np.argmax(logits, -1) == y)
-        return float(right - _TIE * min(loss, 10.0))
+        return float(right - _TIE * (min(loss, 10.0) if np.isfinite(loss) else 10.0))
 
     def _pad(self, array: np.ndarray) -> Any:
         """The first rows repeated up to one size, so that nothing compiles twice."""

@@ -39,6 +39,8 @@ def redraw_tensor(
     Returns:
         A constant of the same shape; the authorized one when all is known.
     """
+    if not steps:  # A scalar has no channels.
+        return np.array(values, np.float32)
     if steps & Step.SHUFFLE:
         flat = values.reshape(-1).copy()
         unknown = _draw_unknown(flat.size, known, rng)

@@ -36,6 +36,7 @@ class Parameter:
         role: ``filter``, ``bias`` or ``constant`` (of an element-wise operator).
         channel_axis: axis of the channels.
         element_type: of its elements in the file.
+        neutral: what all elements of a bias or constant are before any training.
     """
 
     tensor: int
@@ -44,6 +45,7 @@ class Parameter:
     shape: tuple[int, ...]
     channel_axis: int
     element_type: ElementType
+    neutral: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +150,9 @@ def import_model(model: str | Path | bytes) -> Network:
     scales: list[np.ndarray] = []
     found: dict[Any, int] = {}
 
-    def add(tensor: int, role: str, axis: int, of: int = -1) -> int | None:
+    def add(
+        tensor: int, role: str, axis: int, of: int = -1, kind: str = ""
+    ) -> int | None:
         source = _source(graph, tensor)
         value = None if source is None else graph.real_values(source)
         if source is None or value is None:
@@ -166,6 +170,7 @@ def import_model(model: str | Path | bytes) -> Network:
                     value.shape,
                     axis % max(value.ndim, 1),
                     ElementType[graph.constants[source].dtype.name.upper()],
+                    _neutral(kind, value),
                 )
             )
             values.append(value)
@@ -187,7 +192,7 @@ def import_model(model: str | Path | bytes) -> Network:
             linears.append((index, node.kind, filter_index, bias_index, channels, axis))
         elif node.kind in {*operators.BINARY, *_BROADCASTS, "PRELU"}:
             for tensor in node.inputs:
-                add(tensor, "constant", -1)
+                add(tensor, "constant", -1, kind=node.kind)
     firsts, heads = _ends(content)
     return Network(
         graph,
@@ -204,6 +209,13 @@ def import_model(model: str | Path | bytes) -> Network:
         tuple(values),
         tuple(scales),
     )
+
+
+def _neutral(kind: str, value: np.ndarray) -> float:
+    """Scalars (an epsilon, a square root of a width) are no weights, and stay."""
+    if value.size == 1:
+        return float(value.reshape(()))
+    return 1.0 if kind in ("MUL", "DIV") else 0.0
 
 
 def _window(kind: str, shape: tuple[int, ...]) -> tuple[int, int]:

@@ -13,12 +13,12 @@ from edgepro_tf.locks import MASK_WINDOWS, Step
 
 
 def fresh_parameter(parameter: Parameter, rng: np.random.Generator) -> np.ndarray:
-    """Random filter, zero bias.
+    """Random filter, zero bias, scale factors of 1.
 
     Source: He et al., "Delving Deep into Rectifiers", ICCV 2015, equation 10.
     """
     if parameter.role != "filter":
-        return np.zeros(parameter.shape, np.float32)
+        return np.full(parameter.shape, parameter.neutral, np.float32)
     channels = parameter.shape[parameter.channel_axis]
     fan_in = max(1, int(np.prod(parameter.shape)) // channels)
     values = rng.standard_normal(parameter.shape) * np.sqrt(2 / fan_in)
@@ -26,11 +26,8 @@ def fresh_parameter(parameter: Parameter, rng: np.random.Generator) -> np.ndarra
 
 
 def fresh_start(network: Network, rng: np.random.Generator) -> Arrays:
-    """A network from nothing; element-wise constants (not weights) stay."""
-    return [
-        value if p.role == "constant" else fresh_parameter(p, rng)
-        for p, value in zip(network.parameters, network.values, strict=True)
-    ]
+    """A network from nothing."""
+    return [fresh_parameter(p, rng) for p in network.parameters]
 
 
 def heavy_tailed_start(network: Network, rng: np.random.Generator) -> Arrays:
@@ -59,8 +56,8 @@ def histogram_start(network: Network, rng: np.random.Generator) -> Arrays:
     """
     out = []
     for p, value in zip(network.parameters, network.values, strict=True):
-        if p.role == "bias":
-            out.append(np.zeros_like(value))
+        if p.role != "filter":
+            out.append(fresh_parameter(p, rng))
             continue
         flat = rng.permutation(value.reshape(-1))
         flat = flat * rng.choice([-1.0, 1.0], flat.size)
@@ -84,7 +81,6 @@ def unreadable(bench: Bench) -> list[int]:
         i
         for i, steps in enumerate(bench.target.steps)
         if steps & (Step.SHUFFLE | Step.MASK)
-        and bench.network.parameters[i].role != "constant"
     ]
 
 

@@ -37,7 +37,7 @@ def test_every_way_to_train_is_tried(standard: Target, data: Dataset) -> None:
     assert len(signs) == 2 * len(bench.budget.rates)
     assert {f"heavy-tailed, {name}" for name in set(found) - heavy} == heavy - signs
     assert any("trained twice" in name for name in heavy)
-    assert all(found[name] > bench.chance + 0.1 for name in signs)
+    assert all(np.mean(found[name]) > bench.chance + 0.1 for name in signs)
 
 
 def test_scratch_reads_nothing_of_the_file(standard: Target, data: Dataset) -> None:
