@@ -12,19 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 
 from edgepro_tf.audit import operators
-from edgepro_tf.errors import ConversionError
+from edgepro_tf.audit.forward import (
+    BROADCASTS,
+    CASTS,
+    RESHAPES,
+    TABLES,
+    Run,
+    find_computed,
+    find_source,
+    unsupported,
+)
 from edgepro_tf.locks import ElementType
 
 if TYPE_CHECKING:
-    from converters.views import Graph, GraphNode
-
-# A constant in as many copies as there are examples; all but the value is a shape.
-_BROADCASTS = {"FILL": 1, "BROADCAST_TO": 0}
-_RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
-_CASTS = ("QUANTIZE", "DEQUANTIZE")
+    from converters.views import Graph
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +127,7 @@ class Network:
         Returns:
             float32 [batch, classes].
         """
-        return _Run(self, parameters, observe).run(x)
+        return Run(self, parameters, observe).run(x)
 
 
 def import_model(model: str | Path | bytes) -> Network:
@@ -153,7 +156,7 @@ def import_model(model: str | Path | bytes) -> Network:
     def add(
         tensor: int, role: str, axis: int, of: int = -1, kind: str = ""
     ) -> int | None:
-        source = _source(graph, tensor)
+        source = find_source(graph, tensor)
         value = None if source is None else graph.real_values(source)
         if source is None or value is None:
             return None
@@ -185,12 +188,14 @@ def import_model(model: str | Path | bytes) -> Network:
             axis = operators.channel_axis(node.kind, rank)
             filter_index = add(node.inputs[w], "filter", axis)
             if filter_index is None:
-                raise _unsupported(f"{node.kind} whose filter is no constant")
+                raise unsupported(f"{node.kind} whose filter is no constant")
             bias = node.inputs[b] if len(node.inputs) > b else -1
             bias_index = add(bias, "bias", 0, filter_index) if bias >= 0 else None
             channels = parameters[filter_index].shape[axis]
             linears.append((index, node.kind, filter_index, bias_index, channels, axis))
-        elif node.kind in {*operators.BINARY, *_BROADCASTS, "PRELU"}:
+        elif node.kind in TABLES:
+            add(node.inputs[TABLES[node.kind]], "filter", 0)
+        elif node.kind in {*operators.BINARY, *BROADCASTS, "PRELU"}:
             for tensor in node.inputs:
                 add(tensor, "constant", -1, kind=node.kind)
     firsts, heads = _ends(content)
@@ -232,139 +237,24 @@ def _ends(content: bytes) -> tuple[set[int], set[int]]:
     )
 
 
-def _source(graph: Graph, tensor: int) -> int | None:
-    """The constant behind a tensor, through DEQUANTIZE."""
-    if tensor in graph.constants:
-        return tensor
-    for node in graph.nodes:
-        if node.kind == "DEQUANTIZE" and tensor in node.outputs:
-            return _source(graph, node.inputs[0])
-    return None
-
-
 def _check_supported(graph: Graph) -> None:
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        raise _unsupported(
+        raise unsupported(
             f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs"
         )
+    shape = graph.shapes[graph.outputs[0]]
+    if len(shape) != 2:
+        raise unsupported(f"an output of shape {list(shape)}")
     known = {
         *operators.LINEAR_INPUTS, *operators.BINARY, *operators.UNARY,
-        *operators.REDUCTIONS, *operators.BLOCKS, *operators.PIECES, *_BROADCASTS,
-        *_RESHAPES, *_CASTS, "MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD", "CONCATENATION",
-        "PACK", "TRANSPOSE", "GELU", "PRELU", "LEAKY_RELU", "BATCH_MATMUL",
+        *operators.REDUCTIONS, *operators.BLOCKS, *operators.PIECES, *BROADCASTS,
+        *TABLES, *RESHAPES, *CASTS, "MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD",
+        "CONCATENATION", "PACK", "TRANSPOSE", "GELU", "PRELU", "LEAKY_RELU",
+        "BATCH_MATMUL", "SELECT_V2",
     }  # fmt: skip
-    for index in _find_computed(graph):
+    for index in find_computed(graph):
         node = graph.nodes[index]
         if node.kind not in known:
-            raise _unsupported(f"operator {node.kind}")
+            raise unsupported(f"operator {node.kind}")
         if node.kind == "BATCH_MATMUL" and set(node.inputs) & set(graph.constants):
-            raise _unsupported("a product of matrices one of which is a constant")
-
-
-def _find_computed(graph: Graph) -> list[int]:
-    """Nodes that compute with numbers of the input; the others compute its shape."""
-    seen, found = set(graph.inputs), []
-    for index, node in enumerate(graph.nodes):
-        is_computed = node.kind != "SHAPE" and not seen.isdisjoint(node.inputs)
-        if is_computed or node.kind in _BROADCASTS:
-            seen.update(node.outputs)
-            found.append(index)
-    return found
-
-
-def _unsupported(what: str) -> ConversionError:
-    return ConversionError(
-        "cannot audit model: expected a classifier of convolutions and dense layers, "
-        f"got {what}.",
-        "Audit a part of the network that is one, locked by the same recipe.",
-    )
-
-
-class _Run:
-    """One pass over the graph."""
-
-    def __init__(self, network: Network, parameters: list[Any], observe: Any):
-        self._network, self._graph = network, network.graph
-        self._observe = observe
-        self._linears = {one.node: i for i, one in enumerate(network.linears)}
-        self._parameters = parameters
-        self._by_tensor = {
-            p.tensor: value
-            for p, value in zip(network.parameters, parameters, strict=True)
-        }
-        self._values: dict[int, Any] = {}
-        self._examples: Any = 0
-
-    def run(self, x: Any) -> Any:
-        self._values[self._graph.inputs[0]] = x
-        self._examples = tf.shape(x)[0]
-        nodes = [(i, self._graph.nodes[i]) for i in _find_computed(self._graph)]
-        last = max(i for i, node in nodes if node.kind not in _CASTS)
-        for index, node in nodes:
-            if index == last and node.kind in ("SOFTMAX", "LOGISTIC"):
-                return self._get(node.inputs[0])
-            for tensor, y in zip(node.outputs, self._step(index, node), strict=True):
-                fused = node.options.get("fusedActivationFunction", 0)
-                self._values[tensor] = operators.activate(fused, y)
-        return self._values[self._graph.outputs[0]]
-
-    def _step(self, index: int, node: GraphNode) -> list[Any]:
-        if node.kind in operators.PIECES:
-            inputs = [
-                self._values[t] if t in self._values else self._constant(t)
-                for t in node.inputs
-            ]
-            return operators.PIECES[node.kind](node.options, *inputs)
-        return [self._compute(index, node)]
-
-    def _compute(self, index: int, node: GraphNode) -> Any:
-        kind, options = node.kind, node.options
-        if index in self._linears:
-            return self._linear(index, node)
-        shape = self._graph.shapes[node.outputs[0]]
-        if kind in _BROADCASTS:
-            value = self._get(node.inputs[_BROADCASTS[kind]])
-            return tf.broadcast_to(value, [self._examples * shape[0], *shape[1:]])
-        x = self._get(node.inputs[0])
-        if kind in _CASTS:  # The same numbers, but for rounding.
-            return x
-        if kind in operators.BINARY:
-            return operators.BINARY[kind](x, self._get(node.inputs[1]))
-        if kind == "BATCH_MATMUL":
-            return operators.multiply(options, x, self._get(node.inputs[1]))
-        if kind == "PRELU":
-            return tf.nn.relu(x) - self._get(node.inputs[1]) * tf.nn.relu(-x)
-        if kind in _RESHAPES:
-            return tf.reshape(x, [-1, *shape[1:]])
-        if kind in operators.BLOCKS:
-            return operators.BLOCKS[kind](x, *map(self._constant, node.inputs[1:]))
-        if kind in ("CONCATENATION", "PACK"):
-            join = tf.concat if kind == "CONCATENATION" else tf.stack
-            return join([self._get(t) for t in node.inputs], options["axis"])
-        second = self._constant(node.inputs[1]) if len(node.inputs) > 1 else None
-        return operators.unweighted(kind, options, x, second)
-
-    def _linear(self, index: int, node: GraphNode) -> Any:
-        position = self._linears[index]
-        one = self._network.linears[position]
-        x = self._get(node.inputs[operators.LINEAR_INPUTS[node.kind][0]])
-        shape = self._graph.shapes[node.outputs[0]]
-        w = self._parameters[one.filter]
-        z = operators.linear(node.kind, node.options, x, w, shape)
-        if one.bias is not None:
-            z = z + self._parameters[one.bias]
-        if self._observe is not None:
-            z = self._observe(position, z)
-        return z
-
-    def _constant(self, tensor: int) -> np.ndarray:
-        return self._graph.constants[tensor]
-
-    def _get(self, tensor: int) -> Any:
-        if tensor in self._values:
-            return self._values[tensor]
-        source = _source(self._graph, tensor)
-        if source is None:
-            raise _unsupported("a graph whose operators are out of order")
-        value = self._by_tensor.get(source)
-        return self._constant(source) if value is None else value
+            raise unsupported("a product of matrices one of which is a constant")

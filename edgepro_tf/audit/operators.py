@@ -51,6 +51,12 @@ BINARY = {
     "MAXIMUM": tf.maximum,
     "MINIMUM": tf.minimum,
     "SQUARED_DIFFERENCE": tf.math.squared_difference,
+    "LESS": tf.less,
+    "LESS_EQUAL": tf.less_equal,
+    "GREATER": tf.greater,
+    "GREATER_EQUAL": tf.greater_equal,
+    "EQUAL": tf.equal,
+    "NOT_EQUAL": tf.not_equal,
 }
 # Of (input, block shape, paddings or crops): a dilated convolution stands between them.
 BLOCKS = {

@@ -86,6 +86,21 @@ def test_pieces_of_an_example_are_taken_from_every_example() -> None:
     np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=2e-5)
 
 
+def test_words_are_looked_up_in_a_table_that_is_a_weight() -> None:
+    words = keras.Input((6,), dtype="int32")
+    x = keras.layers.Embedding(20, 5)(words)
+    x = keras.layers.GlobalAveragePooling1D()(x)
+    model = keras.Model(words, keras.layers.Dense(3)(x))
+    network = import_model(export_keras(model, ExportOptions()))
+    assert [p.shape for p in network.parameters if p.role == "filter"] == [
+        (20, 5),
+        (3, 5),
+    ]
+    x = np.random.default_rng(0).integers(0, 20, (4, 6))
+    found = network.forward(list(network.values), x.astype(np.float32)).numpy()
+    np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=2e-5)
+
+
 @pytest.mark.parametrize("number_format", ["dynamic", "int8", "int16x8"])
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_a_quantised_file_computes_nearly_the_same(
@@ -131,6 +146,8 @@ def test_what_cannot_be_attacked_is_refused() -> None:
     )
     with pytest.raises(ConversionError, match="operator RESIZE_BILINEAR"):
         import_model(export_keras(enlarged, ExportOptions()))
+    with pytest.raises(ConversionError, match=r"output of shape \[1, 32, 32, 2\]"):
+        import_model(export_keras(NETWORKS["u_net"](), ExportOptions()))
     with pytest.raises(ConversionError, match="2 inputs"):
         import_model(export_cached("shared", "float32"))
     with pytest.raises(ConversionError, match="TFL3"):

@@ -1,0 +1,149 @@
+"""One pass over an imported graph, differentiable by its constants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from edgepro_tf.audit import operators
+from edgepro_tf.errors import ConversionError
+
+if TYPE_CHECKING:
+    from converters.views import Graph, GraphNode
+    from edgepro_tf.audit.importer import Network
+
+# A constant in as many copies as there are examples; all but the value is a shape.
+BROADCASTS = {"FILL": 1, "BROADCAST_TO": 0}
+TABLES = {"GATHER": 0, "EMBEDDING_LOOKUP": 1}  # Constant, they are embeddings.
+RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+CASTS = ("QUANTIZE", "DEQUANTIZE", "CAST")
+
+
+def find_source(graph: Graph, tensor: int) -> int | None:
+    """The constant behind a tensor, through DEQUANTIZE."""
+    if tensor in graph.constants:
+        return tensor
+    for node in graph.nodes:
+        if node.kind == "DEQUANTIZE" and tensor in node.outputs:
+            return find_source(graph, node.inputs[0])
+    return None
+
+
+def find_computed(graph: Graph) -> list[int]:
+    """Nodes that compute with numbers of the input; the others compute its shape."""
+    seen, found = set(graph.inputs), []
+    for index, node in enumerate(graph.nodes):
+        is_computed = node.kind != "SHAPE" and not seen.isdisjoint(node.inputs)
+        if is_computed or node.kind in BROADCASTS:
+            seen.update(node.outputs)
+            found.append(index)
+    return found
+
+
+def unsupported(what: str) -> ConversionError:
+    """The error for a network that attacks cannot be run on."""
+    return ConversionError(
+        "cannot audit model: expected a classifier of convolutions and dense layers, "
+        f"got {what}.",
+        "Audit a part of the network that is one, locked by the same recipe.",
+    )
+
+
+class Run:
+    """One pass over the graph."""
+
+    def __init__(self, network: Network, parameters: list[Any], observe: Any):
+        self._network, self._graph = network, network.graph
+        self._observe = observe
+        self._linears = {one.node: i for i, one in enumerate(network.linears)}
+        self._parameters = parameters
+        self._by_tensor = {
+            p.tensor: value
+            for p, value in zip(network.parameters, parameters, strict=True)
+        }
+        self._values: dict[int, Any] = {}
+        self._examples: Any = 0
+
+    def run(self, x: Any) -> Any:
+        self._values[self._graph.inputs[0]] = x
+        self._examples = tf.shape(x)[0]
+        nodes = [(i, self._graph.nodes[i]) for i in find_computed(self._graph)]
+        last = max(i for i, node in nodes if node.kind not in CASTS)
+        for index, node in nodes:
+            if index == last and node.kind in ("SOFTMAX", "LOGISTIC"):
+                return self._get(node.inputs[0])
+            for tensor, y in zip(node.outputs, self._step(index, node), strict=True):
+                fused = node.options.get("fusedActivationFunction", 0)
+                self._values[tensor] = operators.activate(fused, y)
+        return self._values[self._graph.outputs[0]]
+
+    def _step(self, index: int, node: GraphNode) -> list[Any]:
+        table = node.inputs[TABLES.get(node.kind, 0)]
+        if node.kind in TABLES and table not in self._values:
+            (words,) = set(node.inputs) - {table}
+            return [tf.gather(self._get(table), tf.cast(self._get(words), tf.int32))]
+        if node.kind in operators.PIECES:
+            inputs = [
+                self._values[t] if t in self._values else self._constant(t)
+                for t in node.inputs
+            ]
+            return operators.PIECES[node.kind](node.options, *inputs)
+        return [self._compute(index, node)]
+
+    def _compute(self, index: int, node: GraphNode) -> Any:
+        kind, options = node.kind, node.options
+        if index in self._linears:
+            return self._linear(index, node)
+        shape = self._graph.shapes[node.outputs[0]]
+        if kind in BROADCASTS:
+            value = self._get(node.inputs[BROADCASTS[kind]])
+            return tf.broadcast_to(value, [self._examples * shape[0], *shape[1:]])
+        x = self._get(node.inputs[0])
+        if kind in CASTS:  # The same numbers, but for rounding.
+            return x
+        if kind in operators.BINARY:
+            return operators.BINARY[kind](x, self._get(node.inputs[1]))
+        if kind == "SELECT_V2":
+            return tf.where(x, *map(self._get, node.inputs[1:]))
+        if kind == "BATCH_MATMUL":
+            return operators.multiply(options, x, self._get(node.inputs[1]))
+        if kind == "PRELU":
+            return tf.nn.relu(x) - self._get(node.inputs[1]) * tf.nn.relu(-x)
+        if kind in RESHAPES:
+            return tf.reshape(x, [-1, *shape[1:]])
+        if kind in operators.BLOCKS:
+            return operators.BLOCKS[kind](x, *map(self._constant, node.inputs[1:]))
+        if kind in ("CONCATENATION", "PACK"):
+            join = tf.concat if kind == "CONCATENATION" else tf.stack
+            return join([self._get(t) for t in node.inputs], options["axis"])
+        second = self._constant(node.inputs[1]) if len(node.inputs) > 1 else None
+        return operators.unweighted(kind, options, x, second)
+
+    def _linear(self, index: int, node: GraphNode) -> Any:
+        position = self._linears[index]
+        one = self._network.linears[position]
+        x = self._get(node.inputs[operators.LINEAR_INPUTS[node.kind][0]])
+        shape = self._graph.shapes[node.outputs[0]]
+        w = self._parameters[one.filter]
+        z = operators.linear(node.kind, node.options, x, w, shape)
+        if one.bias is not None:
+            z = z + self._parameters[one.bias]
+        if self._observe is not None:
+            z = self._observe(position, z)
+        return z
+
+    def _constant(self, tensor: int) -> np.ndarray:
+        return self._graph.constants[tensor]
+
+    def _get(self, tensor: int) -> Any:
+        if tensor in self._values:
+            return self._values[tensor]
+        source = find_source(self._graph, tensor)
+        if source is None:
+            raise unsupported("a graph whose operators are out of order")
+        if source in self._by_tensor:
+            return self._by_tensor[source]
+        value = self._graph.real_values(source)
+        return tf.cast(self._constant(source) if value is None else value, tf.float32)
