@@ -72,7 +72,7 @@ class Run:
         nodes = [(i, self._graph.nodes[i]) for i in find_computed(self._graph)]
         last = max(i for i, node in nodes if node.kind not in CASTS)
         for index, node in nodes:
-            if index == last and node.kind in ("SOFTMAX", "LOGISTIC"):
+            if index == last and node.kind in ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC"):
                 return self._get(node.inputs[0])
             for tensor, y in zip(node.outputs, self._step(index, node), strict=True):
                 fused = node.options.get("fusedActivationFunction", 0)
@@ -135,6 +135,8 @@ class Run:
         return z
 
     def _constant(self, tensor: int) -> np.ndarray:
+        if tensor not in self._graph.constants:
+            raise unsupported("an operator whose bounds are computed")
         return self._graph.constants[tensor]
 
     def _get(self, tensor: int) -> Any:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tensorflow as tf
 
 from edgepro_tf.audit import operators
 from edgepro_tf.audit.forward import (
@@ -214,6 +215,27 @@ def import_model(model: str | Path | bytes) -> Network:
         tuple(values),
         tuple(scales),
     )
+
+
+def check_runs(network: Network) -> None:
+    """Answer two examples of zeros, before an audit trains for hours.
+
+    Raises:
+        ConversionError: the graph does not compute here, or not as it says.
+    """
+    examples = np.zeros((2, *network.input_shape), np.float32)
+    try:
+        answers = network.forward(list(network.values), examples)
+    except (
+        tf.errors.OpError,
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as e:
+        raise unsupported(f"one that fails ({str(e).splitlines()[0]})") from e
+    if tuple(answers.shape) != (2, network.classes):
+        raise unsupported(f"answers of shape {list(answers.shape)} to two examples")
 
 
 def _neutral(kind: str, value: np.ndarray) -> float:

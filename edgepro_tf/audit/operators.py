@@ -37,6 +37,8 @@ _ACTIVATIONS = {
     "HARD_SWISH": lambda x: x * tf.nn.relu6(x + 3.0) / 6.0,
     "ABS": tf.abs,
     "EXP": tf.exp,
+    "LOG": tf.math.log,
+    "LOG_SOFTMAX": tf.nn.log_softmax,
     "NEG": tf.negative,
     "RSQRT": tf.math.rsqrt,
     "SQRT": tf.sqrt,
@@ -50,6 +52,7 @@ BINARY = {
     "DIV": tf.divide,
     "MAXIMUM": tf.maximum,
     "MINIMUM": tf.minimum,
+    "POW": tf.pow,
     "SQUARED_DIFFERENCE": tf.math.squared_difference,
     "LESS": tf.less,
     "LESS_EQUAL": tf.less_equal,
@@ -71,6 +74,7 @@ PIECES = {
     "GATHER": lambda options, x, index: [
         tf.gather(x, index, axis=options["axis"], batch_dims=options["batchDims"])
     ],
+    "TILE": lambda _, x, counts: [tf.tile(x, [1, *counts[1:]])],
     "SLICE": lambda _, x, begin, size: [tf.slice(x, begin, [-1, *size[1:]])],
     "STRIDED_SLICE": lambda options, x, *bounds: [_take_strided(options, x, *bounds)],
 }

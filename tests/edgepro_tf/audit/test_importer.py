@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from converters.keras_export import ExportOptions, export_keras
-from edgepro_tf.audit.importer import import_model
+from edgepro_tf.audit.importer import check_runs, import_model
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import input_details, run_model
@@ -75,7 +75,9 @@ def test_pieces_of_an_example_are_taken_from_every_example() -> None:
             x = tf.concat([token, x], 1)
             first, second = tf.split(x[:, 1:, ::2], 2, axis=-1)
             gathered = tf.gather(x, [3, 0, 2], axis=1)[:, :, 1:3]
-            return tf.concat([first, second, gathered], 1)[:, :, 0] + x[:, 0, :1]
+            joined = tf.concat([first, second, gathered], 1)
+            tiled = tf.nn.softplus(tf.tile(joined[:, :2], [1, 2, 1]))
+            return tf.concat([joined, tiled], 1)[:, :, 0] + x[:, 0, :1]
 
     model = keras.Sequential(
         [keras.Input((6, 8)), keras.layers.Dense(8), Pieces(), keras.layers.Dense(3)]
@@ -144,10 +146,14 @@ def test_what_cannot_be_attacked_is_refused() -> None:
             keras.layers.Dense(3),
         ]
     )
+    rows = keras.Input((3, 5))
+    by_rows = keras.Model(rows, keras.ops.reshape(keras.layers.Dense(4)(rows), (-1, 4)))
     with pytest.raises(ConversionError, match="operator RESIZE_BILINEAR"):
         import_model(export_keras(enlarged, ExportOptions()))
     with pytest.raises(ConversionError, match=r"output of shape \[1, 32, 32, 2\]"):
         import_model(export_keras(NETWORKS["u_net"](), ExportOptions()))
+    with pytest.raises(ConversionError, match=r"answers of shape \[6, 4\] to two ex"):
+        check_runs(import_model(export_keras(by_rows, ExportOptions())))
     with pytest.raises(ConversionError, match="2 inputs"):
         import_model(export_cached("shared", "float32"))
     with pytest.raises(ConversionError, match="TFL3"):
