@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import statistics
+import timeit
 from pathlib import Path
 from typing import Any
 
 from benchmarks.bars import judge
 from benchmarks.claiming import build_claiming_delegate
+
+_OPENINGS = 21
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +92,7 @@ def _lock(subject: Subject, plain: bytes) -> dict[str, Any]:
         ModelBinding,
         generate_identity,
         generate_issuer,
+        open_sidecar,
         seal_sidecar,
     )
 
@@ -97,12 +102,20 @@ def _lock(subject: Subject, plain: bytes) -> dict[str, Any]:
     protected = lock_tflite(plain, recipe=recipe, restore_budget=budget)
     subject.path("public").write_bytes(protected.public)
     subject.path("payload").write_bytes(protected.payload)
+    identity, issuer = generate_identity(), generate_issuer()
     sidecar = seal_sidecar(
         protected.payload,
         model=ModelBinding.of(protected.public),
-        recipients=[generate_identity().recipient],
-        issuer=generate_issuer(),
+        recipients=[identity.recipient],
+        issuer=issuer,
     )
+    opening = [
+        timeit.timeit(
+            lambda: open_sidecar(sidecar, identity=identity, issuer=issuer.issuer_key),
+            number=1,
+        )
+        for _ in range(_OPENINGS)
+    ]
     # Data and scales of one tensor are two records; the bar counts tensors.
     tensors = len({(lock.subgraph, lock.tensor) for lock in protected.lock.tensors})
     return {
@@ -110,6 +123,7 @@ def _lock(subject: Subject, plain: bytes) -> dict[str, Any]:
         "tensors": tensors,
         "payload_bytes": len(protected.payload),
         "sidecar_bytes": len(sidecar),
+        "opening_ms": 1e3 * statistics.median(opening),
         "sidecar_bar": judge(len(sidecar), 2048 + 16 * tensors),
     }
 

@@ -25,7 +25,8 @@ def format_results(document: dict[str, Any]) -> str:
     subjects = document["subjects"]
     tables = [
         (
-            "sidecar|tensors|payload B|sidecar B|<= 2,048 + 16 a tensor|rewritten",
+            "sidecar|tensors|payload B|sidecar B|<= 2,048 + 16 a tensor|opens in ms"
+            "|rewritten",
             _sidecar_rows(subjects),
         ),
         (
@@ -78,6 +79,7 @@ def _sidecar_rows(subjects: dict[str, Any]) -> Iterator[Row]:
             f"{result['payload_bytes']:,}",
             f"{result['sidecar_bytes']:,}",
             verdict(result["sidecar_bar"], ",.0f"),
+            f"{result['opening_ms']:.1f}",
             f"{result['bytes_rewritten'] / result['model_bytes']:.1%}",
         ]
 
