@@ -79,7 +79,7 @@ def _sidecar_rows(subjects: dict[str, Any]) -> Iterator[Row]:
             f"{result['payload_bytes']:,}",
             f"{result['sidecar_bytes']:,}",
             verdict(result["sidecar_bar"], ",.0f"),
-            f"{result['opening_ms']:.1f}",
+            f"{result['opening_ms']:.1f}" if "opening_ms" in result else "-",
             f"{result['bytes_rewritten'] / result['model_bytes']:.1%}",
         ]
 

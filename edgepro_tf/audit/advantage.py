@@ -25,7 +25,7 @@ class Advantage:
         held_out: mean over seeds, both being chosen on the other seeds alone.
         error: standard error of the mean, spread / sqrt(seeds).
         luck: what the best of as many attacks would show if each were another start of
-            scratch; 0 where scratch does not say how its starts differ.
+            scratch; 0 for a single attack, or a single start.
     """
 
     share: float
@@ -89,7 +89,10 @@ def find_advantage(
         and key[1] in (share, 0.0)
         and set(table[key]) >= set(seeds)
         and any(result.applies for result in table[key].values())
-    ] or [(SCRATCH, share)]
+    ]
+    if not names:
+        mean = base.mean
+        return Advantage(share, SCRATCH, mean, mean, 0.0, 0.0, 0.0, 0.0)
     accuracy = np.array([[table[k][s].accuracy for s in seeds] for k in names])
     best = int(np.argmax(accuracy.mean(1)))
     gains = accuracy[best] - base.of_all[base.best]

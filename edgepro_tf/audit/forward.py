@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from edgepro_tf.audit.importer import Network
 
 # A constant in as many copies as there are examples; all but the value is a shape.
-BROADCASTS = {"FILL": 1, "BROADCAST_TO": 0}
+BROADCASTS = {"FILL": 1, "BROADCAST_TO": 0, "TILE": 0}
 TABLES = {"GATHER": 0, "EMBEDDING_LOOKUP": 1}  # Constant, they are embeddings.
+HEADS = ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC")  # Left out: losses take logits.
 RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 CASTS = ("QUANTIZE", "DEQUANTIZE", "CAST")
 
@@ -59,20 +60,23 @@ class Run:
         self._observe = observe
         self._linears = {one.node: i for i, one in enumerate(network.linears)}
         self._parameters = parameters
-        self._by_tensor = {
-            p.tensor: value
+        # Equal constants share a buffer; biases are known by their operators.
+        self._by_place = {
+            (p.buffer, p.shape): value
             for p, value in zip(network.parameters, parameters, strict=True)
+            if p.role != "bias"
         }
         self._values: dict[int, Any] = {}
         self._examples: Any = 0
 
     def run(self, x: Any) -> Any:
+        """Logits, or what else stands before a last softmax or sigmoid."""
         self._values[self._graph.inputs[0]] = x
         self._examples = tf.shape(x)[0]
         nodes = [(i, self._graph.nodes[i]) for i in find_computed(self._graph)]
         last = max(i for i, node in nodes if node.kind not in CASTS)
         for index, node in nodes:
-            if index == last and node.kind in ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC"):
+            if index == last and node.kind in HEADS:
                 return self._get(node.inputs[0])
             for tensor, y in zip(node.outputs, self._step(index, node), strict=True):
                 fused = node.options.get("fusedActivationFunction", 0)
@@ -84,12 +88,19 @@ class Run:
         if node.kind in TABLES and table not in self._values:
             (words,) = set(node.inputs) - {table}
             return [tf.gather(self._get(table), tf.cast(self._get(words), tf.int32))]
-        if node.kind in operators.PIECES:
+        is_computed = not self._values.keys().isdisjoint(node.inputs)
+        if node.kind in operators.PIECES and is_computed:
             inputs = [
                 self._values[t] if t in self._values else self._constant(t)
                 for t in node.inputs
             ]
             return operators.PIECES[node.kind](node.options, *inputs)
+        if node.kind in BROADCASTS:
+            shape = self._graph.shapes[node.outputs[0]]
+            value = self._get(node.inputs[BROADCASTS[node.kind]])
+            return [tf.broadcast_to(value, [self._examples * shape[0], *shape[1:]])]
+        if node.kind in TABLES:
+            raise unsupported("words that are looked up in a computed table")
         return [self._compute(index, node)]
 
     def _compute(self, index: int, node: GraphNode) -> Any:
@@ -97,12 +108,9 @@ class Run:
         if index in self._linears:
             return self._linear(index, node)
         shape = self._graph.shapes[node.outputs[0]]
-        if kind in BROADCASTS:
-            value = self._get(node.inputs[BROADCASTS[kind]])
-            return tf.broadcast_to(value, [self._examples * shape[0], *shape[1:]])
         x = self._get(node.inputs[0])
         if kind in CASTS:  # The same numbers, but for rounding.
-            return x
+            return tf.cast(x, tf.float32)
         if kind in operators.BINARY:
             return operators.BINARY[kind](x, self._get(node.inputs[1]))
         if kind == "SELECT_V2":
@@ -144,8 +152,9 @@ class Run:
             return self._values[tensor]
         source = find_source(self._graph, tensor)
         if source is None:
-            raise unsupported("a graph whose operators are out of order")
-        if source in self._by_tensor:
-            return self._by_tensor[source]
+            raise unsupported("a constant that is no number, or operators out of order")
+        place = self._graph.buffers[source], self._graph.constants[source].shape
+        if place in self._by_place:
+            return self._by_place[place]
         value = self._graph.real_values(source)
         return tf.cast(self._constant(source) if value is None else value, tf.float32)

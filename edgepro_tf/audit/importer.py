@@ -18,6 +18,7 @@ from edgepro_tf.audit import operators
 from edgepro_tf.audit.forward import (
     BROADCASTS,
     CASTS,
+    HEADS,
     RESHAPES,
     TABLES,
     Run,
@@ -26,9 +27,14 @@ from edgepro_tf.audit.forward import (
     unsupported,
 )
 from edgepro_tf.locks import ElementType
+from edgepro_tf.runtime.interpreters import make_interpreter
+from edgepro_tf.runtime.running import only_input, quantize_input, run_model
 
 if TYPE_CHECKING:
     from converters.views import Graph
+
+
+_MOST_WRONG = 0.01  # Of the largest answer; float32 sums differ by a thousandth of it.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +46,7 @@ class Parameter:
         role: ``filter``, ``bias`` or ``constant`` (of an element-wise operator).
         channel_axis: axis of the channels.
         element_type: of its elements in the file.
-        neutral: what all elements of a bias or constant are before any training.
+        neutral: what all elements of a bias or constant begin with.
     """
 
     tensor: int
@@ -98,9 +104,17 @@ class Network:
         return int(self.graph.shapes[self.graph.outputs[0]][-1])
 
     @property
+    def distinct_layers(self) -> tuple[int, ...]:
+        """Positions in ``linears`` of the first operator over each filter.
+
+        A recurrent cell has one for every step.
+        """
+        filters = [one.filter for one in self.linears]
+        return tuple(i for i, f in enumerate(filters) if f not in filters[:i])
+
+    @property
     def distinct_linears(self) -> list[Linear]:
-        """The first operator over each filter: a recurrent cell has one a step."""
-        return list({one.filter: one for one in reversed(self.linears)}.values())[::-1]
+        return [self.linears[i] for i in self.distinct_layers]
 
     @property
     def multiplications(self) -> int:
@@ -163,7 +177,7 @@ def import_model(model: str | Path | bytes) -> Network:
             return None
         # Equal biases (all zero) share a buffer by chance: the thief trains them apart,
         # but for those of one filter, a recurrent cell's.
-        key = (graph.buffers[source], of)
+        key = (graph.buffers[source], value.shape, of)
         if key not in found:
             found[key] = len(parameters)
             parameters.append(
@@ -174,7 +188,7 @@ def import_model(model: str | Path | bytes) -> Network:
                     value.shape,
                     axis % max(value.ndim, 1),
                     ElementType[graph.constants[source].dtype.name.upper()],
-                    _neutral(kind, value),
+                    1.0 if kind in ("MUL", "DIV") else 0.0,
                 )
             )
             values.append(value)
@@ -196,7 +210,7 @@ def import_model(model: str | Path | bytes) -> Network:
             linears.append((index, node.kind, filter_index, bias_index, channels, axis))
         elif node.kind in TABLES:
             add(node.inputs[TABLES[node.kind]], "filter", 0)
-        elif node.kind in {*operators.BINARY, *BROADCASTS, "PRELU"}:
+        elif node.kind in {*operators.WEIGHTED, *BROADCASTS, "PRELU"}:
             for tensor in node.inputs:
                 add(tensor, "constant", -1, kind=node.kind)
     firsts, heads = _ends(content)
@@ -217,15 +231,21 @@ def import_model(model: str | Path | bytes) -> Network:
     )
 
 
-def check_runs(network: Network) -> None:
-    """Answer two examples of zeros, before an audit trains for hours.
+def check_answers(network: Network, values: list[np.ndarray], content: bytes) -> None:
+    """Answer two examples as the interpreter does, before an audit trains for hours.
+
+    Args:
+        network: imported from this file or another of its structure.
+        values: the constants of this file.
+        content: the file. Where it is quantised its answers are rounded on the way,
+            and only their shape is compared.
 
     Raises:
-        ConversionError: the graph does not compute here, or not as it says.
+        ConversionError: the graph does not compute here, or something else.
     """
-    examples = np.zeros((2, *network.input_shape), np.float32)
+    examples, expected = _ask_interpreter(content)
     try:
-        answers = network.forward(list(network.values), examples)
+        logits = network.forward(values, examples.astype(np.float32))
     except (
         tf.errors.OpError,
         ArithmeticError,
@@ -234,15 +254,33 @@ def check_runs(network: Network) -> None:
         ValueError,
     ) as e:
         raise unsupported(f"one that fails ({str(e).splitlines()[0]})") from e
-    if tuple(answers.shape) != (2, network.classes):
-        raise unsupported(f"answers of shape {list(answers.shape)} to two examples")
+    if not tuple(logits.shape) == expected.shape == (2, network.classes):
+        raise unsupported(f"answers of shape {list(logits.shape)} to two examples")
+    last = [node.kind for node in network.graph.nodes if node.kind not in CASTS][-1]
+    found = operators.activate(last, logits) if last in HEADS else logits
+    difference = np.abs(found - expected).max()
+    is_rounded = bool(network.graph.quantizations)
+    if not is_rounded and not difference <= _MOST_WRONG * max(
+        1, np.abs(expected).max()
+    ):
+        raise unsupported("one that answers otherwise here than in the interpreter")
 
 
-def _neutral(kind: str, value: np.ndarray) -> float:
-    """Scalars (an epsilon, a square root of a width) are no weights, and stay."""
-    if value.size == 1:
-        return float(value.reshape(()))
-    return 1.0 if kind in ("MUL", "DIV") else 0.0
+def _ask_interpreter(content: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Two random examples, and a real interpreter's answers, one at a time."""
+    interpreter = make_interpreter(content)
+    name, detail = only_input("the model", interpreter)
+    shape = (2, *detail["shape"][1:])
+    rng = np.random.default_rng(0)
+    if np.dtype(detail["dtype"]).kind == "f" or detail["quantization"][0]:
+        examples = rng.standard_normal(shape).astype(np.float32)
+    else:
+        examples = rng.integers(0, 2, shape)
+    answers = [
+        next(iter(run_model(interpreter, {name: quantize_input(x, detail)}).values()))
+        for x in (examples[:1], examples[1:])
+    ]
+    return examples, np.concatenate(answers)
 
 
 def _window(kind: str, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -278,5 +316,8 @@ def _check_supported(graph: Graph) -> None:
         node = graph.nodes[index]
         if node.kind not in known:
             raise unsupported(f"operator {node.kind}")
-        if node.kind == "BATCH_MATMUL" and set(node.inputs) & set(graph.constants):
+        constant = [find_source(graph, t) is not None for t in node.inputs]
+        if node.kind == "BATCH_MATMUL" and any(constant):
             raise unsupported("a product of matrices one of which is a constant")
+        if node.kind == "GATHER" and constant[0] and any(node.options.values()):
+            raise unsupported("words that are looked up along another axis")

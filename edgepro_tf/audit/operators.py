@@ -61,6 +61,7 @@ BINARY = {
     "EQUAL": tf.equal,
     "NOT_EQUAL": tf.not_equal,
 }
+WEIGHTED = ("ADD", "SUB", "MUL", "DIV")  # A constant of theirs may be a weight.
 # Of (input, block shape, paddings or crops): a dilated convolution stands between them.
 BLOCKS = {
     "SPACE_TO_BATCH_ND": tf.space_to_batch,
@@ -74,8 +75,12 @@ PIECES = {
     "GATHER": lambda options, x, index: [
         tf.gather(x, index, axis=options["axis"], batch_dims=options["batchDims"])
     ],
-    "TILE": lambda _, x, counts: [tf.tile(x, [1, *counts[1:]])],
-    "SLICE": lambda _, x, begin, size: [tf.slice(x, begin, [-1, *size[1:]])],
+    "TILE": lambda _, x, counts: [tf.tile(x, counts)],
+    "SLICE": lambda _, x, begin, size: [
+        tf.slice(
+            x, begin, [-1 if (begin[0], size[0]) == (0, 1) else size[0], *size[1:]]
+        )
+    ],
     "STRIDED_SLICE": lambda options, x, *bounds: [_take_strided(options, x, *bounds)],
 }
 POOLS = ("MAX_POOL_2D", "AVERAGE_POOL_2D")
@@ -159,13 +164,18 @@ def unweighted(
     return tf.pad(x, constant) if kind == "PAD" else tf.transpose(x, constant)
 
 
-def _take_strided(options: dict[str, Any], x: Any, *bounds: np.ndarray) -> Any:
-    """STRIDED_SLICE of every example: bit 0 of the masks leaves the batch whole."""
+def _take_strided(
+    options: dict[str, Any], x: Any, begin: Any, end: Any, strides: Any
+) -> Any:
+    """STRIDED_SLICE; one that takes the file's one example takes all of them."""
+    whole = int((begin[0], end[0]) == (0, 1))
     return tf.strided_slice(
         x,
-        *bounds,
-        begin_mask=options["beginMask"] | 1,
-        end_mask=options["endMask"] | 1,
+        begin,
+        end,
+        strides,
+        begin_mask=options["beginMask"] | whole,
+        end_mask=options["endMask"] | whole,
         ellipsis_mask=options["ellipsisMask"],
         new_axis_mask=options["newAxisMask"],
         shrink_axis_mask=options["shrinkAxisMask"],

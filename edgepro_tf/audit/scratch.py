@@ -44,7 +44,7 @@ def train_scratch(bench: Bench, thief: Thief) -> Outcome:
     found: dict[str, list[float]] = defaultdict(list)
     for _ in range(_STARTS):
         for kind, draw in _KINDS.items():
-            start = draw(bench.network, rng)
+            start = draw(bench.target, rng)
             for label, parameters in _procedures(bench, thief, kind, start, rng):
                 found[label].append(bench.accuracy(parameters))
     means = {label: float(np.mean(values)) for label, values in found.items()}
@@ -79,7 +79,7 @@ def train_histograms(bench: Bench, thief: Thief) -> Outcome:
 
     What the histograms alone give.
     """
-    start = histogram_start(bench.network, thief.rng(HISTOGRAM))
+    start = histogram_start(bench.target, thief.rng(HISTOGRAM))
     candidates = _candidates(bench, thief, start)
     return bench.outcome(bench.weights, candidates, thief, HISTOGRAM)
 

@@ -52,10 +52,10 @@ class Proposals:
 def find_groups(target: Target) -> tuple[Group, ...]:
     """What can be searched channel by channel, given the recipe."""
     network, groups = target.network, []
-    for one in network.linears:
+    for one in network.distinct_linears:
         filter_kinds = _kinds(target.steps[one.filter], is_filter=True)
         bias_kinds = () if one.bias is None else _kinds(target.steps[one.bias])
-        if filter_kinds and one.filter not in {g.parameter for g in groups}:
+        if filter_kinds:
             partner = len(groups) + 1 if FLIP in bias_kinds else -1
             if FLIP in filter_kinds and partner >= 0:
                 filter_kinds = (FLIP_BOTH, *filter_kinds)

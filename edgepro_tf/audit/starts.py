@@ -7,13 +7,13 @@ from collections.abc import Iterable
 import numpy as np
 
 from edgepro_tf.audit.bench import Bench
-from edgepro_tf.audit.importer import Network, Parameter
-from edgepro_tf.audit.thief import Arrays, Thief
-from edgepro_tf.locks import MASK_WINDOWS, Step
+from edgepro_tf.audit.importer import Parameter
+from edgepro_tf.audit.thief import Arrays, Target, Thief
+from edgepro_tf.locks import MASK_WINDOWS
 
 
 def fresh_parameter(parameter: Parameter, rng: np.random.Generator) -> np.ndarray:
-    """Random filter, zero bias, scale factors of 1.
+    """Random filter, zero bias and addition, scale factors of 1.
 
     Source: He et al., "Delving Deep into Rectifiers", ICCV 2015, equation 10.
     """
@@ -25,12 +25,20 @@ def fresh_parameter(parameter: Parameter, rng: np.random.Generator) -> np.ndarra
     return values.astype(np.float32)
 
 
-def fresh_start(network: Network, rng: np.random.Generator) -> Arrays:
-    """A network from nothing."""
-    return [fresh_parameter(p, rng) for p in network.parameters]
+def fresh_start(target: Target, rng: np.random.Generator) -> Arrays:
+    """A network from nothing; element-wise constants stay where the file shows them."""
+    network = target.network
+    return [
+        value
+        if p.role == "constant" and not target.is_hidden(i)
+        else fresh_parameter(p, rng)
+        for i, (p, value) in enumerate(
+            zip(network.parameters, network.values, strict=True)
+        )
+    ]
 
 
-def heavy_tailed_start(network: Network, rng: np.random.Generator) -> Arrays:
+def heavy_tailed_start(target: Target, rng: np.random.Generator) -> Arrays:
     """A network from nothing whose weights look masked: a sign and 2^-16 .. 1 each.
 
     float16 weights 2^-8 .. 1, and integers any value. The mask's own distribution
@@ -38,8 +46,8 @@ def heavy_tailed_start(network: Network, rng: np.random.Generator) -> Arrays:
     ``fresh_start``. Few weights are large, and small sets learn better from some such
     starts.
     """
-    out = fresh_start(network, rng)
-    for i, p in enumerate(network.parameters):
+    out = fresh_start(target, rng)
+    for i, p in enumerate(target.network.parameters):
         if p.role == "filter":
             octaves = MASK_WINDOWS.get(p.element_type)
             sizes = rng.random(p.shape)
@@ -49,19 +57,17 @@ def heavy_tailed_start(network: Network, rng: np.random.Generator) -> Arrays:
     return out
 
 
-def histogram_start(network: Network, rng: np.random.Generator) -> Arrays:
-    """Every tensor's own public values in random places with random signs.
+def histogram_start(target: Target, rng: np.random.Generator) -> Arrays:
+    """Every filter's own public values in random places with random signs.
 
     What the histograms alone give: an initialiser matched to the trained tensors.
     """
-    out = []
-    for p, value in zip(network.parameters, network.values, strict=True):
-        if p.role != "filter":
-            out.append(fresh_parameter(p, rng))
-            continue
-        flat = rng.permutation(value.reshape(-1))
-        flat = flat * rng.choice([-1.0, 1.0], flat.size)
-        out.append(flat.reshape(value.shape).astype(np.float32))
+    out = fresh_start(target, rng)
+    for i, p in enumerate(target.network.parameters):
+        if p.role == "filter":
+            flat = rng.permutation(target.public[i].reshape(-1))
+            flat = flat * rng.choice([-1.0, 1.0], flat.size)
+            out[i] = flat.reshape(p.shape).astype(np.float32)
     return out
 
 
@@ -78,9 +84,7 @@ def public_start(bench: Bench, thief: Thief, *, fresh: Iterable[int] = ()) -> Ar
 def unreadable(bench: Bench) -> list[int]:
     """Parameters that the recipe masks or shuffles: better drawn afresh than kept."""
     return [
-        i
-        for i, steps in enumerate(bench.target.steps)
-        if steps & (Step.SHUFFLE | Step.MASK)
+        i for i in range(len(bench.network.parameters)) if bench.target.is_hidden(i)
     ]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from edgepro_tf import native
-from edgepro_tf.audit.importer import Linear, Network, check_runs, import_model
+from edgepro_tf.audit.importer import Linear, Network, check_answers, import_model
 from edgepro_tf.audit.statistics import pair_rows
 from edgepro_tf.audit.thief import Arrays, Draw, Target
 from edgepro_tf.locks import ModelLock, Step, TensorLock
@@ -37,8 +37,8 @@ def make_target(public: bytes, payload: bytes, *, name: str, recipe: str) -> Tar
     undrawn = bytearray(public)
     native.restore_buffer(undrawn, pack_lock(_without_values(lock)))
     network = import_model(public)
-    check_runs(network)
     target = _describe(network, import_model(bytes(restored)), lock, name, recipe)
+    check_answers(network, target.authorized, bytes(restored))
     return dataclasses.replace(
         target,
         content=public,

@@ -165,11 +165,16 @@ class Target:
         )
 
     def _layers_without(self, steps: Step) -> tuple[int, ...]:
+        network = self.network
         return tuple(
-            self.network.linears.index(one)
-            for one in self.network.distinct_linears
-            if not self.steps[one.filter] & steps
+            i
+            for i in network.distinct_layers
+            if not self.steps[network.linears[i].filter] & steps
         )
+
+    def is_hidden(self, parameter: int) -> bool:
+        """Whether the recipe leaves nothing of a parameter that could be kept."""
+        return bool(self.steps[parameter] & (Step.SHUFFLE | Step.MASK))
 
     def is_locked(self, parameter: int) -> bool:
         return bool(self.steps[parameter]) or bool(self.stored_channels[parameter])

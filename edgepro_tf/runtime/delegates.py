@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from edgepro_tf import native
 from edgepro_tf.errors import EdgeProError, InterpreterError, WrongModelError
@@ -47,9 +47,13 @@ class Delegate:
         """What a runtime's ``Interpreter`` calls."""
         return self._pointer
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("cannot copy a delegate: it holds the lock of one interpreter")
+
     def __del__(self) -> None:
-        if hasattr(self, "_pointer"):
-            self._destroy(self._pointer)
+        pointer = self.__dict__.pop("_pointer", None)
+        if pointer is not None:
+            self._destroy(pointer)
 
 
 def open_with_payload(

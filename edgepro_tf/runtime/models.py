@@ -51,9 +51,10 @@ def load_delegate(
     Raises:
         SidecarError: the sidecar does not open; its subclasses say why.
         WrongModelError: it belongs to another model.
-        InterpreterError: no such runtime.
+        InterpreterError: no such runtime, or not with this numpy.
     """
     found = find_runtime(runtime)
+    found.load()
     check = _check_for(found)
     with _opened(sidecar, identity, issuer, audience, model, check) as payload:
         return Delegate(payload)

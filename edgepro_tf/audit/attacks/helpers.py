@@ -52,7 +52,7 @@ def distil_answers(bench: Bench, thief: Thief) -> Outcome:
     logits = bench.logits(bench.target.authorized, asked)
     answers = np.exp(logits - np.logaddexp.reduce(logits, -1, keepdims=True))
     starts = {
-        "from nothing": fresh_start(bench.network, thief.rng("knock-off")),
+        "from nothing": fresh_start(bench.target, thief.rng("knock-off")),
         "from the public file": public_start(bench, thief, fresh=unreadable(bench)),
     }
     found = {}
@@ -80,7 +80,7 @@ def transfer_task(bench: Bench, thief: Thief) -> Outcome:
     other = dataclasses.replace(thief, y=groups[thief.y])
     truth = groups[bench.y_test]
     starts = {
-        "from nothing": fresh_start(bench.network, thief.rng("task fresh")),
+        "from nothing": fresh_start(bench.target, thief.rng("task fresh")),
         "from the public file": public_start(bench, thief, fresh=heads(bench)),
     }
     found = {}
@@ -96,7 +96,7 @@ def transfer_task(bench: Bench, thief: Thief) -> Outcome:
 
 def _make_base(bench: Bench, thief: Thief, rng: np.random.Generator) -> Arrays:
     start = list(bench.target.authorized)
-    fresh = fresh_start(bench.network, rng)
+    fresh = fresh_start(bench.target, rng)
     for i in heads(bench):
         start[i] = fresh[i]
     order = rng.permutation(bench.classes)

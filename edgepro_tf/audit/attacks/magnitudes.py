@@ -84,7 +84,7 @@ def draw_tickets(bench: Bench, thief: Thief) -> Outcome:
     layers = bench.target.readable_layers + bench.target.masked_layers
     if not layers:
         return bench.does_not_apply("no layer keeps its rows")
-    start = fresh_start(bench.network, thief.rng("tickets"))
+    start = fresh_start(bench.target, thief.rng("tickets"))
     candidates = []
     for kept in _KEPT:
         masks = _largest(bench, layers, kept)

@@ -108,7 +108,7 @@ def train_own(bench: Bench, thief: Thief) -> OwnNetwork:
     rng = thief.rng("own network")
     held_out = bench.draw_folds(thief, rng)[0]
     seen = np.setdiff1d(np.arange(len(thief.y)), held_out)
-    start = bench.settle(fresh_start(bench.network, rng), thief.x)
+    start = bench.settle(fresh_start(bench.target, rng), thief.x)
     plan = bench.plan(thief, start, bench.budget.rates[0])
     trained = bench.train(
         bench.weights, Candidate("", start, plan), thief.x, thief.y, seen, rng

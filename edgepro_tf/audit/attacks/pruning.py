@@ -65,7 +65,8 @@ def _activation_masks(bench: Bench, start: Arrays, thief: Thief):  # type: ignor
     for loudest in (False, True):
         for share in _SHARES[:3] if loudest else _SHARES:
             mask = [np.ones_like(p) for p in start]
-            for layer, one in enumerate(bench.network.linears):
+            for layer in bench.network.distinct_layers:
+                one = bench.network.linears[layer]
                 if one.is_head:
                     continue
                 order = np.argsort(activity[layer] * (-1 if loudest else 1))

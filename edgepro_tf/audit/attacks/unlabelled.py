@@ -29,7 +29,8 @@ def match_statistics(bench: Bench, thief: Thief) -> Outcome:
 def infer_signs(bench: Bench, thief: Thief) -> list[np.ndarray]:
     """Flip hidden channels with a positive mean, layer by layer."""
     out = bench.target.public
-    for layer, one in enumerate(bench.network.linears):
+    for layer in bench.network.distinct_layers:
+        one = bench.network.linears[layer]
         if one.is_head:
             continue
         mean, _ = bench.moments(out, thief.pool)[layer]
@@ -98,7 +99,7 @@ def cluster_features(bench: Bench, thief: Thief) -> Outcome:
         rows, columns = linear_sum_assignment(-table)
         return float(table[rows, columns].sum() / len(groups))
 
-    fresh = cluster(fresh_start(bench.network, thief.rng("cluster fresh")))
+    fresh = cluster(fresh_start(bench.target, thief.rng("cluster fresh")))
     return Outcome(cluster(bench.target.public), "named by true labels",
                    {"fresh": fresh})  # fmt: skip
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from converters.keras_export import ExportOptions, export_keras
-from edgepro_tf.audit.importer import check_runs, import_model
+from edgepro_tf.audit.importer import check_answers, import_model
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import input_details, run_model
@@ -63,7 +63,7 @@ def test_a_cell_is_one_filter_used_at_every_step() -> None:
 
 
 def test_pieces_of_an_example_are_taken_from_every_example() -> None:
-    """Slices, gathered and split channels, a token before the sequence."""
+    """Slices, gathered and split channels, a token before the sequence, late steps."""
 
     @keras.saving.register_keras_serializable("tests")
     class Pieces(keras.layers.Layer):
@@ -77,7 +77,8 @@ def test_pieces_of_an_example_are_taken_from_every_example() -> None:
             gathered = tf.gather(x, [3, 0, 2], axis=1)[:, :, 1:3]
             joined = tf.concat([first, second, gathered], 1)
             tiled = tf.nn.softplus(tf.tile(joined[:, :2], [1, 2, 1]))
-            return tf.concat([joined, tiled], 1)[:, :, 0] + x[:, 0, :1]
+            late = tf.reduce_mean(tf.transpose(x, [1, 0, 2])[1:3], 0)
+            return tf.concat([joined, tiled], 1)[:, :, 0] + x[:, 0, :1] + late[:, :1]
 
     model = keras.Sequential(
         [keras.Input((6, 8)), keras.layers.Dense(8), Pieces(), keras.layers.Dense(3)]
@@ -88,16 +89,55 @@ def test_pieces_of_an_example_are_taken_from_every_example() -> None:
     np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=2e-5)
 
 
-def test_words_are_looked_up_in_a_table_that_is_a_weight() -> None:
+def test_what_answers_otherwise_than_the_interpreter_is_refused() -> None:
+    content = export_cached("mlp", "float32")
+    network = import_model(content)
+    values = list(network.values)
+    check_answers(network, values, content)
+    last = network.linears[-1].filter
+    values[last] = values[last][::-1]
+    with pytest.raises(ConversionError, match="answers otherwise here"):
+        check_answers(network, values, content)
+    rows = keras.Input((3, 5))
+    model = keras.Model(rows, keras.ops.reshape(keras.layers.Dense(4)(rows), (-1, 4)))
+    content = export_keras(model, ExportOptions())
+    network = import_model(content)
+    with pytest.raises(ConversionError, match=r"answers of shape \[6, 4\] to two ex"):
+        check_answers(network, list(network.values), content)
+
+
+def test_equal_constants_of_two_shapes_are_two_parameters() -> None:
+    @keras.saving.register_keras_serializable("tests")
+    class Scaled(keras.layers.Layer):
+        def __init__(self, *shape: int) -> None:
+            super().__init__()
+            self.factor = np.linspace(1, 2, 8, dtype=np.float32).reshape(shape)
+
+        def call(self, x: tf.Tensor) -> tf.Tensor:
+            return tf.nn.relu(x * self.factor)
+
+    x = keras.Input((3, 8))
+    y = keras.layers.Dense(8, bias_initializer="ones")(Scaled(8)(x))
+    y = keras.layers.Flatten()(Scaled(1, 1, 8)(y))
+    model = keras.Model(x, keras.layers.Dense(1, bias_initializer="ones")(y))
+    network = import_model(export_keras(model, ExportOptions()))
+    found = [(p.role, p.shape, p.neutral) for p in network.parameters]
+    assert ("constant", (8,), 1.0) in found and ("constant", (1, 1, 8), 1.0) in found
+    assert ("bias", (1,), 0.0) in found
+    x = np.random.default_rng(0).normal(size=(4, 3, 8)).astype(np.float32)
+    found = network.forward(list(network.values), x).numpy()
+    np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=2e-5)
+
+
+@pytest.mark.parametrize("mask_zero", [False, True])
+def test_words_are_looked_up_in_a_table_that_is_a_weight(mask_zero: bool) -> None:
     words = keras.Input((6,), dtype="int32")
-    x = keras.layers.Embedding(20, 5)(words)
+    x = keras.layers.Embedding(20, 5, mask_zero=mask_zero)(words)
     x = keras.layers.GlobalAveragePooling1D()(x)
     model = keras.Model(words, keras.layers.Dense(3)(x))
     network = import_model(export_keras(model, ExportOptions()))
-    assert [p.shape for p in network.parameters if p.role == "filter"] == [
-        (20, 5),
-        (3, 5),
-    ]
+    filters = [p.shape for p in network.parameters if p.role == "filter"]
+    assert filters == [(20, 5), (3, 5)]
     x = np.random.default_rng(0).integers(0, 20, (4, 6))
     found = network.forward(list(network.values), x.astype(np.float32)).numpy()
     np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=2e-5)
@@ -146,14 +186,10 @@ def test_what_cannot_be_attacked_is_refused() -> None:
             keras.layers.Dense(3),
         ]
     )
-    rows = keras.Input((3, 5))
-    by_rows = keras.Model(rows, keras.ops.reshape(keras.layers.Dense(4)(rows), (-1, 4)))
     with pytest.raises(ConversionError, match="operator RESIZE_BILINEAR"):
         import_model(export_keras(enlarged, ExportOptions()))
     with pytest.raises(ConversionError, match=r"output of shape \[1, 32, 32, 2\]"):
         import_model(export_keras(NETWORKS["u_net"](), ExportOptions()))
-    with pytest.raises(ConversionError, match=r"answers of shape \[6, 4\] to two ex"):
-        check_runs(import_model(export_keras(by_rows, ExportOptions())))
     with pytest.raises(ConversionError, match="2 inputs"):
         import_model(export_cached("shared", "float32"))
     with pytest.raises(ConversionError, match="TFL3"):

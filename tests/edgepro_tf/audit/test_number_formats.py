@@ -47,6 +47,7 @@ def test_a_guess_is_drawn_as_the_core_draws(target) -> None:  # type: ignore[no-
 
 def test_scales_move_with_a_lock_of_their_own(target) -> None:  # type: ignore[no-untyped-def]
     """Told which, a thief still lacks which channel has which scale."""
+    moved = []
     for i, one in enumerate(target.network.linears):
         scales = target.scales[one.filter]
         is_quantised = scales.size > 1
@@ -54,7 +55,9 @@ def test_scales_move_with_a_lock_of_their_own(target) -> None:  # type: ignore[n
         if is_quantised:
             public = target.network.scales[one.filter]
             np.testing.assert_array_equal(*map(np.unique, (public, scales)))
-            assert np.any(public != scales)
+            moved.append(np.any(public != scales))
+    # Of five scales one order in 120 is the old one.
+    assert any(moved) or not np.any(target.scale_steps)
 
 
 def test_orders_are_exact_where_masks_cover_whole_elements(target) -> None:  # type: ignore[no-untyped-def]
@@ -78,7 +81,7 @@ def test_a_mask_tells_neither_sign_nor_size(target) -> None:  # type: ignore[no-
 
 def test_scratch_may_start_as_the_masks_of_this_format_look(target) -> None:  # type: ignore[no-untyped-def]
     """Its rows are as heavy as the public file's: what is gained by that is no loot."""
-    starts = [heavy_tailed_start(target.network, RNG) for _ in range(20)]
+    starts = [heavy_tailed_start(target, RNG) for _ in range(20)]
     draws = [target.guess([0.0] * len(target.steps), RNG) for _ in range(20)]
     for one in target.network.linears:
         ours, theirs = (

@@ -100,6 +100,20 @@ def test_scratch_is_its_best_procedure_over_the_seeds() -> None:
     np.testing.assert_allclose(found.starts, [[0.6, 0.8], [0.4, 0.6]])
 
 
+def test_a_thief_without_an_attack_has_what_scratch_has() -> None:
+    """Its best procedure over the seeds, and not the best of every seed."""
+    found = ({"a": [0.5], "b": [0.7]}, {"a": [0.7], "b": [0.4]})
+    budget = dataclasses.replace(BUDGET, shares=(0.1,), seeds=(0, 1))
+    results = [
+        AttackResult("scratch", 0.1, seed, 0.7, "", 0.1, {"by_procedure": one})
+        for seed, one in enumerate(found)
+    ]
+    attack = Attack("scratch", "", "", LABELS, lambda *_: None, counts=False)  # type: ignore[arg-type,return-value]
+    (advantage,) = summarise(results, [attack], budget, {}).advantages
+    assert advantage.value == advantage.held_out == 0
+    assert advantage.scratch == pytest.approx(0.6)
+
+
 def test_who_knows_the_lock_is_no_thief() -> None:
     assert all(one.attack != "knows the lock" for one in make_report().advantages)
 

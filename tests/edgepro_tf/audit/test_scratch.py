@@ -12,8 +12,8 @@ from tests.edgepro_tf.audit.conftest import make_bench, with_public
 
 def test_a_heavy_tailed_start_has_the_masks_distribution(standard: Target) -> None:
     rng = np.random.default_rng(0)
-    heavy = heavy_tailed_start(standard.network, rng)
-    fresh = fresh_start(standard.network, rng)
+    heavy = heavy_tailed_start(standard, rng)
+    fresh = fresh_start(standard, rng)
     for p, values, other in zip(standard.network.parameters, heavy, fresh, strict=True):
         assert values.shape == other.shape and values.dtype == np.float32
         if p.role != "filter":

@@ -1,7 +1,9 @@
 """The delegate inside every real runtime of this environment."""
 
+import copy
 import dataclasses
 import gc
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -279,7 +281,7 @@ def test_unused_delegate_is_freed(runtime: Runtime) -> None:
 
 @every_runtime
 def test_a_delegate_lives_as_long_as_its_interpreter(runtime: Runtime) -> None:
-    """Whoever made it may let go of it, and of the payload."""
+    """Whoever made it may let go of it."""
     public, payload = make_pair("float32")
     expected = answer(read_model("float32"), runtime)
     delegates = [make_ours(runtime, payload)]
@@ -288,6 +290,16 @@ def test_a_delegate_lives_as_long_as_its_interpreter(runtime: Runtime) -> None:
     gc.collect()
     interpreter.allocate_tensors()
     np.testing.assert_array_equal(run(interpreter, make_input(interpreter)), expected)
+
+
+def test_a_delegate_has_no_copy() -> None:
+    """Two of them would free the same lock."""
+    _, payload = make_pair("float32")
+    delegate = Delegate(payload)
+    for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="cannot copy a delegate"):
+            duplicate(delegate)
+    delegate.__del__()  # Ended twice, it is freed once.
 
 
 def test_a_damaged_payload_makes_no_delegate() -> None:
