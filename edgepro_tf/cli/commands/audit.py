@@ -51,7 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     effort = parser.add_mutually_exclusive_group()
     effort.add_argument(
-        "--quick", action="store_true", help="the default: about two minutes on digits"
+        "--quick",
+        action="store_true",
+        help="the default: two to three minutes on digits",
     )
     effort.add_argument(
         "--full", action="store_true", help="every attack, generous budgets"
