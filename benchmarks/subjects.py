@@ -109,13 +109,11 @@ def _lock(subject: Subject, plain: bytes) -> dict[str, Any]:
         recipients=[identity.recipient],
         issuer=issuer,
     )
-    opening = [
-        timeit.timeit(
-            lambda: open_sidecar(sidecar, identity=identity, issuer=issuer.issuer_key),
-            number=1,
-        )
-        for _ in range(_OPENINGS)
-    ]
+    opening = timeit.repeat(
+        lambda: open_sidecar(sidecar, identity=identity, issuer=issuer.issuer_key),
+        number=1,
+        repeat=_OPENINGS,
+    )
     # Data and scales of one tensor are two records; the bar counts tensors.
     tensors = len({(lock.subgraph, lock.tensor) for lock in protected.lock.tensors})
     return {

@@ -162,8 +162,7 @@ class Bench(Tools):
         """
         rng = thief.rng(purpose)
         best = self.choose(trainer, candidates, thief, rng, folds)
-        everything = np.arange(len(thief.y))
-        return self.fit(trainer, best, thief.x, thief.y, everything, rng), best.label
+        return self.fit(trainer, best, thief, rng), best.label
 
     def choose(
         self,
@@ -208,13 +207,14 @@ class Bench(Tools):
         self,
         trainer: training.Trainer,
         candidate: Candidate,
-        x: np.ndarray,
-        y: np.ndarray,
-        examples: np.ndarray,
+        thief: Thief,
         rng: np.random.Generator,
+        examples: np.ndarray | None = None,
     ) -> Arrays:
-        """``train``, then the network's parameters that it ended with."""
-        theta = self.train(trainer, candidate, x, y, examples, rng)
+        """``train`` on a thief's examples (None for all): the network that it gives."""
+        if examples is None:
+            examples = np.arange(len(thief.y))
+        theta = self.train(trainer, candidate, thief.x, thief.y, examples, rng)
         knob = 1.0 if candidate.knob is None else float(candidate.knob[-1])
         return trainer.parameters(theta, knob)
 
@@ -296,7 +296,7 @@ class Bench(Tools):
         uses = defaultdict(list)
         for one, moments in zip(self.network.linears, found, strict=True):
             uses[one.filter].append(moments)
-        for one in self.network.distinct_linears:
+        for one in self.network.distinct_linears.values():
             mean, deviation = np.mean(uses[one.filter], axis=0)
             gain = 1 / deviation
             shape = [1] * out[one.filter].ndim
@@ -350,7 +350,7 @@ class Bench(Tools):
         rng: np.random.Generator,
     ) -> float:
         rest = np.setdiff1d(np.arange(len(thief.y)), held_out)
-        parameters = self.fit(trainer, candidate, thief.x, thief.y, rest, rng)
+        parameters = self.fit(trainer, candidate, thief, rng, rest)
         logits = self.logits(parameters, self._pad(thief.x))[held_out]
         y = thief.y[held_out]
         with np.errstate(invalid="ignore"):  # A start may have no finite answer.

@@ -107,7 +107,6 @@ class Run:
         kind, options = node.kind, node.options
         if index in self._linears:
             return self._linear(index, node)
-        shape = self._graph.shapes[node.outputs[0]]
         x = self._get(node.inputs[0])
         if kind in CASTS:  # The same numbers, but for rounding.
             return tf.cast(x, tf.float32)
@@ -120,7 +119,7 @@ class Run:
         if kind == "PRELU":
             return tf.nn.relu(x) - self._get(node.inputs[1]) * tf.nn.relu(-x)
         if kind in RESHAPES:
-            return tf.reshape(x, [-1, *shape[1:]])
+            return tf.reshape(x, [-1, *self._graph.shapes[node.outputs[0]][1:]])
         if kind in operators.BLOCKS:
             return operators.BLOCKS[kind](x, *map(self._constant, node.inputs[1:]))
         if kind in ("CONCATENATION", "PACK"):

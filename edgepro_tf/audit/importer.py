@@ -104,17 +104,17 @@ class Network:
         return int(self.graph.shapes[self.graph.outputs[0]][-1])
 
     @property
-    def distinct_layers(self) -> tuple[int, ...]:
-        """Positions in ``linears`` of the first operator over each filter.
+    def distinct_linears(self) -> dict[int, Linear]:
+        """The first operator over each filter, by its position in ``linears``.
 
         A recurrent cell has one for every step.
         """
         filters = [one.filter for one in self.linears]
-        return tuple(i for i, f in enumerate(filters) if f not in filters[:i])
-
-    @property
-    def distinct_linears(self) -> list[Linear]:
-        return [self.linears[i] for i in self.distinct_layers]
+        return {
+            i: one
+            for i, one in enumerate(self.linears)
+            if one.filter not in filters[:i]
+        }
 
     @property
     def multiplications(self) -> int:
@@ -316,6 +316,8 @@ def _check_supported(graph: Graph) -> None:
         node = graph.nodes[index]
         if node.kind not in known:
             raise unsupported(f"operator {node.kind}")
+        if node.kind not in ("BATCH_MATMUL", "GATHER"):
+            continue
         constant = [find_source(graph, t) is not None for t in node.inputs]
         if node.kind == "BATCH_MATMUL" and any(constant):
             raise unsupported("a product of matrices one of which is a constant")

@@ -58,9 +58,7 @@ def _procedures(
     """Every way to train from one start: its label, and the network it ends with."""
 
     def fit(trainer: Trainer, candidate: Candidate) -> tuple[str, Arrays]:
-        everything = np.arange(len(thief.y))
-        fitted = bench.fit(trainer, candidate, thief.x, thief.y, everything, rng)
-        return candidate.label, fitted
+        return candidate.label, bench.fit(trainer, candidate, thief, rng)
 
     once = [fit(bench.weights, c) for c in _candidates(bench, thief, start, kind)]
     yield from once

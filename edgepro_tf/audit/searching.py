@@ -52,7 +52,7 @@ class Proposals:
 def find_groups(target: Target) -> tuple[Group, ...]:
     """What can be searched channel by channel, given the recipe."""
     network, groups = target.network, []
-    for one in network.distinct_linears:
+    for one in network.distinct_linears.values():
         filter_kinds = _kinds(target.steps[one.filter], is_filter=True)
         bias_kinds = () if one.bias is None else _kinds(target.steps[one.bias])
         if filter_kinds:

@@ -165,11 +165,10 @@ class Target:
         )
 
     def _layers_without(self, steps: Step) -> tuple[int, ...]:
-        network = self.network
         return tuple(
             i
-            for i in network.distinct_layers
-            if not self.steps[network.linears[i].filter] & steps
+            for i, one in self.network.distinct_linears.items()
+            if not self.steps[one.filter] & steps
         )
 
     def is_hidden(self, parameter: int) -> bool:

@@ -98,7 +98,7 @@ def _last_parameters(bench: Bench, count: int) -> set[int]:
 
 def _staircase(bench: Bench, thief: Thief, rate: float, backward: bool) -> np.ndarray:
     """Learning rates in which layer after layer joins during the first half."""
-    steps, linears = bench.steps(thief), bench.network.distinct_linears
+    steps, linears = bench.steps(thief), bench.network.distinct_linears.values()
     plan = np.full((steps, len(bench.network.parameters)), 1.0)
     for layer, one in enumerate(linears):
         rank = len(linears) - 1 - layer if backward else layer

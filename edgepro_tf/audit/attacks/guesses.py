@@ -58,8 +58,7 @@ def know_layers(bench: Bench, thief: Thief, *, only_one: bool) -> Outcome:
     rng = thief.rng(f"layers {only_one}")
     parameters = bench.network.parameters
     found = {}
-    for layer in bench.network.distinct_layers:
-        one = bench.network.linears[layer]
+    for layer, one in bench.network.distinct_linears.items():
         mine = (one.filter, one.bias)
         if not any(i is not None and bench.target.is_locked(i) for i in mine):
             continue

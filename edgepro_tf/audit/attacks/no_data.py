@@ -91,7 +91,7 @@ def drop_and_clip(bench: Bench, thief: Thief) -> Outcome:
     target, variants = bench.target, {}
     for share in _OUTLIERS:
         dropped, clipped = target.public, target.public
-        for one in target.network.distinct_linears:
+        for one in target.network.distinct_linears.values():
             w = target.public[one.filter]
             rows = statistics.filter_rows(w, one.channel_axis)
             far = np.abs(np.linalg.norm(rows, axis=1) / _middle(rows) - 1)

@@ -110,9 +110,7 @@ def train_own(bench: Bench, thief: Thief) -> OwnNetwork:
     seen = np.setdiff1d(np.arange(len(thief.y)), held_out)
     start = bench.settle(fresh_start(bench.target, rng), thief.x)
     plan = bench.plan(thief, start, bench.budget.rates[0])
-    trained = bench.train(
-        bench.weights, Candidate("", start, plan), thief.x, thief.y, seen, rng
-    )
+    trained = bench.fit(bench.weights, Candidate("", start, plan), thief, rng, seen)
     return OwnNetwork(trained, held_out)
 
 

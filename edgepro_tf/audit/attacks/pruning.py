@@ -65,8 +65,7 @@ def _activation_masks(bench: Bench, start: Arrays, thief: Thief):  # type: ignor
     for loudest in (False, True):
         for share in _SHARES[:3] if loudest else _SHARES:
             mask = [np.ones_like(p) for p in start]
-            for layer in bench.network.distinct_layers:
-                one = bench.network.linears[layer]
+            for layer, one in bench.network.distinct_linears.items():
                 if one.is_head:
                     continue
                 order = np.argsort(activity[layer] * (-1 if loudest else 1))

@@ -67,7 +67,7 @@ def first_guess(
     start = bench.renormalise(start, thief.x)
     plan = bench.plan(thief, start, bench.budget.rates[0], set(free).__contains__)
     candidate = Candidate("", start, plan)
-    return bench.train(bench.weights, candidate, thief.x, thief.y, seen, rng)
+    return bench.fit(bench.weights, candidate, thief, rng, seen)
 
 
 def _flatten(bench: Bench, parameters: Arrays) -> Arrays:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from edgepro_tf.audit.bench import Bench, Candidate
@@ -29,8 +31,7 @@ def match_statistics(bench: Bench, thief: Thief) -> Outcome:
 def infer_signs(bench: Bench, thief: Thief) -> list[np.ndarray]:
     """Flip hidden channels with a positive mean, layer by layer."""
     out = bench.target.public
-    for layer in bench.network.distinct_layers:
-        one = bench.network.linears[layer]
+    for layer, one in bench.network.distinct_linears.items():
         if one.is_head:
             continue
         mean, _ = bench.moments(out, thief.pool)[layer]
@@ -49,8 +50,8 @@ def minimise_entropy(bench: Bench, thief: Thief) -> Outcome:
     Source: Liang, Hu and Feng (SHOT), ICML 2020, section 3.2.
     """
     rng, space = thief.rng("entropy"), bench.mix_space
-    everything = np.arange(len(thief.pool))
     labels = np.zeros(len(thief.pool), np.int64)  # Read by no one.
+    blind = dataclasses.replace(thief, x=thief.pool, y=labels)
     runs = []
     start = bench.renormalise(bench.target.public, thief.pool)
     for label, full in (("factors", False), ("everything", True)):
@@ -69,9 +70,7 @@ def minimise_entropy(bench: Bench, thief: Thief) -> Outcome:
         runs += [(bench.signs_unlabelled, one) for one in drawn]
     learned = {}
     for trainer, one in runs:
-        learned[one.label] = bench.fit(
-            trainer, one, thief.pool, labels, everything, rng
-        )
+        learned[one.label] = bench.fit(trainer, one, blind, rng)
     return bench.choose_unlabelled(learned, thief)
 
 

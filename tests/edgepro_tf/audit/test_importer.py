@@ -53,7 +53,7 @@ def test_networks_of_mobile_developers_are_imported(name: str) -> None:
 
 def test_a_cell_is_one_filter_used_at_every_step() -> None:
     network = import_model(export_keras(NETWORKS["lstm_classifier"](), ExportOptions()))
-    kernel, recurrent, *dense = network.distinct_linears
+    kernel, recurrent, *dense = network.distinct_linears.values()
     uses = [one.filter for one in network.linears]
     assert uses.count(kernel.filter) == uses.count(recurrent.filter) == 10
     assert {one.bias for one in network.linears if one.filter == kernel.filter} == {
