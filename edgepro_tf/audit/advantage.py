@@ -56,13 +56,13 @@ class Scratch:
         of_all: float64 [procedures, seeds], accuracy of each, a mean over its starts.
         best: the row that is taken.
         accuracy: the same row by seed.
-        starts: float64 [seeds, starts], what that row is the mean of.
+        starts: for each seed float64 [starts], what that row is the mean of.
     """
 
     of_all: np.ndarray
     best: int
     accuracy: dict[int, float]
-    starts: np.ndarray
+    starts: list[np.ndarray]
 
     @property
     def mean(self) -> float:
@@ -117,10 +117,11 @@ def best_procedure(row: dict[int, AttackResult]) -> Scratch:
     """Of scratch's results by seed, the procedure with the best mean."""
     seeds = sorted(row)
     labels = row[seeds[0]].details["by_procedure"]
-    starts = np.array(
-        [[row[seed].details["by_procedure"][one] for seed in seeds] for one in labels]
-    )
-    of_all = starts.mean(-1)
+    starts = [
+        [np.array(row[seed].details["by_procedure"][one]) for seed in seeds]
+        for one in labels
+    ]
+    of_all = np.array([[one.mean() for one in of_seeds] for of_seeds in starts])
     best = int(np.argmax(of_all.mean(1)))
     by_seed = dict(zip(seeds, map(float, of_all[best]), strict=True))
     return Scratch(of_all, best, by_seed, starts[best])
@@ -141,12 +142,12 @@ def _luck(scratch: Scratch, attacks: int) -> float:
     Source: Blom, "Statistical Estimates and Transformed Beta-Variables", 1958: the
     largest of k normal draws lies near the quantile (k - 3/8) / (k + 1/4).
     """
-    seeds, starts = scratch.starts.shape
-    if attacks < 2 or starts < 2:
+    repeated = [starts for starts in scratch.starts if len(starts) > 1]
+    if attacks < 2 or not repeated:
         return 0.0
-    variance = float(np.mean(np.var(scratch.starts, axis=1, ddof=1)))
-    own = _largest(len(scratch.of_all)) / float(np.sqrt(starts))
-    return (_largest(attacks) - own) * float(np.sqrt(variance / seeds))
+    variance = float(np.mean([np.var(starts, ddof=1) for starts in repeated]))
+    own = _largest(len(scratch.of_all)) / float(np.sqrt(max(map(len, repeated))))
+    return (_largest(attacks) - own) * float(np.sqrt(variance / len(scratch.starts)))
 
 
 def _largest(count: int) -> float:

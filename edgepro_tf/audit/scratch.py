@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable
 
 import numpy as np
 
 from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.halving import halve_ways
 from edgepro_tf.audit.sign_training import sign_candidates
 from edgepro_tf.audit.starts import (
     fresh_start,
@@ -35,41 +36,48 @@ def train_scratch(bench: Bench, thief: Thief) -> Outcome:
 
     Returns:
         The accuracy of the procedure that does best on the test set, a mean over
-        several starts: luck with one would look like a thief's gain. The details have
-        every start's accuracy (``by_procedure``): the report takes the procedure that
-        is best over all seeds, as it takes the best attack. Validation on a handful of
-        labels chooses badly, and a weak scratch is no measure.
+        several starts: luck with one would look like a thief's gain. All procedures
+        train from a first start, the better half from a second, and so on. The details
+        have every start's accuracy (``by_procedure``): the report takes the procedure
+        that is best over all seeds, as it takes the best attack. Validation on a
+        handful of labels chooses badly, and a weak scratch is no measure.
     """
     rng = thief.rng(SCRATCH)
-    found: dict[str, list[float]] = defaultdict(list)
-    for _ in range(_STARTS):
-        for kind, draw in _KINDS.items():
-            start = draw(bench.target, rng)
-            for label, parameters in _procedures(bench, thief, kind, start, rng):
-                found[label].append(bench.accuracy(parameters))
-    means = {label: float(np.mean(values)) for label, values in found.items()}
-    best = max(means, key=lambda label: means[label])
-    return Outcome(means[best], best, {"by_procedure": dict(found)})
+    starts = [_procedures(bench, thief, rng) for _ in range(_STARTS)]
+    found = halve_ways(
+        starts[0], _STARTS, lambda label, i: bench.accuracy(starts[i][label]())
+    )
+    best = max(found, key=lambda label: (len(found[label]), np.mean(found[label])))
+    return Outcome(float(np.mean(found[best])), best, {"by_procedure": found})
 
 
 def _procedures(
-    bench: Bench, thief: Thief, kind: str, start: Arrays, rng: np.random.Generator
-) -> Iterator[tuple[str, Arrays]]:
-    """Every way to train from one start: its label, and the network it ends with."""
+    bench: Bench, thief: Thief, rng: np.random.Generator
+) -> dict[str, Callable[[], Arrays]]:
+    """Every way to train from one start of each kind, to be called if it is wanted."""
+    ways: dict[str, Callable[[], Arrays]] = {}
 
-    def fit(trainer: Trainer, candidate: Candidate) -> tuple[str, Arrays]:
-        return candidate.label, bench.fit(trainer, candidate, thief, rng)
+    def add(trainer: Trainer, candidate: Candidate, prefix: str = "") -> None:
+        fit = functools.partial(bench.fit, trainer, candidate, thief, rng)
+        ways[prefix + candidate.label] = functools.cache(fit)
 
-    once = [fit(bench.weights, c) for c in _candidates(bench, thief, start, kind)]
-    yield from once
-    _, halved = once[-1]
-    again = bench.settle(halved, thief.x)
-    for candidate in _sweep(bench, thief, f"{kind}halved and trained twice", again):
-        yield fit(bench.weights, candidate)
-    if kind == _HEAVY and bench.sign_space.layers:
-        for candidate in sign_candidates(bench, thief, rng, start, full=False):
-            label, fitted = fit(bench.signs, candidate)
-            yield f"{kind}{label}", fitted
+    def train_again(first: Callable[[], Arrays], label: str, rate: float) -> Arrays:
+        start = bench.settle(first(), thief.x)
+        candidate = _candidate(bench, thief, label, start, rate)
+        return bench.fit(bench.weights, candidate, thief, rng)
+
+    for kind, draw in _KINDS.items():
+        start = draw(bench.target, rng)
+        for candidate in _candidates(bench, thief, start, kind):
+            add(bench.weights, candidate)
+        once = ways[candidate.label]  # Halved weights, at the highest rate.
+        for rate in bench.budget.rates:
+            label = f"{kind}halved and trained twice, rate {rate:g}"
+            ways[label] = functools.partial(train_again, once, label, rate)
+        if kind == _HEAVY and bench.sign_space.layers:
+            for candidate in sign_candidates(bench, thief, rng, start, full=False):
+                add(bench.signs, candidate, kind)
+    return ways
 
 
 def train_histograms(bench: Bench, thief: Thief) -> Outcome:
@@ -87,17 +95,16 @@ def _candidates(
 ) -> list[Candidate]:
     starts = bench.variants(start, thief.x)
     return [
-        candidate
+        _candidate(bench, thief, f"{kind}{name}, rate {rate:g}", starts[name], rate)
         for name in ("normalised", "halved")
-        for candidate in _sweep(bench, thief, f"{kind}{name}", starts[name])
-    ]
-
-
-def _sweep(bench: Bench, thief: Thief, name: str, theta: Arrays) -> list[Candidate]:
-    return [
-        Candidate(f"{name}, rate {rate:g}", theta, bench.plan(thief, theta, rate))
         for rate in bench.budget.rates
     ]
+
+
+def _candidate(
+    bench: Bench, thief: Thief, label: str, theta: Arrays, rate: float
+) -> Candidate:
+    return Candidate(label, theta, bench.plan(thief, theta, rate))
 
 
 ATTACKS = (

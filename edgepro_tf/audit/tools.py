@@ -124,4 +124,6 @@ class Tools:
         )
 
     def _share(self, name: str, function: Callable[..., Any]) -> Any:
-        return share((self._structure, name), lambda: tf.function(function))
+        return share(
+            (self._structure, name), lambda: tf.function(function, jit_compile=True)
+        )
