@@ -13,6 +13,7 @@ from edgepro_tf.errors import EdgeProError
 # Small sets have few steps: Keras' own 0.99 would still be on its way after hundreds.
 _MOMENTUM = 0.9
 WIDTH = 32
+_PATCHES = 4  # On a side.
 
 
 class ZooError(EdgeProError, ValueError):
@@ -30,11 +31,13 @@ def build_model(
 
     Args:
         kind: ``cnn`` (three convolutions, one dense layer), ``mlp`` (two hidden dense
-            layers), ``resnet`` (three residual blocks) or ``depthwise`` (depthwise
-            separable blocks).
+            layers), ``resnet`` (three residual blocks), ``depthwise`` (depthwise
+            separable blocks), ``transformer`` (patches, two blocks of attention) or
+            ``lstm`` (an image's rows read one after the other).
         input_shape: [height, width, channels]; for ``mlp`` any.
         classes: number of classes.
-        width: channels of the first convolution; ``mlp`` has four times as many units.
+        width: channels of the first convolution, of the transformer's embedding or of
+            the cell; ``mlp`` has four times as many units.
 
     Returns:
         A functional model, not compiled.
@@ -113,6 +116,38 @@ def _depthwise(x: Any, width: int) -> Any:
     return layers.GlobalAveragePooling2D(name="pool")(x)
 
 
+def _transformer(x: Any, width: int) -> Any:
+    """Two blocks of attention over some sixteen patches, whatever the image's size.
+
+    Source: Dosovitskiy et al., An Image is Worth 16x16 Words (arXiv 2010.11929); places
+    are told by a depthwise filter, as in Chu et al. (arXiv 2102.10882).
+    """
+    patch = [-(-side // _PATCHES) for side in x.shape[1:3]]
+    x = layers.Conv2D(width, patch, patch, padding="same", name="patches")(x)
+    places = layers.DepthwiseConv2D(3, padding="same", name="places")(x)
+    x = layers.Add(name="places_add")([x, places])
+    x = layers.Reshape((x.shape[1] * x.shape[2], width), name="sequence")(x)
+    for block in (1, 2):
+        name = f"block_{block}"
+        y = layers.LayerNormalization(name=f"{name}_norm_1")(x)
+        y = layers.MultiHeadAttention(2, width // 2, name=f"{name}_attention")(y, y)
+        x = layers.Add(name=f"{name}_add_1")([x, y])
+        y = layers.LayerNormalization(name=f"{name}_norm_2")(x)
+        y = layers.Dense(2 * width, activation="gelu", name=f"{name}_dense_1")(y)
+        y = layers.Dense(width, name=f"{name}_dense_2")(y)
+        x = layers.Add(name=f"{name}_add_2")([x, y])
+    x = layers.LayerNormalization(name="norm")(x)
+    return layers.Flatten(name="flatten")(x)
+
+
+def _lstm(x: Any, width: int) -> Any:
+    """An image's rows, one after the other; unrolled, as audits read it."""
+    height, breadth, channels = x.shape[1:]
+    x = layers.Reshape((height, breadth * channels), name="rows")(x)
+    x = layers.LSTM(width, unroll=True, name="cell")(x)
+    return _dense(x, width, "dense_1")
+
+
 def _convolution(
     x: Any, channels: int, name: str, strides: int = 1, kernel: int = 3
 ) -> Any:
@@ -143,4 +178,7 @@ _BODIES: dict[str, Callable[[Any, int], Any]] = {
     "mlp": _mlp,
     "resnet": _resnet,
     "depthwise": _depthwise,
+    "transformer": _transformer,
+    "lstm": _lstm,
 }
+KINDS = tuple(_BODIES)

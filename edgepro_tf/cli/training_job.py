@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from edgepro_tf.datasets import Dataset
 
+# The zoo's kinds, here for --help, which loads no Keras.
+NETWORKS = ("cnn", "mlp", "resnet", "depthwise", "transformer", "lstm")
 _MANY_EXAMPLES = 20_000
 _RANKING_SAMPLES = 512
 # Falls to 0 along a cosine: the last epochs settle, and a network's accuracy does not

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgepro_tf.cli import console, keyring
 from edgepro_tf.cli.numbers import positive_int, seed
+from edgepro_tf.cli.training_job import NETWORKS
 from edgepro_tf.errors import EdgeProError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--model",
         dest="network",
-        choices=("cnn", "mlp", "resnet", "depthwise"),
+        choices=NETWORKS,
         help="train this network, lock it and audit it",
     )
     group.add_argument("--recipe", metavar="NAME", help="default standard")
@@ -184,7 +185,11 @@ def _make_pair(args: argparse.Namespace, data: Dataset) -> tuple[Any, ...]:
     find_recipe(recipe)  # Refused now, not after training.
     lock = args.lock or ("paper" if recipe == "paper" else "none")
     data_name = Path(data.name).stem
-    name = f"{args.network} on {data_name}, recipe {recipe}, lock training {lock}"
+    epochs = args.epochs or training_job.default_epochs(data)
+    name = (
+        f"{args.network} on {data_name}, recipe {recipe}, lock training {lock}, "
+        f"{epochs} epochs, seed {args.network_seed}"
+    )
     files = [args.out / "model.tflite", args.out / "lock.payload"]
     if all(file.exists() for file in files):
         if (args.out / "model.txt").read_text() != name:
@@ -194,7 +199,6 @@ def _make_pair(args: argparse.Namespace, data: Dataset) -> tuple[Any, ...]:
             )
         console.say(f"{files[0]}: audited again, as it was made before")
         return files[0].read_bytes(), files[1].read_bytes(), name, recipe
-    epochs = args.epochs or training_job.default_epochs(data)
     trained = training_job.train_network(
         args.network,
         data,

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from edgepro_tf.cli import console
 from edgepro_tf.cli.numbers import positive_int, seed
+from edgepro_tf.cli.training_job import NETWORKS
 
 if TYPE_CHECKING:
     from edgepro_tf.cli.showcase import Variant
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        choices=("cnn", "mlp", "resnet", "depthwise"),
+        choices=NETWORKS,
         default="cnn",
         help="the network; default cnn",
     )

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from edgepro_tf.cli import console
 from edgepro_tf.cli.numbers import positive_int, seed
+from edgepro_tf.cli.training_job import NETWORKS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        choices=("cnn", "mlp", "resnet", "depthwise"),
+        choices=NETWORKS,
         default="cnn",
         help="the network; default cnn",
     )
