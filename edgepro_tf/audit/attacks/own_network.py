@@ -154,7 +154,8 @@ def match_activations(
         mixed[one.filter] = adopted[one.filter]
         mine = _outputs(bench, own, layer, x)
         theirs = _outputs(bench, mixed, layer, x)
-        likeness = np.corrcoef(mine.T, theirs.T)[: one.channels, one.channels :]
+        with np.errstate(invalid="ignore"):  # A dead channel is like no other.
+            likeness = np.corrcoef(mine.T, theirs.T)[: one.channels, one.channels :]
         likeness = np.nan_to_num(likeness)
         flips = bool(bench.target.steps[one.filter] & Step.SIGNS)
         score = np.abs(likeness) if flips else likeness

@@ -199,13 +199,14 @@ def _make_pair(args: argparse.Namespace, data: Dataset) -> tuple[Any, ...]:
             )
         console.say(f"{files[0]}: audited again, as it was made before")
         return files[0].read_bytes(), files[1].read_bytes(), name, recipe
+    console.say(f"training {name}")
     trained = training_job.train_network(
         args.network,
         data,
         lock=lock,
         epochs=epochs,
         seed=args.network_seed,
-        verbose=0,
+        verbose=2,
     )
     pair = convert_keras(trained.model, recipe=recipe, samples=data.x_train[:16])
     # The payload lies open here: this network is made to be attacked, not shipped.
