@@ -57,7 +57,9 @@ def write_files(
     """Write several files that belong together: all of them, or none.
 
     Every file reaches the disk under a temporary name before the first one takes its
-    own, so that a full disk leaves what was there before.
+    own, so that a full disk leaves what was there before. (With ``overwrite`` a system
+    that refuses the second name has given the first one already: pairs that do not
+    belong together are refused where they are opened.)
 
     Args:
         files: content and mode by path, as for ``write_file``.

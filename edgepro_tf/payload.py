@@ -17,6 +17,7 @@ from edgepro_tf.locks import (
 )
 
 MAGIC = b"EPL1"
+MAGIC_2 = b"EPL2"  # With a masked int8 constant; version 1 drew its mask unevenly.
 MAX_RECORDS = 65535
 MAX_EXPONENT_RANGE = 8
 _VARINT_LIMIT = 1 << 32
@@ -32,7 +33,8 @@ def pack_lock(lock: ModelLock) -> bytes:
     Raises:
         PayloadError: the lock breaks a rule of docs/payload.md.
     """
-    out = bytearray(MAGIC + lock.seed)
+    out = bytearray(MAGIC_2 if any(map(_is_masked_int8, lock.tensors)) else MAGIC)
+    out += lock.seed
     written = [tensor for tensor in lock.tensors if not tensor.is_implied]
     out += _varint(len(written))
     followers = [*lock.tensors[1:], None]
@@ -55,19 +57,27 @@ def unpack_lock(payload: bytes) -> ModelLock:
     """
     reader = _Reader(payload)
     magic = reader.take(len(MAGIC))
-    if magic != MAGIC:
-        raise _bad(f"expected it to begin with {MAGIC!r}, got another beginning")
+    if magic not in (MAGIC, MAGIC_2):
+        raise _bad("expected it to begin with EPL1 or EPL2, got another beginning")
     seed = reader.take(SEED_BYTES)
     count = reader.varint()
     if not 1 <= count <= MAX_RECORDS:
         raise _bad(f"expected 1 to {MAX_RECORDS} records, got {count}")
     tensors = tuple(tensor for _ in range(count) for tensor in _unpack_record(reader))
+    if magic == MAGIC and any(map(_is_masked_int8, tensors)):
+        raise _bad(
+            "expected no masked int8 in version 1, whose mask was uneven, got one"
+        )
     if not reader.at_end:
         raise _bad("expected nothing after the last record, got more bytes")
     addresses = {(t.subgraph, t.tensor, t.target) for t in tensors}
     if len(addresses) != len(tensors):
         raise _bad("expected one record for each constant, got two for one")
     return ModelLock(seed, tensors)
+
+
+def _is_masked_int8(tensor: TensorLock) -> bool:
+    return bool(tensor.steps & Step.MASK) and tensor.element_type is ElementType.INT8
 
 
 def _pack_tensor(tensor: TensorLock, *, scales_too: bool) -> bytes:

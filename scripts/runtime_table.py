@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parent.parent
-PAIRS = sorted(p for p in (ROOT / "tests" / "golden").glob("v1*") if p.is_dir())
+PAIRS = sorted(p for p in (ROOT / "tests" / "golden").glob("v*") if p.is_dir())
 PAGE = ROOT / "docs" / "runtimes.md"
 AUDIENCE = "com.example.golden"
 SECONDS = 1800

@@ -63,8 +63,10 @@ def keystream(
 class Draws:
     """The draws of one record's chunk."""
 
-    def __init__(self, seed: bytes, record: int, chunk: int = 0) -> None:
-        self._words = self._all_words(seed, (record, chunk, 0))
+    def __init__(
+        self, seed: bytes, record: int, chunk: int = 0, purpose: int = 0
+    ) -> None:
+        self._words = self._all_words(seed, (record, chunk, purpose))
 
     @staticmethod
     def _all_words(seed: bytes, nonce: tuple[int, int, int]) -> Iterator[int]:
@@ -177,9 +179,11 @@ def _masked(
     for start in range(0, record.size, MASK_GROUP):
         if start % MASK_CHUNK == 0:
             draws = Draws(seed, index, 1 + start // MASK_CHUNK)
+            again = Draws(seed, index, 1 + start // MASK_CHUNK, 1)
         group = values[start : start + MASK_GROUP]
         if record.element_type is ElementType.INT8:
-            drawn = draws.octets(MASK_GROUP)
+            octets = draws.octets(MASK_GROUP)
+            drawn = [again.below(255) if r == 255 else r for r in octets]
             pairs = zip(group.tolist(), drawn[: len(group)], strict=True)
             out += [_subtracted(q, r) for q, r in pairs]
             continue

@@ -4,12 +4,12 @@
 
 #include "edgepro.h"
 
-void draws_begin(draws* stream, const uint8_t seed[32], uint32_t record,
-                 uint32_t chunk) {
+void draws_begin(draws* stream, const uint8_t seed[32], uint32_t record, uint32_t chunk,
+                 uint32_t purpose) {
   memcpy(stream->key, seed, sizeof stream->key);
   stream->nonce[0] = record;
   stream->nonce[1] = chunk;
-  stream->nonce[2] = 0;
+  stream->nonce[2] = purpose;
   stream->counter = 0;
   stream->used = DRAWS_BUFFERED;
 }

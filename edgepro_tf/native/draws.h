@@ -17,9 +17,12 @@ typedef struct {
   uint32_t words[DRAWS_BUFFERED];
 } draws;
 
+/* The nonce's last word: what a stream's draws are for. */
+enum { DRAWS_FIRST = 0, DRAWS_AGAIN = 1 };
+
 /* Begins the stream of one record's chunk. It holds a secret: draws_end() wipes it. */
-void draws_begin(draws* stream, const uint8_t seed[32], uint32_t record,
-                 uint32_t chunk);
+void draws_begin(draws* stream, const uint8_t seed[32], uint32_t record, uint32_t chunk,
+                 uint32_t purpose);
 void draws_end(draws* stream);
 
 void draws_refill(draws* stream);

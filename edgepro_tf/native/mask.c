@@ -24,28 +24,43 @@ static size_t group_bytes(uint8_t type) {
 }
 
 void mask_begin(mask_stream* mask, const job* work, size_t chunk) {
-  draws_begin(&mask->stream, work->lock->seed, work->record, 1 + (uint32_t)chunk);
+  const uint8_t* seed = work->lock->seed;
+  uint32_t number = 1 + (uint32_t)chunk;
+  draws_begin(&mask->stream, seed, work->record, number, DRAWS_FIRST);
+  draws_begin(&mask->again, seed, work->record, number, DRAWS_AGAIN);
   mask->record = record_of(work);
   mask->way = work->way;
+}
+
+/* Of 256 bytes 255 is drawn again: modulo 255 it would make 0 twice as frequent. */
+static void draw_again(draws* again, uint8_t drawn[MASK_GROUP]) {
+  uint8_t *next = drawn, *end = drawn + MASK_GROUP;
+  while ((next = memchr(next, 255, (size_t)(end - next))) != NULL) {
+    *next++ = (uint8_t)draw_below(again, 255);
+  }
 }
 
 void mask_group(mask_stream* mask, void* data, size_t first, size_t count) {
   const record* r = mask->record;
   uint8_t* from = (uint8_t*)data + first * element_size(r);
   uint32_t words[2 * MASK_GROUP / sizeof(uint32_t)];
-  const uint8_t* drawn = (const uint8_t*)words; /* little-endian */
+  uint8_t* drawn = (uint8_t*)words; /* little-endian */
   draw_words(&mask->stream, words, group_bytes(r->type) / sizeof *words);
   if (r->type == TYPE_FLOAT32) {
     FASTEST(mask_float32)(from, count, drawn, r->window);
   } else if (r->type == TYPE_FLOAT16) {
     FASTEST(mask_float16)(from, count, drawn, r->window);
   } else {
+    draw_again(&mask->again, drawn);
     FASTEST(mask_int8)(from, count, drawn, mask->way);
   }
   edgepro_wipe(words, sizeof words);
 }
 
-void mask_end(mask_stream* mask) { draws_end(&mask->stream); }
+void mask_end(mask_stream* mask) {
+  draws_end(&mask->stream);
+  draws_end(&mask->again);
+}
 
 void mask_all(const job* work, void* data) {
   size_t count = element_count(record_of(work));

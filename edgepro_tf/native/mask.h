@@ -10,6 +10,7 @@ enum { MASK_CHUNK = 1 << 16, MASK_GROUP = 1024 };
 
 typedef struct {
   draws stream;
+  draws again; /* for bytes that an int8 mask draws again */
   const record* record;
   direction way;
 } mask_stream;

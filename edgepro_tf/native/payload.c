@@ -11,7 +11,7 @@ enum { MAGIC_BYTES = 4, MAX_RECORDS = 65535, MAX_EXPONENT_RANGE = 8 };
 enum { KIND_TYPE = 0x0f, KIND_SCALES = 0x10, KIND_SCALES_TOO = 0x20 };
 enum { ALL_STEPS = 0x3f };
 enum { SIGN_STEPS = STEP_SIGNS | STEP_MASK };
-static const char kMagic[] = "EPL1";
+static const char kMagic[] = "EPL"; /* and the digit of the version */
 
 static int is_float(const record* r) {
   return r->type == TYPE_FLOAT32 || r->type == TYPE_FLOAT16;
@@ -152,8 +152,10 @@ static int has_distinct_addresses(const edgepro_lock* lock, const record** sorte
 /* Returns EDGEPRO_OUT_OF_MEMORY, or EDGEPRO_OK with `from` telling the rest. */
 static edgepro_status read_lock(reader* from, edgepro_lock* lock) {
   const uint8_t* magic = read_bytes(from, MAGIC_BYTES);
-  require(from, magic != NULL && memcmp(magic, kMagic, MAGIC_BYTES) == 0,
-          "expected it to begin with EPL1, got another beginning");
+  int has_magic = magic != NULL && memcmp(magic, kMagic, MAGIC_BYTES - 1) == 0;
+  uint8_t version = has_magic ? magic[MAGIC_BYTES - 1] : 0;
+  require(from, version == '1' || version == '2',
+          "expected it to begin with EPL1 or EPL2, got another beginning");
   const uint8_t* seed = read_bytes(from, SEED_BYTES);
   uint32_t written = read_varint(from);
   if (!require(from, written >= 1 && written <= MAX_RECORDS,
@@ -168,7 +170,10 @@ static edgepro_status read_lock(reader* from, edgepro_lock* lock) {
     return EDGEPRO_OUT_OF_MEMORY;
   }
   for (uint32_t i = 0; i < written && from->broken_rule == NULL; i++) {
+    const record* r = &lock->records[lock->count];
     lock->count += read_record(from, &lock->records[lock->count]);
+    require(from, version != '1' || !(r->steps & STEP_MASK) || r->type != TYPE_INT8,
+            "expected no masked int8 in version 1, whose mask was uneven, got one");
   }
   if (require(from, from->next == from->end,
               "expected nothing after the last record, got more bytes")) {

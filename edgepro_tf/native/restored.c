@@ -146,13 +146,22 @@ static void use_copy(TfLiteContext* context, const record* r, restored_constant*
   if (r->channels == 1) memcpy(&tensor->params.scale, of->copy, sizeof(float));
 }
 
-static int names_constant_twice(const restored* all, const TfLiteContext* context,
+static int names_constant_twice(restored* all, const TfLiteContext* context,
                                 uint32_t subgraph) {
   const edgepro_lock* lock = all->lock;
+  restored_constant** added = all->by_original + all->shared_count;
+  size_t count = 0;
   for (uint32_t i = 0; i < lock->count; i++) {
     const record* r = &lock->records[i];
     if (r->subgraph != subgraph || r->target != TARGET_DATA) continue;
-    if (find_by_original(all, find_target(context, r)) != NULL) return 1;
+    restored_constant* constant = &all->of_record[i];
+    constant->original = find_target(context, r);
+    if (find_by_original(all, constant->original) != NULL) return 1;
+    added[count++] = constant;
+  }
+  qsort((void*)added, count, sizeof *added, compare_originals);
+  for (size_t i = 1; i < count; i++) {
+    if (compare_originals(&added[i - 1], &added[i]) == 0) return 1;
   }
   return 0;
 }

@@ -103,7 +103,7 @@ void shuffle_run_piece(const job* work, size_t chunk) {
   uint64_t words[TILE_ROWS * TILE_ROW_BYTES / sizeof(uint64_t)] = {0};
   uint8_t* tile = (uint8_t*)words;
   draws stream;
-  draws_begin(&stream, work->lock->seed, work->record, 1 + (uint32_t)chunk);
+  draws_begin(&stream, work->lock->seed, work->record, 1 + (uint32_t)chunk, DRAWS_FIRST);
   for (; first < end; first += width) {
     size_t columns = end - first < width ? end - first : width;
     if (work->way == APPLY) move_tile(s, tile, first, columns);
@@ -144,7 +144,7 @@ void shuffle_prepare(const job* work) {
   s->flip = sign_flip_of(r->type);
   size_t first = s->blocks * BLOCK;
   draws stream;
-  draws_begin(&stream, work->lock->seed, work->record, 0);
+  draws_begin(&stream, work->lock->seed, work->record, 0, DRAWS_FIRST);
   for (size_t j = s->tail; j-- > 0;) {
     s->drawn.swaps[j] = draw_below(&stream, (uint32_t)(first + j + 1));
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,7 +25,8 @@ class Delegate:
 
     Stands for the runtimes' own ``Delegate``: their interpreters ask both for an
     address, and keep both until they end. It is made without options, in a tenth of the
-    time, and serves the interpreters of every runtime.
+    time, and serves the interpreters of every runtime. With it end the restored
+    constants: keep it as long as views that ``Interpreter.tensor()`` gave.
 
     Args:
         payload: lock bytes from an opened sidecar.
@@ -87,6 +89,7 @@ def open_with_payload(
             call_runtime(interpreter.allocate_tensors)
     except InterpreterError as error:
         raise _in_our_words(error) from error
+    _keep_until_gone(delegate, interpreter)
     if not delegate.is_complete:
         raise InterpreterError(
             "cannot restore this model: the runtime did not show all of its subgraphs "
@@ -95,6 +98,17 @@ def open_with_payload(
             "restore_model.",
         )
     return interpreter
+
+
+def _keep_until_gone(delegate: Delegate, interpreter: Any) -> None:
+    """Let the delegate end after the runtime's own object, whose constants it holds.
+
+    ``Interpreter`` drops its delegates when it ends, but a view that ``tensor()`` gave
+    keeps what is behind it, and the garbage collector may end a delegate in a cycle
+    first.
+    """
+    behind = getattr(interpreter, "_interpreter", interpreter)
+    weakref.finalize(behind, lambda kept: None, delegate).atexit = False
 
 
 def _in_our_words(error: InterpreterError) -> EdgeProError:

@@ -62,6 +62,34 @@ def decode_json_object(text: str) -> dict[str, Any]:
     return value
 
 
+def decode_secret_text(data: bytes, encoding: str = "ascii") -> str:
+    """Decode bytes that may hold a secret.
+
+    Raises:
+        ValueError: they are no such text. The decoder's own error is left out, down to
+            its context: it holds the bytes.
+    """
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        pass
+    raise ValueError(f"no {encoding} text")
+
+
+def decode_secret_object(text: str) -> dict[str, Any]:
+    """``decode_json_object`` of a text that may hold a secret.
+
+    Raises:
+        ValueError: it is no JSON object. The parser's own error is left out, down to
+            its context: it holds the text.
+    """
+    try:
+        return decode_json_object(text)
+    except json.JSONDecodeError:
+        pass
+    raise ValueError("no JSON")
+
+
 def short_key_id(key_id: str) -> str:
     """Return the first digits of a key id (a base64url thumbprint) in hexadecimal."""
     return f"{decode_base64url(key_id).hex()[:SHORT_DIGITS]}…"

@@ -24,7 +24,8 @@ from edgepro_tf.sidecar.binding import (
 from edgepro_tf.sidecar.claims import Claims, parse_claims, to_datetime, to_seconds
 from edgepro_tf.sidecar.encoding import (
     decode_base64url,
-    decode_json_object,
+    decode_secret_object,
+    decode_secret_text,
     short_key_id,
     short_model_id,
 )
@@ -63,7 +64,8 @@ class OpenedSidecar:
     def __str__(self) -> str:
         by = self.issuer_name or f"key {short_key_id(self.issuer_key_id)}"
         until = f"expires {_date(self.expires)}" if self.expires else "never expires"
-        whom = f"application {self.audience}" if self.audience else "any application"
+        is_named = self.audience is not None
+        whom = f"application {self.audience}" if is_named else "any application"
         return (
             f"sidecar of model {self.model}, signed by {by} on "
             f"{_date(self.issued_at)}, for {whom}, {until}"
@@ -141,7 +143,7 @@ def _verify_claims(content: bytes, issuer: IssuerKey, task: str) -> Claims:
             "Of an issuer give its .issuer_key.",
         )
     try:
-        compact = content.decode("ascii")
+        compact = decode_secret_text(content)
         header = _parse_signature_header(compact)
     except ValueError:
         raise SidecarFormatError(f"{task}: its content is no signed lock.") from None
@@ -171,7 +173,7 @@ def _verify_claims(content: bytes, issuer: IssuerKey, task: str) -> Claims:
 
 def _parse_signature_header(compact: str) -> dict[str, Any]:
     parts = [decode_base64url(part) for part in compact.split(".")]
-    header = decode_json_object(parts[0].decode())
+    header = decode_secret_object(decode_secret_text(parts[0]))
     if len(parts) != 3 or set(header) != {"typ", "alg", "kid"}:
         raise ValueError("header parameters")
     if header["typ"] != claims_module.TYPE or not isinstance(header["alg"], str):

@@ -50,7 +50,7 @@ def seal_sidecar(
         payload: what ``pack_lock`` wrote, at most 24 MiB.
         model: the public model the lock belongs to.
         recipients: who can open it; at most 1,024, at most 4 of them passphrases.
-            One given twice counts once.
+            A key given twice counts once.
         issuer: who signs; whoever opens must name the matching issuer key.
         audience: the application it is for (its id); whoever opens must name the
             same. None: for any application that names none.

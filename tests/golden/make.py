@@ -1,6 +1,6 @@
 """Write the golden pairs of a format version. Run once; what it wrote loads for ever.
 
-python -m tests.golden.make tests/golden/v1 tests/golden/v1_int8
+python -m tests.golden.make tests/golden/v1 tests/golden/v2_int8
 """
 
 import shutil

@@ -36,7 +36,7 @@ from edgepro_tf.sidecar import (
 FOLDER = Path(__file__).parent.parent / "golden"
 GOLDEN = FOLDER / "v1"
 # v1 is lock-trained and locked by channel; the others are masked, a format each.
-PAIRS = sorted(path for path in FOLDER.glob("v1*") if path.is_dir())
+PAIRS = sorted(path for path in FOLDER.glob("v*") if path.is_dir())
 MODEL, SIDECAR = GOLDEN / "model.tflite", GOLDEN / "model.edgepro"
 
 
@@ -180,7 +180,7 @@ def test_wrong_model_of_the_same_size_names_both() -> None:
         restore_model(authorized, SIDECAR, **KEYS)
 
 
-def _damage(content: bytes, seed: int) -> bytes:
+def damage(content: bytes, seed: int) -> bytes:
     """Eight bytes changed near the file's ends, where offsets and tables stand."""
     rng = np.random.default_rng(seed)
     damaged = np.frombuffer(content, np.uint8).copy()
@@ -200,7 +200,7 @@ def test_damaged_model_of_the_same_size_says_so(
     """Without a check, a runtime that does not verify files ends the process."""
     path = tmp_path / "m.tflite"
     for seed in range(12):
-        damaged = _damage(MODEL.read_bytes(), seed)
+        damaged = damage(MODEL.read_bytes(), seed)
         path.write_bytes(damaged)
         model = path if as_path else damaged
         with pytest.raises((WrongModelError, InterpreterError)):

@@ -163,8 +163,10 @@ def scenarios() -> dict[str, tuple[str, Header]]:
             TensorLock(0, 2, ElementType.INT8, (1, 5, 3), Step.ORDER),
         ),
     }  # fmt: skip
-    good = {k: bytes.fromhex(v) for k, v in found["rows_int8"][1].items() if k in
-            ("payload", "model")}  # fmt: skip
+    good, masked = (
+        {k: bytes.fromhex(found[name][1][k]) for k in ("payload", "model")}
+        for name in ("rows_int8", "mask_depthwise_int8")
+    )
     payload, model = good["payload"], good["model"]
     other = bytearray(model)
     other[-1] ^= 1
@@ -176,7 +178,13 @@ def scenarios() -> dict[str, tuple[str, Header]]:
         "truncated_model": refused("bad-model", "cut short", payload, model[:-1]),
         "truncated_payload": refused("bad-payload", "cut short", payload[:-1], model),
         "longer_payload": refused("bad-payload", "a byte more", payload + b"\0", model),
-        "other_version": refused("bad-payload", "EPL2", b"EPL2" + payload[4:], model),
+        "other_version": refused("bad-payload", "EPL3", b"EPL3" + payload[4:], model),
+        "uneven_mask": refused(
+            "bad-payload",
+            "a masked int8 constant in version 1",
+            b"EPL1" + masked["payload"][4:],
+            masked["model"],
+        ),
         "long_varint": refused(
             "bad-payload",
             "record count 1 in two bytes",

@@ -13,7 +13,8 @@ import pytest
 from edgepro_tf import native
 from edgepro_tf.errors import InterpreterError, PayloadError
 from edgepro_tf.locks import ModelLock, Step
-from edgepro_tf.runtime.delegates import Delegate
+from edgepro_tf.payload import unpack_lock
+from edgepro_tf.runtime.delegates import Delegate, open_with_payload
 from edgepro_tf.runtime.interpreters import (
     Runtime,
     installed_runtimes,
@@ -290,6 +291,22 @@ def test_a_delegate_lives_as_long_as_its_interpreter(runtime: Runtime) -> None:
     gc.collect()
     interpreter.allocate_tensors()
     np.testing.assert_array_equal(run(interpreter, make_input(interpreter)), expected)
+
+
+@every_runtime
+def test_a_view_outlives_its_interpreter(runtime: Runtime) -> None:
+    """As the plain model's do: ``tensor()`` keeps what is behind the interpreter."""
+    public, payload = make_pair("float32")
+    options = {"runtime": runtime, "use_xnnpack": False}
+    authorized = make_interpreter(read_model("float32"), **options)
+    authorized.allocate_tensors()
+    interpreter = open_with_payload(public, payload, **options)
+    numbers = [t.tensor for t in unpack_lock(payload).tensors]
+    views = [interpreter.tensor(number)() for number in numbers]
+    del interpreter
+    gc.collect()
+    for number, view in zip(numbers, views, strict=True):
+        np.testing.assert_array_equal(view, authorized.get_tensor(number))
 
 
 def test_a_delegate_has_no_copy() -> None:

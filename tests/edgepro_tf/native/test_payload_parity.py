@@ -11,7 +11,7 @@ from edgepro_tf.locks import ModelLock
 from edgepro_tf.payload import pack_lock, unpack_lock
 from tests.edgepro_tf.native.locks_of_samples import locks
 
-HEAD = b"EPL1" + bytes(32)
+HEAD, HEAD_2 = b"EPL1" + bytes(32), b"EPL2" + bytes(32)
 thorough = settings(
     deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -90,7 +90,9 @@ JUDGED = [
     (False, HEAD + b"\x00"),
     (False, HEAD + b"\x01"),
     (False, HEAD + b"\x01" + a_record() + b"\0"),
-    (False, b"EPL2" + HEAD[4:] + b"\x01" + a_record()),
+    (False, b"EPL3" + HEAD[4:] + b"\x01" + a_record()),
+    (False, b"EPK1" + HEAD[4:] + b"\x01" + a_record()),
+    (True, HEAD_2 + b"\x01" + a_record()),
     (False, HEAD + b"\x02" + a_record() * 2),
     (True, HEAD + b"\x02" + a_record() + a_record(kind=b"\x11")),
     (True, HEAD + b"\x02" + a_record() + a_record(tensor=b"\x01")),
@@ -111,7 +113,8 @@ JUDGED = [
     (False, HEAD + b"\x01" + a_record(steps=b"\x20", range=b"\x00")),
     (True, HEAD + b"\x01" + a_record(kind=b"\x04", steps=b"\x20", range=b"\x17")),
     (False, HEAD + b"\x01" + a_record(kind=b"\x04", steps=b"\x20", range=b"\x18")),
-    (True, HEAD + b"\x01" + a_record(kind=b"\x03", steps=b"\x20")),
+    (False, HEAD + b"\x01" + a_record(kind=b"\x03", steps=b"\x20")),  # uneven
+    (True, HEAD_2 + b"\x01" + a_record(kind=b"\x03", steps=b"\x20")),
     (False, HEAD + b"\x01" + a_record(kind=b"\x05", steps=b"\x20")),
     (False, HEAD + b"\x01" + a_record(steps=b"\x22", range=b"\x01")),
     (False, HEAD + b"\x01" + a_record(steps=b"\x24", range=b"\x01\x01")),

@@ -104,6 +104,19 @@ def test_shuffle_of_every_size(element_type: ElementType, size: int) -> None:
     assert fingerprints == prints_of([public])
 
 
+def test_an_int8_mask_adds_every_number_as_often() -> None:
+    """A million draws of 255 numbers: chi-squared has 254 degrees of freedom."""
+    size = 1 << 20
+    authorized = np.random.default_rng(0).integers(-127, 128, size).astype(np.int8)
+    lock = lock_of(record(Step.MASK, (1, 1, size), ElementType.INT8))
+    model = place(lock, [authorized])
+    start = bytes(model).index(authorized.tobytes())
+    native.apply_lock(model, pack_lock(lock))
+    public = np.frombuffer(bytes(model), np.int8, size, start).astype(int)
+    counts = np.bincount((public - authorized) % 255, minlength=255)
+    assert np.sum((counts - size / 255) ** 2) / (size / 255) < 254 + 6 * 22.5
+
+
 @pytest.mark.parametrize(
     "shape", [(1, 64, 1024), (1, 65, 1025), (9, 1000, 8), (3, 50000, 1), (1, 1, 1024)]
 )

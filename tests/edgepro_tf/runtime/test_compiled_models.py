@@ -16,6 +16,7 @@ from tests.runtime_only.test_golden_pair import (
     KEYS,
     MODEL,
     SIDECAR,
+    damage,
     golden_samples,
 )
 
@@ -108,6 +109,15 @@ def test_litert_s_own_options_are_seen(tmp_path: Path) -> None:
         open_compiled_model(MODEL, SIDECAR, options=given, **KEYS)
     fine = options.Options(cpu_options=options.CpuOptions(num_threads=2))
     assert open_compiled_model(MODEL, SIDECAR, options=fine, **KEYS) is not None
+
+
+@needs_compiled_model
+def test_a_damaged_model_of_the_same_size_says_so() -> None:
+    """LiteRT 2.3 does not verify what ``CompiledModel`` opens: it would crash."""
+    for seed in range(12):
+        damaged = damage(MODEL.read_bytes(), seed)
+        with pytest.raises(WrongModelError):
+            open_compiled_model(damaged, SIDECAR, **KEYS)
 
 
 @pytest.mark.skipif(HAS_COMPILED_MODEL, reason="this environment has CompiledModel")

@@ -140,3 +140,16 @@ def test_payload_error_quotes_nothing():
     with pytest.raises(EdgeProError) as caught:
         seal(payload=payload()[:-2])
     assert_clean("".join(traceback.format_exception(caught.value)))
+
+
+@pytest.mark.parametrize("damage", [b"\xff", b"\n}", b",", b"NaN"])
+def test_no_error_holds_a_damaged_key_file(damage: bytes) -> None:
+    """Nor does anything in its context: decoders' own errors hold what they read."""
+    whole = export_key(identity())
+    with pytest.raises(EdgeProError) as caught:
+        load_identity(whole[:-3] + damage + whole[-3:])
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert_clean(repr(vars(error)) + repr(error.args))
+        assert not getattr(error, "doc", "") and not getattr(error, "object", b"")
+        error = error.__context__
