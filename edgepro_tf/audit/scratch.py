@@ -17,6 +17,7 @@ from edgepro_tf.audit.starts import (
 )
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
 from edgepro_tf.audit.training import Trainer
+from edgepro_tf.locks import Step
 
 SCRATCH, HISTOGRAM = "scratch", "scratch, histograms"
 _STARTS = 3
@@ -83,8 +84,12 @@ def _procedures(
 def train_histograms(bench: Bench, thief: Thief) -> Outcome:
     """Train from the public tensors' own values in random places, with random signs.
 
-    What the histograms alone give.
+    What the histograms alone give. Those of masked tensors are their masks' own, which
+    scratch begins with as well (``heavy_tailed_start``).
     """
+    steps = [bench.target.steps[one.filter] for one in bench.network.linears]
+    if all(step & Step.MASK for step in steps):
+        return bench.does_not_apply("every histogram is a mask's own")
     start = histogram_start(bench.target, thief.rng(HISTOGRAM))
     candidates = _candidates(bench, thief, start)
     return bench.outcome(bench.weights, candidates, thief, HISTOGRAM)

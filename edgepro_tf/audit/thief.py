@@ -82,7 +82,7 @@ class Budget:
 
 
 QUICK = Budget(
-    "quick", 15, 100, 1500, 16, (3e-3, 1e-2), 1, 16, 128, 3e10, 1, 200,
+    "quick", 15, 150, 1500, 16, (3e-3, 1e-2), 1, 16, 128, 3e10, 1, 200,
     test_examples=2000, unlabelled=256, is_thorough=False, redraws=8, sign_rounds=100,
 )  # fmt: skip
 FULL = Budget(
