@@ -131,7 +131,9 @@ def _refused(model: keras.Model, error: Exception) -> ConversionError:
             "A recurrent layer needs a fixed batch, keras.Input(shape, batch_size=1), "
             "or unroll=True."
         )
-    elif any(layer.compute_dtype != "float32" for layer in model.layers):
+    elif "neither a custom op nor a flex op" in reason:
+        hint = "TFLite lacks it: leave that step to the app, before or after the model."
+    elif any("float16" in str(layer.compute_dtype) for layer in model.layers):
         hint = "Mixed precision is for training: copy the weights to a float32 model."
     return ConversionError(
         f"cannot convert model {model.name!r}: the TFLite converter refused it: "
@@ -148,7 +150,7 @@ def _configure(converter: tf.lite.TFLiteConverter, options: ExportOptions) -> No
         converter.target_spec.supported_types = [tf.float16]
     if not options.needs_samples:
         return
-    converter.representative_dataset = options.representative_dataset
+    converter.representative_dataset = _finite(options.representative_dataset)
     operators = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
     if options.number_format == "int16x8":
         sets = tf.lite.OpsSet
@@ -157,6 +159,24 @@ def _configure(converter: tf.lite.TFLiteConverter, options: ExportOptions) -> No
     io_type = tf.dtypes.as_dtype(options.inference_type)
     converter.inference_input_type = io_type
     converter.inference_output_type = io_type
+
+
+def _finite(dataset: RepresentativeDataset | None) -> RepresentativeDataset | None:
+    """The same samples; the stock quantiser ends the process where one is no number."""
+    if dataset is None:
+        return None
+
+    def generate() -> Iterator[Any]:
+        for number, sample in enumerate(dataset()):
+            arrays = sample.values() if isinstance(sample, dict) else sample
+            if not all(np.all(np.isfinite(array)) for array in arrays):
+                raise ConversionError(
+                    "cannot find the ranges of numbers: expected finite samples, got "
+                    f"one (number {number}) that is not."
+                )
+            yield sample
+
+    return generate
 
 
 @contextlib.contextmanager

@@ -132,6 +132,11 @@ def convert_keras(
     from converters import keras_export
     from edgepro_tf import locking
 
+    if not hasattr(model, "layers"):
+        raise ConversionError(
+            f"cannot convert: expected a Keras model, got {type(model).__name__}.",
+            "Load it with keras.models.load_model; lock a .tflite with lock_tflite.",
+        )
     started = time.perf_counter()
     options = keras_export.ExportOptions(
         number_format, representative_dataset, inference_type

@@ -49,6 +49,10 @@ def make_samples(
         ]
     else:
         rows = list_samples(samples, list(details), most)
+        if not rows:
+            raise ConversionError(
+                "cannot verify model: expected a sample at least, got none."
+            )
         rows = rows[: max(COUNT, _MOST_BYTES // max(1, _size(rows[:1])))]
     return [
         {name: _fit(row[name], name, detail) for name, detail in details.items()}
@@ -107,13 +111,21 @@ def list_samples(samples: Any, names: list[str], most: int) -> list[Sample]:
     Raises:
         ConversionError: there are fewer arrays than inputs.
     """
-    if isinstance(samples, list) and samples and isinstance(samples[0], (list, dict)):
+    if isinstance(samples, (list, tuple, dict)) and not samples:
+        return []
+    if isinstance(samples, list) and isinstance(samples[0], (list, dict)):
         # What a representative dataset yields.
         return [_by_name(sample, names) for sample in samples[:most]]
     arrays = _by_name(
         samples if isinstance(samples, (dict, list, tuple)) else [samples], names
     )
-    count = min(most, *(len(array) for array in arrays.values()))
+    counts = [len(array) for array in arrays.values()]
+    if len(set(counts)) > 1:
+        raise ConversionError(
+            "cannot verify model: expected as many samples for every input, got "
+            f"{', '.join(map(str, counts))}."
+        )
+    count = min(most, *counts)
     return [
         {name: array[i : i + 1] for name, array in arrays.items()} for i in range(count)
     ]

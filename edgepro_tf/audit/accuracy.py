@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgepro_tf.errors import InterpreterError
 from edgepro_tf.runtime.delegates import open_with_payload
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import input_details, quantize_input, run_model
+
+if TYPE_CHECKING:
+    from edgepro_tf.datasets import Dataset
 
 _BATCH = 256
 
@@ -39,6 +43,25 @@ def measure_accuracy(interpreter: Any, x: np.ndarray, y: np.ndarray) -> float:
         ).values()
         right += int(np.sum(np.argmax(scores[:count], -1) == y[start : start + count]))
     return right / len(x)
+
+
+def check_classes(model: str, interpreter: Any, data: Dataset) -> None:
+    """Refuse labels that a classifier has no output for.
+
+    Args:
+        model: its name, for the error.
+        interpreter: a runtime's interpreter.
+        data: whose labels it shall be judged by.
+
+    Raises:
+        InterpreterError: the data set has more classes than the first output.
+    """
+    classes = int(interpreter.get_output_details()[0]["shape"][-1])
+    if data.classes > classes:
+        raise InterpreterError(
+            f"cannot judge {model}: expected labels of its {classes} classes, got "
+            f"{data.classes} of {data.name}."
+        )
 
 
 def public_accuracy(public: bytes, x: np.ndarray, y: np.ndarray) -> float:

@@ -100,7 +100,8 @@ def add_sealing_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="public key of a device that shall open it; may be given again",
+        help="public key of a device that shall open it, in place of that in --keys; "
+        "may be given again",
     )
     group.add_argument(
         "--passphrase",
@@ -159,8 +160,10 @@ def find_recipients(args: argparse.Namespace) -> list[Recipient | Passphrase]:
         KeyFileError: none, or a file is no recipient's.
     """
     paths = list(args.recipient)
-    if not paths and args.keys and not args.passphrase:
-        paths = [args.keys / RECIPIENT_FILE]
+    if not paths and args.keys:
+        own = args.keys / RECIPIENT_FILE
+        if own.exists() or not args.passphrase:
+            paths = [own]
     recipients: list[Recipient | Passphrase] = [load_recipient(path) for path in paths]
     if args.passphrase:
         recipients.append(_passphrase())

@@ -70,6 +70,12 @@ def check_outputs(args: argparse.Namespace) -> None:
             f"cannot write {args.out}: expected a name ending in .tflite."
         )
     _find_expiry(args.expires_days)
+    if args.out.exists() and args.model.exists() and args.out.samefile(args.model):
+        raise ConversionError(
+            f"cannot write {args.out}: expected another file than the model itself, "
+            "which has no copy.",
+            "Choose another --out.",
+        )
     if not args.force:
         check_absent(args.out, args.out.with_suffix(".edgepro"), remedy="pass --force")
 
@@ -97,7 +103,7 @@ def read_samples(source: str | None) -> Any:
     path = Path(source)
     if path.suffix == ".npy":
         return load_array(path)
-    if path.suffix == ".npz" and path.exists():
+    if path.suffix == ".npz":
         arrays = load_arrays(path)
         if "x_train" not in arrays:
             return arrays

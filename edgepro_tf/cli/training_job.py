@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # The zoo's kinds, here for --help, which loads no Keras.
 NETWORKS = ("cnn", "mlp", "resnet", "depthwise", "transformer", "lstm")
+# What Keras says of a model whose layers it cannot make.
+_OWN_CODE = ("Could not locate class", "`Lambda` layer")
 _MANY_EXAMPLES = 20_000
 _RANKING_SAMPLES = 512
 # Falls to 0 along a cosine: the last epochs settle, and a network's accuracy does not
@@ -160,9 +162,17 @@ def read_model(path: Path) -> keras.Model:
     try:
         return keras.models.load_model(path)
     except Exception as error:  # A zip of JSON and HDF5: its readers raise anything.
+        if any(words in str(error) for words in _OWN_CODE):
+            raise ConversionError(
+                f"cannot read model {path}: it needs code of its own (a Lambda or "
+                "custom layer), which is not run from a file.",
+                "If it is yours, convert it in Python: converters.convert_keras(model).",
+            ) from error
         reason = (str(error).splitlines() or [""])[0].partition(". ")[0].rstrip(".")
         raise ConversionError(
             f"cannot read model {path}: expected a Keras model, got a damaged or "
             f"foreign file ({type(error).__name__}: {reason:.160}).",
-            "Save it with model.save('name.keras').",
+            "Lock a .tflite with 'edgepro lock'."
+            if path.suffix == ".tflite"
+            else "Save it with model.save('name.keras').",
         ) from error

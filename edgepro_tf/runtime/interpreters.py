@@ -188,12 +188,14 @@ def _check_threads(count: int | None) -> None:
         )
 
 
-def call_runtime(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def call_runtime(
+    function: Callable[..., Any], *args: Any, _task: str = "open", **kwargs: Any
+) -> Any:
     """Call into a runtime; its refusals become ``InterpreterError``."""
     try:
         return function(*args, **kwargs)
     except (ValueError, RuntimeError, OSError) as error:
-        raise InterpreterError(f"cannot open model: {_own_words(error)}") from error
+        raise InterpreterError(f"cannot {_task} model: {_own_words(error)}") from error
 
 
 def _own_words(error: Exception) -> str:

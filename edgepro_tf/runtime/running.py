@@ -103,13 +103,27 @@ def quantize_input(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
 
     Returns:
         The same shape in the input's dtype: ``round(x / scale + zero_point)`` clipped
-        for an integer input with a scale, a cast otherwise.
+        for real numbers and an integer input with a scale, the same values otherwise.
+
+    Raises:
+        InterpreterError: an integer input would not hold them.
     """
     dtype = np.dtype(detail["dtype"])
+    if dtype.kind not in "iu":
+        return np.ascontiguousarray(values, dtype)
+    info = np.iinfo(dtype)
     scale, zero_point = detail["quantization"]
-    if scale and dtype.kind in "iu" and values.dtype.kind == "f":
-        info = np.iinfo(dtype)
+    is_real = values.dtype.kind == "f"
+    if is_real and scale and np.all(np.isfinite(values)):
         values = np.clip(np.rint(values / scale + zero_point), info.min, info.max)
+    fits = values.size == 0 or (info.min <= values.min() and values.max() <= info.max)
+    if not fits or (is_real and np.any(values != np.rint(values))):
+        raise InterpreterError(
+            f"cannot feed input {detail['name']!r}: expected integers from {info.min} "
+            f"to {info.max}, got {values.dtype} from {values.min():g} to "
+            f"{values.max():g}.",
+            "Real numbers (float) are quantised here." if scale else "",
+        )
     return np.ascontiguousarray(values, dtype)
 
 

@@ -85,6 +85,11 @@ def seal_sidecar(
     _check_kind("a model binding", model, ModelBinding, "Use ModelBinding.of(model).")
     _check_kind("an issuer", issuer, Issuer, "An issuer key only verifies.")
     _check_kind("an audience of text", audience, str | None, "")
+    if audience == "":
+        raise SidecarError(
+            f"{_TASK}: expected an application id as audience, got an empty one.",
+            "Leave it out for any application.",
+        )
     _check_kind("an issuer name of text", issuer_name, str | None, "")
     wrap_for = wrap_list(recipients, _TASK)
     now = issued_at or datetime.datetime.now(datetime.UTC)

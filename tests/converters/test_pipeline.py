@@ -186,6 +186,36 @@ def test_samples_of_another_shape_are_refused() -> None:
         convert_keras(build_cached("mobile"), samples=np.zeros((4, 3), np.float32))
 
 
+@pytest.mark.parametrize("samples", [np.zeros((0, 12, 12, 3), np.float32), []])
+def test_no_samples_are_refused(samples: object) -> None:
+    """Nothing would be verified."""
+    with pytest.raises(ConversionError, match="expected a sample at least, got none"):
+        convert_keras(build_cached("mobile"), samples=samples)
+
+
+def test_samples_of_several_lengths_are_refused() -> None:
+    samples = [np.zeros((count, 8, 8, 2), np.float32) for count in (3, 5)]
+    with pytest.raises(ConversionError, match="for every input, got 3, 5"):
+        convert_keras(build_cached("shared"), samples=samples)
+
+
+def test_calibration_samples_must_be_finite() -> None:
+    """The stock quantiser ends the process on the first NaN."""
+    model = build_cached("mlp")
+    samples = np.full((3, *model.input_shape[1:]), np.nan, np.float32)
+    with pytest.raises(ConversionError, match="expected finite samples"):
+        convert_keras(
+            model,
+            number_format="int8",
+            representative_dataset=lambda: ([one[None]] for one in samples),
+        )
+
+
+def test_what_is_no_keras_model_is_refused() -> None:
+    with pytest.raises(ConversionError, match="expected a Keras model, got str"):
+        convert_keras("model.keras")  # type: ignore[arg-type]
+
+
 def test_secrets_stay_out_of_repr() -> None:
     protected = lock_tflite(export_cached("mobile"))
     shown = repr(protected) + str(protected) + repr(protected.lock)

@@ -133,10 +133,10 @@ def run(args: argparse.Namespace) -> None:
     from edgepro_tf.files import make_folder
 
     data = load_dataset(args.dataset)
-    make_folder(args.out)
     public, payload, name, recipe = (
         _open_pair(args, data) if args.network is None else _make_pair(args, data)
     )
+    make_folder(args.out)
     budget = (FULL if args.full else QUICK).with_seeds(args.seeds)
     report = audit_pair(
         public,
@@ -157,6 +157,7 @@ def run(args: argparse.Namespace) -> None:
 def _open_pair(
     args: argparse.Namespace, data: Dataset
 ) -> tuple[bytes, bytes, str, str]:
+    from edgepro_tf.audit.accuracy import check_classes
     from edgepro_tf.runtime.interpreters import make_interpreter
     from edgepro_tf.runtime.running import check_shape, only_input
 
@@ -165,12 +166,7 @@ def _open_pair(
     interpreter = make_interpreter(public)
     _, detail = only_input(args.model.name, interpreter)
     check_shape(args.model.name, detail, data.x_test)
-    (answers, *_) = interpreter.get_output_details()
-    if data.classes > answers["shape"][-1]:
-        raise EdgeProError(
-            f"cannot audit {args.model}: expected labels of its {answers['shape'][-1]} "
-            f"classes, got {data.classes} of {args.dataset}."
-        )
+    check_classes(args.model.name, interpreter, data)
     return public, opened.payload, args.model.stem, "as shipped"
 
 
@@ -179,7 +175,7 @@ def _make_pair(args: argparse.Namespace, data: Dataset) -> tuple[Any, ...]:
     from converters import convert_keras
     from converters.recipe import find_recipe
     from edgepro_tf.cli import training_job
-    from edgepro_tf.files import PRIVATE_MODE, write_file
+    from edgepro_tf.files import PRIVATE_MODE, make_folder, write_file
 
     recipe = args.recipe or "standard"
     find_recipe(recipe)  # Refused now, not after training.
@@ -199,6 +195,7 @@ def _make_pair(args: argparse.Namespace, data: Dataset) -> tuple[Any, ...]:
             )
         console.say(f"{files[0]}: audited again, as it was made before")
         return files[0].read_bytes(), files[1].read_bytes(), name, recipe
+    make_folder(args.out)
     console.say(f"training {name}")
     trained = training_job.train_network(
         args.network,

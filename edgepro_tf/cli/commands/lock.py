@@ -14,6 +14,7 @@ import argparse
 from pathlib import Path
 
 from edgepro_tf.cli import console, keyring, pairs
+from edgepro_tf.errors import ConversionError, SidecarError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Lock, verify, seal, write."""
     pairs.check_outputs(args)
+    _check_unlocked(args.model)
     recipients, issuer = keyring.find_recipients(args), keyring.find_issuer(args)
 
     from converters import lock_tflite
@@ -40,3 +42,22 @@ def run(args: argparse.Namespace) -> None:
         samples=pairs.read_samples(args.samples),
     )
     pairs.write_and_report(args, protected, recipients, issuer)
+
+
+def _check_unlocked(model: Path) -> None:
+    """Refuse a public model whose own sidecar stands beside it."""
+    from edgepro_tf.sidecar import ModelBinding, inspect_sidecar
+
+    sidecar = model.with_suffix(".edgepro")
+    if not (sidecar.is_file() and model.is_file()):
+        return
+    try:
+        described = inspect_sidecar(sidecar).model
+    except SidecarError:
+        return
+    if described == ModelBinding.of(model):
+        raise ConversionError(
+            f"cannot lock {model}: expected an unprotected model, got the public file "
+            f"of {sidecar}.",
+            "Lock the original again.",
+        )

@@ -18,6 +18,7 @@ import numpy as np
 
 from edgepro_tf.cli import console, keyring
 from edgepro_tf.cli.arrays import load_array
+from edgepro_tf.errors import EdgeProError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +74,11 @@ def run(args: argparse.Namespace) -> None:
     from edgepro_tf.files import check_absent
     from edgepro_tf.runtime import open_interpreter
 
+    if args.output is not None and args.dataset:
+        raise EdgeProError(
+            "cannot run: expected --output with --input alone, got it with --dataset.",
+            "Leave it out: accuracies are printed.",
+        )
     if args.output is not None:
         check_absent(args.output, remedy="remove it")
     interpreter = open_interpreter(
@@ -93,13 +99,18 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _measure(args: argparse.Namespace, interpreter: object) -> None:
-    from edgepro_tf.audit.accuracy import measure_accuracy, public_accuracy
+    from edgepro_tf.audit.accuracy import (
+        check_classes,
+        measure_accuracy,
+        public_accuracy,
+    )
     from edgepro_tf.datasets import load_dataset
     from edgepro_tf.runtime.running import check_shape, only_input
 
     data = load_dataset(args.dataset)
     _, detail = only_input(args.model.name, interpreter)
     check_shape(args.model.name, detail, data.x_test)
+    check_classes(args.model.name, interpreter, data)
     x, y = data.x_test, data.y_test
     console.say(f"{len(x):,} test examples of {args.dataset}")
     console.say(f"with its sidecar:  {measure_accuracy(interpreter, x, y):.2%}")
@@ -123,7 +134,7 @@ def _answer(args: argparse.Namespace, interpreter: object) -> None:
         values = values[None]
     check_shape(args.model.name, detail, values)
     sample = {name: quantize_input(values, detail)}
-    outputs = call_runtime(run_model, interpreter, sample)
+    outputs = call_runtime(run_model, interpreter, sample, _task="run")
     for output, value in outputs.items():
         console.say(f"{output}  {value.dtype} {list(value.shape)}")
         if args.output is None:

@@ -81,6 +81,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edgepro: Edgepro) ->
     with Path("huge").open("wb") as file:
         file.truncate(100 << 20)
     np.save("x.npy", np.zeros((2, 8, 8, 1), np.float32))
+    images, labels = np.zeros((12, 8, 8, 1), np.float32), np.arange(12)
+    np.savez(
+        "many_classes.npz",
+        x_train=images, y_train=labels, x_test=images, y_test=labels,
+    )  # fmt: skip
     np.save("other_shape.npy", np.zeros((2, 5, 5, 1), np.float32))
     np.save("text.npy", np.array(["a"]))
     np.save("objects.npy", np.array([{}]), allow_pickle=True)
@@ -190,6 +195,14 @@ def test_inputs_and_options_of_run(folder: Path, edgepro: Edgepro) -> None:
             ),
             ([*RUN, "--threads", "0"], "expected 1 to 256 threads"),
             ([*RUN, "--threads", "1000000"], "expected 1 to 256 threads"),
+            (
+                [*RUN[:-2], "--dataset", "digits", "--output", "y.npz"],
+                "expected --output with --input alone",
+            ),
+            (
+                [*RUN[:-2], "--dataset", "npz:many_classes.npz"],
+                "expected labels of its 10 classes, got 12",
+            ),
             ([*RUN, "--output", "x.npy"], "expected no file of that name"),
             ([*RUN, "--output", "nowhere/y.npz"], "No such file"),
         ],
@@ -244,6 +257,14 @@ def test_locking(folder: Path, edgepro: Edgepro) -> None:
             ([*LOCK, days, "0"], "got 0"),
             ([*LOCK, budget, "nan"], "restore budget from 0 to 1"),
             ([*LOCK, "--out", "new.txt"], "ending in .tflite"),
+            (
+                [*LOCK, "--out", "authorized.tflite", "--force"],
+                "expected another file than the model itself",
+            ),
+            (["lock", "model.tflite", *keys], "got the public file of model.edgepro"),
+            ([*LOCK, "--audience", ""], "got an empty one"),
+            ([*LOCK, "--samples", "nowhere.npz"], "No such file"),
+            (["convert", "model.tflite", *keys], "expected a Keras model"),
             ([*LOCK, "--out", "empty/new.tflite"], "cannot make folder empty"),
             (
                 [*LOCK, "--keys", "nowhere"],
@@ -255,6 +276,15 @@ def test_locking(folder: Path, edgepro: Edgepro) -> None:
             (["convert", "x", *keys, "--format", "int8"], "expected real inputs"),
         ],
     )
+
+
+def test_a_passphrase_is_one_recipient_more(
+    folder: Path, edgepro: Edgepro, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEPRO_PASSPHRASE", "correct horse battery staple")
+    assert edgepro(*LOCK, "--passphrase").code == 0
+    said = edgepro("inspect", "new.edgepro").out
+    assert "sealed to key" in said and "sealed to a passphrase" in said
 
 
 def test_numbers_get_a_usage_line(folder: Path, edgepro: Edgepro) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from edgepro_tf.errors import InterpreterError
 from edgepro_tf.runtime.interpreters import make_interpreter
-from edgepro_tf.runtime.running import check_shape, only_input
+from edgepro_tf.runtime.running import check_shape, only_input, quantize_input
 from tests.edgepro_tf.native.sample_models import read_model
 
 
@@ -25,6 +25,33 @@ def test_an_extent_that_is_free_takes_any() -> None:
     check_shape("m", detail, np.zeros((2, 9, 3)))
     with pytest.raises(InterpreterError, match=r"\[count, any, 3\], got \[2, 9, 4\]"):
         check_shape("m", detail, np.zeros((2, 9, 4)))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "values"),
+    [
+        (np.int8, 0.1, np.array([200], np.uint8)),
+        (np.uint8, 0.1, np.array([-1, 5])),
+        (np.int32, 0.0, np.array([2**40])),
+        (np.int32, 0.0, np.array([0.5, 1.0])),
+        (np.int8, 0.1, np.array([np.nan])),
+    ],
+)
+def test_what_an_integer_input_would_not_hold_is_refused(
+    dtype: type, scale: float, values: np.ndarray
+) -> None:
+    detail = {"name": "x", "dtype": dtype, "quantization": (scale, 0)}
+    with pytest.raises(InterpreterError, match="cannot feed input 'x': expected integ"):
+        quantize_input(values, detail)
+
+
+def test_numbers_that_fit_are_fed() -> None:
+    detail = {"name": "x", "dtype": np.int8, "quantization": (0.5, 1)}
+    real, raw = np.array([-1.0, 0.2, 1e9]), np.array([-128, 127])
+    np.testing.assert_array_equal(quantize_input(real, detail), [-1, 1, 127])
+    np.testing.assert_array_equal(quantize_input(raw, detail), raw)
+    index = {"name": "x", "dtype": np.int32, "quantization": (0.0, 0)}
+    np.testing.assert_array_equal(quantize_input(np.array([3.0]), index), [3])
 
 
 @pytest.mark.parametrize("count", [0, -1, 257, 10**6])
