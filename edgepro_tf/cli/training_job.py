@@ -166,7 +166,7 @@ def read_model(path: Path) -> keras.Model:
             raise ConversionError(
                 f"cannot read model {path}: it needs code of its own (a Lambda or "
                 "custom layer), which is not run from a file.",
-                "If it is yours, convert it in Python: converters.convert_keras(model).",
+                "If it is yours, convert it in Python, by converters.convert_keras.",
             ) from error
         reason = (str(error).splitlines() or [""])[0].partition(". ")[0].rstrip(".")
         raise ConversionError(
