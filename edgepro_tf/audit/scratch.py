@@ -28,12 +28,12 @@ _KINDS = {"": fresh_start, _HEAVY: heavy_tailed_start}
 def train_scratch(bench: Bench, thief: Thief) -> Outcome:
     """Train from nothing on the thief's labels, in every way that an attack trains.
 
-    Starts (He's, and heavy-tailed ones, as masked files are) are re-normalised on the
-    data, with whole or halved weights, and trained at each learning rate. The halved
-    one, once trained, is halved and trained again, as attacks do that begin with a
+    Starts (He's, and heavy-tailed ones, as masked files are) are taken plain, or
+    re-normalised on the data, with whole or halved weights, and trained at each
+    learning rate. The halved one, once trained, is halved and trained again, as attacks do that begin with a
     network of one's own. And the signs of heavy-tailed weights are learned before their
     magnitudes, as attacks do that read masked ones. The budget, the data and the
-    batches are those of every attack. (Plain starts were never better.)
+    batches are those of every attack.
 
     Returns:
         The accuracy of the procedure that does best on the test set, a mean over
@@ -101,7 +101,7 @@ def _candidates(
     starts = bench.variants(start, thief.x)
     return [
         _candidate(bench, thief, f"{kind}{name}, rate {rate:g}", starts[name], rate)
-        for name in ("normalised", "halved")
+        for name in ("plain", "normalised", "halved")
         for rate in bench.budget.rates
     ]
 
