@@ -30,10 +30,10 @@ def train_scratch(bench: Bench, thief: Thief) -> Outcome:
 
     Starts (He's, and heavy-tailed ones, as masked files are) are taken plain, or
     re-normalised on the data, with whole or halved weights, and trained at each
-    learning rate. The halved one, once trained, is halved and trained again, as attacks do that begin with a
-    network of one's own. And the signs of heavy-tailed weights are learned before their
-    magnitudes, as attacks do that read masked ones. The budget, the data and the
-    batches are those of every attack.
+    learning rate. The halved one, once trained, is halved and trained again, as attacks
+    do that begin with a network of one's own. And the signs of heavy-tailed weights are
+    learned before their magnitudes, as attacks do that read masked ones. The budget,
+    the data and the batches are those of every attack.
 
     Returns:
         The accuracy of the procedure that does best on the test set, a mean over
