@@ -52,7 +52,7 @@ def audit_pair(
         recipe: the recipe's name, for the report.
         others: further draws of the same model's lock, public file and payload each.
             Thieves hold them in turn: a figure of one file alone has its draw's luck.
-        budget: ``QUICK`` (about two minutes for a small network on small images) or
+        budget: ``QUICK`` (two to three minutes for a small network on small images) or
             ``FULL``, or your own.
         attacks: None for all.
         cache: a file of JSON lines; an audit that was stopped goes on from it.
