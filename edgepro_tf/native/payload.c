@@ -170,8 +170,8 @@ static edgepro_status read_lock(reader* from, edgepro_lock* lock) {
     return EDGEPRO_OUT_OF_MEMORY;
   }
   for (uint32_t i = 0; i < written && from->broken_rule == NULL; i++) {
-    const record* r = &lock->records[lock->count];
-    lock->count += read_record(from, &lock->records[lock->count]);
+    record* r = &lock->records[lock->count];
+    lock->count += read_record(from, r);
     require(from, version != '1' || !(r->steps & STEP_MASK) || r->type != TYPE_INT8,
             "expected no masked int8 in version 1, whose mask was uneven, got one");
   }

@@ -102,14 +102,14 @@ static int place_copies(restored* all, uint32_t subgraph) {
   return 1;
 }
 
-static int fill_copies(restored* all, const TfLiteContext* context, uint32_t subgraph) {
+static int fill_copies(const restored* all, uint32_t subgraph) {
   const edgepro_lock* lock = all->lock;
   size_t count = 0, bytes = 0;
   task* tasks = malloc(lock->count * sizeof *tasks);
   if (tasks == NULL) return 0;
   for (uint32_t i = 0; i < lock->count; i++) {
     if (lock->records[i].subgraph != subgraph) continue;
-    task one = {i, find_target(context, &lock->records[i]), all->of_record[i].copy};
+    task one = {i, all->of_record[i].original, all->of_record[i].copy};
     tasks[count++] = one;
     bytes += record_bytes(&lock->records[i]);
   }
@@ -137,7 +137,6 @@ static void release_originals(const restored* all) {
 
 static void use_copy(TfLiteContext* context, const record* r, restored_constant* of) {
   TfLiteTensor* tensor = &context->tensors[r->tensor];
-  of->original = find_target(context, r);
   if (r->target == TARGET_DATA) {
     tensor->data = of->copy;
     return;
@@ -146,8 +145,16 @@ static void use_copy(TfLiteContext* context, const record* r, restored_constant*
   if (r->channels == 1) memcpy(&tensor->params.scale, of->copy, sizeof(float));
 }
 
-static int names_constant_twice(restored* all, const TfLiteContext* context,
-                                uint32_t subgraph) {
+static void find_originals(restored* all, const TfLiteContext* context,
+                           uint32_t subgraph) {
+  const edgepro_lock* lock = all->lock;
+  for (uint32_t i = 0; i < lock->count; i++) {
+    const record* r = &lock->records[i];
+    if (r->subgraph == subgraph) all->of_record[i].original = find_target(context, r);
+  }
+}
+
+static int names_constant_twice(const restored* all, uint32_t subgraph) {
   const edgepro_lock* lock = all->lock;
   restored_constant** added = all->by_original + all->shared_count;
   size_t count = 0;
@@ -155,7 +162,6 @@ static int names_constant_twice(restored* all, const TfLiteContext* context,
     const record* r = &lock->records[i];
     if (r->subgraph != subgraph || r->target != TARGET_DATA) continue;
     restored_constant* constant = &all->of_record[i];
-    constant->original = find_target(context, r);
     if (find_by_original(all, constant->original) != NULL) return 1;
     added[count++] = constant;
   }
@@ -169,10 +175,11 @@ static int names_constant_twice(restored* all, const TfLiteContext* context,
 edgepro_status restore_subgraph(restored* all, TfLiteContext* context,
                                 uint32_t subgraph, message* out) {
   const edgepro_lock* lock = all->lock;
-  if (names_constant_twice(all, context, subgraph)) {
+  find_originals(all, context, subgraph);
+  if (names_constant_twice(all, subgraph)) {
     return fail(out, EDGEPRO_WRONG_MODEL, "%s", kWrongModel);
   }
-  if (!place_copies(all, subgraph) || !fill_copies(all, context, subgraph)) {
+  if (!place_copies(all, subgraph) || !fill_copies(all, subgraph)) {
     return fail(out, EDGEPRO_OUT_OF_MEMORY,
                 "cannot restore this model: expected memory for a copy of the "
                 "protected constants, got none. Close other programs.");

@@ -11,7 +11,6 @@ from edgepro_tf.sidecar.binding import ModelBinding
 from edgepro_tf.sidecar.encoding import (
     decode_base64url,
     decode_secret_object,
-    decode_secret_text,
     encode_base64url,
     encode_json,
 )
@@ -61,7 +60,7 @@ def parse_claims(data: bytes) -> Claims:
     Raises:
         ValueError: a claim is missing or not of its type.
     """
-    members = decode_secret_object(decode_secret_text(data))
+    members = decode_secret_object(data)
     return Claims(
         payload=_inflate(decode_base64url(members.get("lock"))),
         model=ModelBinding(members.get("model", ""), members.get("size", 0)),

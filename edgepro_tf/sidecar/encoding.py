@@ -76,13 +76,14 @@ def decode_secret_text(data: bytes, encoding: str = "ascii") -> str:
     raise ValueError(f"no {encoding} text")
 
 
-def decode_secret_object(text: str) -> dict[str, Any]:
-    """``decode_json_object`` of a text that may hold a secret.
+def decode_secret_object(data: bytes, encoding: str = "ascii") -> dict[str, Any]:
+    """``decode_json_object`` of bytes that may hold a secret.
 
     Raises:
-        ValueError: it is no JSON object. The parser's own error is left out, down to
+        ValueError: they are no JSON object. The parser's own error is left out, down to
             its context: it holds the text.
     """
+    text = decode_secret_text(data, encoding)
     try:
         return decode_json_object(text)
     except json.JSONDecodeError:

@@ -24,11 +24,7 @@ from edgepro_tf.files import (
     write_file,
 )
 from edgepro_tf.sidecar import jose
-from edgepro_tf.sidecar.encoding import (
-    decode_base64url,
-    decode_secret_object,
-    decode_secret_text,
-)
+from edgepro_tf.sidecar.encoding import decode_base64url, decode_secret_object
 from edgepro_tf.sidecar.keys import (
     Identity,
     Issuer,
@@ -174,7 +170,7 @@ def _read(source: PathOrBytes, task: str) -> bytes:
 
 def _parse_jwk(data: bytes, role: type[Key], task: str) -> Any:
     try:
-        members = decode_secret_object(decode_secret_text(data, "utf-8"))
+        members = decode_secret_object(data, "utf-8")
         numbers = {name: value for name, value in members.items() if _is_number(name)}
         for name in numbers.keys() - {"kty", "crv"}:
             decode_base64url(numbers[name])

@@ -173,7 +173,7 @@ def _verify_claims(content: bytes, issuer: IssuerKey, task: str) -> Claims:
 
 def _parse_signature_header(compact: str) -> dict[str, Any]:
     parts = [decode_base64url(part) for part in compact.split(".")]
-    header = decode_secret_object(decode_secret_text(parts[0]))
+    header = decode_secret_object(parts[0])
     if len(parts) != 3 or set(header) != {"typ", "alg", "kid"}:
         raise ValueError("header parameters")
     if header["typ"] != claims_module.TYPE or not isinstance(header["alg"], str):

@@ -134,14 +134,14 @@ def test_no_window_for_what_it_would_not_hide() -> None:
 def few_values(kind: str) -> np.ndarray:
     """float32 [9, 64, 1] (a depthwise filter) or [128, 300], of few magnitudes."""
     rng = np.random.default_rng(0)
-    if kind == "depthwise, a scale per channel":
-        w = rng.normal(size=(9, 64, 1)).astype(np.float32)
-        steps = np.abs(w).max(0, keepdims=True) / np.float32(127)
-        return np.rint(w / steps) * steps
-    w = rng.normal(size=(128, 300)).astype(np.float32)
     if kind == "16 centroids":
-        return rng.normal(size=16).astype(np.float32)[rng.integers(0, 16, w.shape)]
-    axis = 1 if kind == "a scale per channel" else None
+        return rng.normal(size=16).astype(np.float32)[rng.integers(0, 16, (128, 300))]
+    shape, axis = {
+        "a scale": ((128, 300), None),
+        "a scale per channel": ((128, 300), 1),
+        "depthwise, a scale per channel": ((9, 64, 1), 0),
+    }[kind]
+    w = rng.normal(size=shape).astype(np.float32)
     steps = np.abs(w).max(axis, keepdims=True) / np.float32(127)
     return np.rint(w / steps) * steps
 

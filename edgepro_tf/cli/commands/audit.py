@@ -130,13 +130,11 @@ def run(args: argparse.Namespace) -> None:
     )
     from edgepro_tf.audit.thief import FULL, QUICK
     from edgepro_tf.datasets import load_dataset
-    from edgepro_tf.files import make_folder
 
     data = load_dataset(args.dataset)
     public, payload, name, recipe = (
         _open_pair(args, data) if args.network is None else _make_pair(args, data)
     )
-    make_folder(args.out)
     budget = (FULL if args.full else QUICK).with_seeds(args.seeds)
     report = audit_pair(
         public,
@@ -158,6 +156,7 @@ def _open_pair(
     args: argparse.Namespace, data: Dataset
 ) -> tuple[bytes, bytes, str, str]:
     from edgepro_tf.audit.accuracy import check_classes
+    from edgepro_tf.files import make_folder
     from edgepro_tf.runtime.interpreters import make_interpreter
     from edgepro_tf.runtime.running import check_shape, only_input
 
@@ -167,6 +166,7 @@ def _open_pair(
     _, detail = only_input(args.model.name, interpreter)
     check_shape(args.model.name, detail, data.x_test)
     check_classes(args.model.name, interpreter, data)
+    make_folder(args.out)
     return public, opened.payload, args.model.stem, "as shipped"
 
 

@@ -48,7 +48,7 @@ def _check_unlocked(model: Path) -> None:
     """Refuse a public model whose own sidecar stands beside it."""
     from edgepro_tf.sidecar import ModelBinding, inspect_sidecar
 
-    sidecar = model.with_suffix(".edgepro")
+    sidecar = keyring.sidecar_path(model, None)
     if not (sidecar.is_file() and model.is_file()):
         return
     try:

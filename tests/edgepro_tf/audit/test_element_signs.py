@@ -24,8 +24,8 @@ RNG = np.random.default_rng(5)
 HEAD = 2
 
 
-def mask(values: np.ndarray) -> np.ndarray:
-    return values * RNG.choice([-1.0, 1.0], values.shape)
+def mask(values: np.ndarray, rng: np.random.Generator = RNG) -> np.ndarray:
+    return values * rng.choice([-1.0, 1.0], values.shape)
 
 
 def test_the_signs_of_a_masked_head_are_learned(unlocked, data) -> None:  # type: ignore[no-untyped-def]
@@ -60,10 +60,14 @@ def test_gradients_say_which_signs_of_a_masked_head_to_flip(unlocked, data) -> N
 @pytest.mark.parametrize("full", [False, True])
 def test_a_masked_layer_alone_is_overcome(unlocked, data, full: bool) -> None:  # type: ignore[no-untyped-def]
     true = unlocked.authorized[unlocked.network.linears[HEAD].filter]
-    bench = make_bench(relock_layer(unlocked, HEAD, mask(true), Step.MASK), data)
-    thief = bench.thief(0.02, 0)
-    found = element_signs.learn_signs(bench, thief, full=full).accuracy
-    assert found > train_scratch(bench, thief).accuracy + 0.02
+    gains = []
+    for seed in range(4):  # A thief's labels and a mask have their luck.
+        masked = mask(true, np.random.default_rng(seed))
+        bench = make_bench(relock_layer(unlocked, HEAD, masked, Step.MASK), data)
+        thief = bench.thief(0.02, seed)
+        found = element_signs.learn_signs(bench, thief, full=full)
+        gains.append(found.accuracy - train_scratch(bench, thief).accuracy)
+    assert np.mean(gains) > 0.05
 
 
 def test_signs_that_follow_magnitudes_are_guessed(unlocked, data) -> None:  # type: ignore[no-untyped-def]

@@ -41,22 +41,30 @@ def test_files_that_are_no_models(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "config",
+    ("config", "words"),
     [
-        {},
-        [],
-        {"module": "os", "class_name": "system", "config": {}},
-        {
-            "module": "keras.layers",
-            "class_name": "Lambda",
-            "config": {
-                "function": {"class_name": "__lambda__", "config": {"code": "AAAA"}}
+        ({}, "a damaged or foreign file"),
+        ([], "a damaged or foreign file"),
+        (
+            {"module": "os", "class_name": "system", "config": {}},
+            "needs code of its own",
+        ),
+        (
+            {
+                "module": "keras.layers",
+                "class_name": "Lambda",
+                "config": {
+                    "function": {"class_name": "__lambda__", "config": {"code": "AAAA"}}
+                },
             },
-        },
+            "needs code of its own",
+        ),
     ],
 )
-def test_files_that_would_run_code_are_refused(tmp_path: Path, config: object) -> None:
+def test_files_that_would_run_code_are_refused(
+    tmp_path: Path, config: object, words: str
+) -> None:
     path = tmp_path / "m.keras"
     _write_zip(path, config)
-    with pytest.raises(ConversionError, match=r"foreign file|needs code of its own"):
+    with pytest.raises(ConversionError, match=words):
         read_model(path)
