@@ -32,6 +32,7 @@ lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(CC) -std=c99 -Wall -Wextra -Werror -fsyntax-only edgepro_tf/native/*.c
 
 SOURCES := setup.py pyproject.toml $(wildcard edgepro_tf/native/*.[ch])
 

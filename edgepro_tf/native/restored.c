@@ -69,7 +69,7 @@ static int compare_originals(const void* left, const void* right) {
 }
 
 const restored_constant* find_by_original(const restored* all, const void* address) {
-  restored_constant wanted = {address, NULL, 0}, *key = &wanted;
+  restored_constant wanted = {(void*)address, NULL, 0}, *key = &wanted;
   restored_constant** found = bsearch(&key, (void*)all->by_original, all->shared_count,
                                       sizeof *all->by_original, compare_originals);
   return found == NULL ? NULL : *found;
@@ -141,7 +141,7 @@ static void use_copy(TfLiteContext* context, const record* r, restored_constant*
     tensor->data = of->copy;
     return;
   }
-  memcpy((void*)of->original, of->copy, of->size);
+  memcpy(of->original, of->copy, of->size);
   if (r->channels == 1) memcpy(&tensor->params.scale, of->copy, sizeof(float));
 }
 

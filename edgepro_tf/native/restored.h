@@ -7,8 +7,8 @@
 #include "payload.h"
 
 typedef struct {
-  const void* original; /* the public bytes; NULL until its subgraph is seen */
-  uint8_t* copy;        /* the restored ones */
+  void* original; /* the public bytes; NULL until its subgraph is seen */
+  uint8_t* copy;  /* the restored ones */
   size_t size;
 } restored_constant;
 
