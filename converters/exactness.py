@@ -38,11 +38,14 @@ def fit_steps(
 
     Returns:
         The same steps where they fit. A mask that would not hide the elements, or not
-        be exact, gives way to a shuffle; signs and scale factors are left out.
+        be exact, gives way to a shuffle; signs and scale factors are left out. A mask
+        of integers leaves nothing of them that an order beneath it could hide.
     """
     window = find_window(element_type, values) if steps & Step.MASK else 0
     if window is None:
         steps, window = Step.SHUFFLE | Step.SIGNS, 0
+    elif steps & Step.MASK and not element_type.is_float:
+        steps &= ~Step.ORDER
     if not element_type.is_float:
         steps &= ~Step.EXPONENTS
         if not can_negate(element_type, values):

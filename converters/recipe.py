@@ -70,7 +70,7 @@ PRESETS = {
         _MASK,
         _MASK,
         Step.SHUFFLE,
-        restore_budget=0.1,
+        restore_budget=0.08,
         least_budget_bytes=_SMALL_FILE_BYTES,
     ),
     "strict": Recipe("strict", _SHUFFLE, _SHUFFLE, _SHUFFLE, Step.SHUFFLE),

@@ -42,7 +42,7 @@ def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="SHARE",
         help="share of the file's bytes that loading may rewrite, 0 to 1; default: the "
-        "recipe's own (fast: 0.1, others: all)",
+        "recipe's own (fast: 0.08, others: all)",
     )
     parser.add_argument(
         "--samples",

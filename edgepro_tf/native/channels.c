@@ -18,12 +18,18 @@ typedef struct {
   int8_t* exponents; /* negated for APPLY */
 } channel_plan;
 
+/* A mask alone leaves every row where it is: they are one. */
+static int is_one_row(const record* r) {
+  return !(r->steps & (STEP_ORDER | STEP_SIGNS | STEP_EXPONENTS | STEP_SHUFFLE));
+}
+
 static size_t row_count(const record* r) {
+  if (is_one_row(r)) return 1;
   return r->steps & STEP_SHUFFLE ? element_count(r) : r->channels;
 }
 
 static int has_long_rows(const record* r) {
-  return r->inner > 1 && !(r->steps & STEP_SHUFFLE);
+  return is_one_row(r) || (r->inner > 1 && !(r->steps & STEP_SHUFFLE));
 }
 
 size_t channels_scratch_bytes(const record* r) {
@@ -38,11 +44,10 @@ size_t channels_piece_count(const record* r) {
 
 static channel_plan* place_plan(const job* work) {
   const record* r = record_of(work);
-  int is_shuffle = (r->steps & STEP_SHUFFLE) != 0;
   channel_plan* plan = work->scratch;
-  plan->outer = is_shuffle ? 1 : r->outer;
+  plan->outer = is_one_row(r) || (r->steps & STEP_SHUFFLE) ? 1 : r->outer;
   plan->channels = row_count(r);
-  plan->inner = is_shuffle ? 1 : r->inner;
+  plan->inner = element_count(r) / (plan->outer * plan->channels);
   plan->picks = (uint32_t*)(plan + 1);
   plan->drawn = plan->picks + plan->channels;
   plan->signs = plan->drawn + plan->channels;

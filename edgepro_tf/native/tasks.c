@@ -98,13 +98,14 @@ static void run_batches(const edgepro_lock* lock, direction way, const task* tas
 }
 
 int threads_for(size_t bytes, int most) {
+  size_t worth = bytes / BYTES_A_THREAD;
   int threads = most < PARALLEL_MAX_THREADS ? most : PARALLEL_MAX_THREADS;
+  if (worth < (size_t)threads) threads = (int)worth;
+  if (threads <= 1) return 1; /* without asking the system, which reads a file */
 #if !defined(_WIN32)
   long processors = sysconf(_SC_NPROCESSORS_ONLN);
   if (processors < threads) threads = (int)processors;
 #endif
-  size_t worth = bytes / BYTES_A_THREAD;
-  if (worth < (size_t)threads) threads = (int)worth;
   return threads < 1 ? 1 : threads;
 }
 
