@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from edgepro_tf.audit.importer import Network
+from edgepro_tf.audit.sharing import compile_function
 from edgepro_tf.audit.thief import Arrays, Target
 from edgepro_tf.audit.training import cross_entropy
 from edgepro_tf.locks import Step
@@ -116,7 +117,7 @@ class Search:
 
     def __init__(self, network: Network, groups: tuple[Group, ...]) -> None:
         self._network, self._groups = network, groups
-        self._run = tf.function(self._loop, jit_compile=True)
+        self._run = compile_function(self._loop)
 
     def run(
         self, parameters: Arrays, x: Any, y: Any, proposals: Proposals

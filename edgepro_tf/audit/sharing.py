@@ -13,6 +13,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import tensorflow as tf
+
 if TYPE_CHECKING:
     from edgepro_tf.audit.importer import Network
 
@@ -35,6 +37,13 @@ def share(key: Any, build: Callable[[], Any]) -> Any:
         while len(_kept) > _MOST_KEPT:
             _kept.popitem(last=False)
         return _kept[key]
+
+
+def compile_function(function: Callable[..., Any]) -> Any:
+    """One XLA program; the function's loops are TensorFlow's own, so that AutoGraph,
+    which takes some seconds to read all that it calls, has nothing to rewrite.
+    """
+    return tf.function(function, jit_compile=True, autograph=False)
 
 
 def structure_of(network: Network) -> str:

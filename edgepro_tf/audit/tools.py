@@ -6,11 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import tensorflow as tf
-
 from edgepro_tf.audit import training
 from edgepro_tf.audit.searching import Group, Search, find_groups
-from edgepro_tf.audit.sharing import share, structure_of
+from edgepro_tf.audit.sharing import compile_function, share, structure_of
 from edgepro_tf.audit.spaces import (
     MIX_LIMIT,
     MixSpace,
@@ -124,6 +122,4 @@ class Tools:
         )
 
     def _share(self, name: str, function: Callable[..., Any]) -> Any:
-        return share(
-            (self._structure, name), lambda: tf.function(function, jit_compile=True)
-        )
+        return share((self._structure, name), lambda: compile_function(function))

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from edgepro_tf.audit.sharing import compile_function
+
 Loss = Callable[[Any, Any], Any]
 Materialise = Callable[[list[Any], Any], list[Any]]
 Arrays = Sequence[np.ndarray]
@@ -91,8 +93,8 @@ class Trainer:
     ) -> None:
         self._forward, self._materialise, self._loss = forward, materialise, loss
         self._most_steps = most_steps
-        self._run = tf.function(self._loop, jit_compile=True)
-        self._parameters = tf.function(materialise)
+        self._run = compile_function(self._loop)
+        self._parameters = tf.function(materialise, autograph=False)
 
     def train(
         self,
