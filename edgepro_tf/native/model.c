@@ -78,9 +78,8 @@ static edgepro_status find_places(model_job* j, size_t size, message* out) {
       j->verb, is_model ? "a damaged one" : "other data", size);
 }
 
-static void take_fingerprint(void* context, size_t i, int worker) {
+static void take_fingerprint(void* context, size_t i) {
   model_job* j = context;
-  (void)worker;
   j->fingerprints[i] =
       edgepro_fingerprint(j->model + j->places[i].offset, j->places[i].size);
 }

@@ -7,10 +7,10 @@
 
 #if defined(_WIN32)
 
-void parallel_for(int threads, size_t count,
-                  void (*work)(void* context, size_t i, int worker), void* context) {
+void parallel_for(int threads, size_t count, void (*work)(void* context, size_t i),
+                  void* context) {
   (void)threads;
-  for (size_t i = 0; i < count; i++) work(context, i, 0);
+  for (size_t i = 0; i < count; i++) work(context, i);
 }
 
 #else
@@ -18,45 +18,34 @@ void parallel_for(int threads, size_t count,
 typedef struct {
   pthread_mutex_t mutex;
   size_t next, count;
-  void (*work)(void*, size_t, int);
+  void (*work)(void*, size_t);
   void* context;
 } loop;
 
-typedef struct {
-  loop* shared;
-  int worker;
-  pthread_t thread;
-} worker_state;
-
-static void* run_worker(void* argument) {
-  const worker_state* self = argument;
-  loop* shared = self->shared;
+static void* take_turns(void* argument) {
+  loop* shared = argument;
   for (;;) {
     pthread_mutex_lock(&shared->mutex);
     size_t i = shared->next;
     if (i < shared->count) shared->next++;
     pthread_mutex_unlock(&shared->mutex);
     if (i >= shared->count) return NULL;
-    shared->work(shared->context, i, self->worker);
+    shared->work(shared->context, i);
   }
 }
 
-void parallel_for(int threads, size_t count,
-                  void (*work)(void* context, size_t i, int worker), void* context) {
+void parallel_for(int threads, size_t count, void (*work)(void* context, size_t i),
+                  void* context) {
   loop shared = {PTHREAD_MUTEX_INITIALIZER, 0, count, work, context};
-  worker_state workers[PARALLEL_MAX_THREADS];
-  int started = 1;
+  pthread_t others[PARALLEL_MAX_THREADS];
+  int started = 0;
   if (threads > PARALLEL_MAX_THREADS) threads = PARALLEL_MAX_THREADS;
-  for (; started < threads && (size_t)started < count; started++) {
-    worker_state* self = &workers[started];
-    self->shared = &shared;
-    self->worker = started;
-    if (pthread_create(&self->thread, NULL, run_worker, self) != 0) break;
+  while (started + 1 < threads && (size_t)started + 1 < count) {
+    if (pthread_create(&others[started], NULL, take_turns, &shared) != 0) break;
+    started++;
   }
-  workers[0].shared = &shared;
-  workers[0].worker = 0;
-  run_worker(&workers[0]);
-  while (--started > 0) pthread_join(workers[started].thread, NULL);
+  take_turns(&shared);
+  while (started > 0) pthread_join(others[--started], NULL);
   pthread_mutex_destroy(&shared.mutex);
 }
 

@@ -6,9 +6,9 @@
 
 enum { PARALLEL_MAX_THREADS = 16 };
 
-/* Calls work(context, i, worker) once for each i below count, worker below `threads`.
+/* Calls work(context, i) once for each i below count, on up to `threads` threads.
  * The calling thread takes part; where no thread can be started it does all. */
-void parallel_for(int threads, size_t count,
-                  void (*work)(void* context, size_t i, int worker), void* context);
+void parallel_for(int threads, size_t count, void (*work)(void* context, size_t i),
+                  void* context);
 
 #endif /* EDGEPRO_PARALLEL_H */

@@ -45,10 +45,9 @@ static size_t batch_size(const edgepro_lock* lock, const task* tasks, size_t cou
   return size;
 }
 
-static void run_some(void* context, size_t piece, int worker) {
+static void run_some(void* context, size_t piece) {
   const batch* all = context;
   size_t low = 0, high = all->count;
-  (void)worker;
   while (high - low > 1) {
     size_t middle = low + (high - low) / 2;
     if (all->first_pieces[middle] <= piece) {

@@ -64,22 +64,25 @@ class _Key:
         raise TypeError(f"cannot pickle {self!r}: write it to a key file instead")
 
 
-class Recipient(_Key):
-    """Who a sidecar is sealed to; for kind A256KW itself a secret."""
-
+class _EncryptionKey(_Key):
     use = "enc"
-    is_private = False
-    noun = "recipient"
     __slots__ = ()
 
     def _wrap_for(self) -> jose.WrapFor:
         return jose.WrapFor(self.alg, self.key_id, self._jwk)
 
 
-class Identity(_Key):
+class Recipient(_EncryptionKey):
+    """Who a sidecar is sealed to; for kind A256KW itself a secret."""
+
+    is_private = False
+    noun = "recipient"
+    __slots__ = ()
+
+
+class Identity(_EncryptionKey):
     """Opens what is sealed to its recipient."""
 
-    use = "enc"
     is_private = True
     noun = "identity"
     __slots__ = ()
@@ -88,9 +91,6 @@ class Identity(_Key):
     def recipient(self) -> Recipient:
         """The half to give to whoever seals."""
         return Recipient(_public_half(self._jwk))
-
-    def _wrap_for(self) -> jose.WrapFor:
-        return jose.WrapFor(self.alg, self.key_id, self._jwk)
 
 
 class IssuerKey(_Key):
