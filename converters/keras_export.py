@@ -83,8 +83,10 @@ def export_keras(model: keras.Model, options: ExportOptions) -> bytes:
         The flatbuffer; equal models of equal structure give equal operator sequences.
 
     Raises:
-        ConversionError: the stock converter refused the model.
+        ConversionError: the stock converter refused the model, or would not survive it.
     """
+    if options.needs_samples:
+        _check_unrolled(model, options)
     with _quiet():
         try:
             converter = tf.lite.TFLiteConverter.from_keras_model(model)
@@ -98,6 +100,18 @@ def export_keras(model: keras.Model, options: ExportOptions) -> bytes:
             ConverterError,
         ) as error:
             raise _refused(model, error) from error
+
+
+def _check_unrolled(model: keras.Model, options: ExportOptions) -> None:
+    """Say no where the stock quantiser ends the process: it cannot run a loop."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.RNN) and not layer.unroll:
+            raise ConversionError(
+                f"cannot convert model {model.name!r} to {options.number_format}: "
+                f"expected recurrent layers that are unrolled, got {layer.name!r}, a "
+                "loop, which TensorFlow cannot quantise.",
+                "Make the layer anew with unroll=True; its weights stay the same.",
+            )
 
 
 def keep_additions(authorized: keras.Model, released: keras.Model) -> None:
