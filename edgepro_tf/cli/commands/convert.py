@@ -6,9 +6,9 @@ is verified before it is written: restored, it equals the unprotected .tflite bi
 bit, gives the same outputs in a real interpreter, and agrees with Keras.
 
 recipes:
-  standard   channels in another order, and a mask of its own for every weight: sign,
-             power of two and upper digits, or the whole of an int8 (default)
-  fast       the same within 10 % of the file's bytes (at least 256 KB), first and
+  standard   a mask of its own for every weight: sign, power of two and upper digits, in
+             channels of another order, or the whole of an int8 (default)
+  fast       the same within 8 % of the file's bytes (at least 256 KB), first and
              depthwise filters first; what is left open can be read
   strict     every protected tensor shuffled element by element
   paper      only what lock training set; nothing drawn
