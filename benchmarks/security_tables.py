@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edgepro_tf.audit.advantage import deviation
+
 Row = dict[str, Any]
 _BAR = 2.0  # Points: the project's own bar.
 
@@ -108,8 +110,8 @@ def _loss(row: Row) -> float:
 def _advantage(row: Row, position: int) -> str:
     one = row["advantages"][position]
     return (
-        f"{_points(one['value'])} ± {100 * one['spread']:.1f} "
-        f"({100 * one['error']:.1f}; {_points(one['held_out'])}; "
+        f"{_points(one['value'])} ± {deviation(one['spread'])} "
+        f"({deviation(one['error'])}; {_points(one['held_out'])}; "
         f"{_points(one['luck'])}), {one['attack']}"
     )
 

@@ -145,6 +145,11 @@ def _refused(model: keras.Model, error: Exception) -> ConversionError:
             "A recurrent layer needs a fixed batch, keras.Input(shape, batch_size=1), "
             "or unroll=True."
         )
+    elif "'NoneType' object is not callable" in reason:
+        hint = (
+            "It takes inputs as a list, not as a dict or nested, under names of ASCII "
+            "letters, digits and underscores: wrap or rename them."
+        )
     elif "neither a custom op nor a flex op" in reason:
         hint = "TFLite lacks it: leave that step to the app, before or after the model."
     elif any("float16" in str(layer.compute_dtype) for layer in model.layers):

@@ -23,7 +23,7 @@ from converters.verify import verify_interpreter, verify_keras, verify_restored
 from edgepro_tf import native
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.files import check_regular, name_of
-from edgepro_tf.locks import ModelLock, Step, Target
+from edgepro_tf.locks import ModelLock, Step, Target, TensorLock
 from edgepro_tf.payload import pack_lock
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from converters.keras_export import RepresentativeDataset
 
 MAX_BYTES = 2**31 - 1  # what the offsets of a flatbuffer reach
+_MOST_DRAWS = 32
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -137,6 +138,7 @@ def convert_keras(
             f"cannot convert: expected a Keras model, got {type(model).__name__}.",
             "Load it with keras.models.load_model; lock a .tflite with lock_tflite.",
         )
+    chosen = find_recipe(recipe, restore_budget=restore_budget)  # Refused now.
     started = time.perf_counter()
     options = keras_export.ExportOptions(
         number_format, representative_dataset, inference_type
@@ -160,7 +162,7 @@ def convert_keras(
     protected, inputs, outputs = _protect(
         authorized,
         released,
-        find_recipe(recipe, restore_budget=restore_budget),
+        chosen,
         samples,
     )
     difference = None
@@ -210,9 +212,7 @@ def _protect(
     is_drawn = any(record.steps & ~Step.SET for record in records)
     rows = make_samples(authorized, samples, most=MOST_ROWS if is_drawn else COUNT)
     public, lock, agreement = draw_by_chance(
-        lambda: _apply(ModelLock.with_new_seed(records), split.model),
-        authorized,
-        rows,
+        lambda: _draw(records, split.model, authorized), authorized, rows
     )
     payload = pack_lock(lock)
     verify_restored(public, payload, authorized)
@@ -238,9 +238,9 @@ def _are_arrays(samples: Sequence[Any]) -> bool:
 
 
 def _read_content(model: str | Path | bytes) -> bytes:
-    if isinstance(model, bytes):
+    if isinstance(model, (bytes, bytearray, memoryview)):
         _check_size("the model", len(model))
-        return model
+        return bytes(model)
     try:
         check_regular(Path(model))
         _check_size(str(name_of(model)), Path(model).stat().st_size)
@@ -282,6 +282,17 @@ def _check_complete(split: Split, recipe: Recipe) -> None:
             "this recipe would leave in the public file.",
             "Use the recipe 'standard'.",
         )
+
+
+def _draw(
+    records: tuple[TensorLock, ...], model: bytes, authorized: bytes
+) -> tuple[bytes, ModelLock]:
+    """A lock that moves something: of a single weight, half of all locks do not."""
+    for _ in range(_MOST_DRAWS):
+        public, lock = _apply(ModelLock.with_new_seed(records), model)
+        if public != authorized:
+            break
+    return public, lock
 
 
 def _apply(lock: ModelLock, model: bytes) -> tuple[bytes, ModelLock]:

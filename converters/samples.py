@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from edgepro_tf.errors import ConversionError
-from edgepro_tf.runtime.interpreters import make_interpreter
-from edgepro_tf.runtime.running import input_details, quantize_input
+from edgepro_tf.errors import ConversionError, InterpreterError
+from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
+from edgepro_tf.runtime.running import allocate_for, input_details, quantize_input
 
-Sample = dict[str, np.ndarray]  # inputs of batch 1 by name
+Sample = dict[str, np.ndarray]  # inputs of one batch by name
 
 COUNT = 4
 MOST_ROWS = 1000
 MOST_S = 2.0  # For each pass over so many rows.
 _MOST_BYTES = 1 << 26
-UNKNOWN_EXTENT = 32  # of axes that the model leaves open, the batch apart
+# Of axes that the model leaves open, the batch apart: the first that a runtime takes.
+_EXTENTS = (32, 128, 512)
+
+Shapes = Mapping[str, Sequence[int | None]]  # of inputs by name; None or -1 is open
 
 
 def make_samples(
@@ -31,9 +34,9 @@ def make_samples(
         model: the flatbuffer.
         samples: an array [count, ...]; a list or tuple with such an array for each
             input, in the model's order; a dict of them by input name; or what a
-            representative dataset yields (a list of lists or dicts of batch 1). None
-            for a few of normal noise, and zeros and ones for integers: they may be
-            indices.
+            representative dataset yields (a list of lists or dicts of one batch). A
+            model of a fixed batch takes as many at a time. None for a few of normal
+            noise, and zeros and ones for integers: they may be indices.
         most: so many of the samples given.
 
     Raises:
@@ -42,13 +45,10 @@ def make_samples(
     """
     details = _ordered_details(make_interpreter(model))
     if samples is None:
-        rng = np.random.default_rng(0)
-        rows = [
-            {name: _make_noise(detail, rng) for name, detail in details.items()}
-            for _ in range(COUNT)
-        ]
+        rows = _make_noise(model, details)
     else:
-        rows = list_samples(samples, list(details), most)
+        shapes = {name: _signature(detail) for name, detail in details.items()}
+        rows = list_samples(samples, shapes, most)
         if not rows:
             raise ConversionError(
                 "cannot verify model: expected a sample at least, got none."
@@ -93,42 +93,100 @@ def _ordered_details(interpreter: Any) -> dict[str, dict[str, Any]]:
     return dict(by_order)
 
 
-def _make_noise(detail: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
-    signature = detail.get("shape_signature", detail["shape"])
+def _make_noise(model: bytes, details: dict[str, dict[str, Any]]) -> list[Sample]:
+    """Noise of a size that a runtime takes: filters may be wider than the least."""
+    is_open = any(-1 in _signature(detail)[1:] for detail in details.values())
+    for extent in _EXTENTS if is_open else _EXTENTS[:1]:
+        rng = np.random.default_rng(0)
+        rows = [
+            {name: _noise(detail, extent, rng) for name, detail in details.items()}
+            for _ in range(COUNT)
+        ]
+        if not is_open or _fits(model, details, rows[0]):
+            break
+    return rows
+
+
+def _noise(detail: dict[str, Any], extent: int, rng: np.random.Generator) -> np.ndarray:
     shape = [
-        UNKNOWN_EXTENT if axis and unknown < 0 else extent
-        for axis, (extent, unknown) in enumerate(
-            zip(detail["shape"], signature, strict=True)
+        extent if axis and unknown < 0 else known
+        for axis, (known, unknown) in enumerate(
+            zip(detail["shape"], _signature(detail), strict=True)
         )
     ]
     is_index = np.dtype(detail["dtype"]).kind in "iub" and not detail["quantization"][0]
     return rng.integers(0, 2, shape) if is_index else rng.normal(size=shape)
 
 
-def list_samples(samples: Any, names: list[str], most: int) -> list[Sample]:
-    """The first samples as a list of dicts: input name -> array of batch 1.
+def _fits(model: bytes, details: dict[str, dict[str, Any]], row: Sample) -> bool:
+    given = {
+        name: quantize_input(row[name], detail) for name, detail in details.items()
+    }
+    try:
+        call_runtime(allocate_for, make_interpreter(model), given)
+    except InterpreterError:
+        return False
+    return True
+
+
+def _signature(detail: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(int(n) for n in detail.get("shape_signature", detail["shape"]))
+
+
+def list_samples(samples: Any, shapes: Shapes, most: int) -> list[Sample]:
+    """The first samples as a list of dicts: input name -> array of one batch.
+
+    Args:
+        samples: as for ``make_samples``, not None.
+        shapes: of the model's inputs by name, in its order.
+        most: so many of the batches given.
 
     Raises:
-        ConversionError: there are fewer arrays than inputs.
+        ConversionError: there are fewer arrays than inputs, or they are no arrays of
+            samples.
     """
     if isinstance(samples, (list, tuple, dict)) and not samples:
         return []
     if isinstance(samples, list) and isinstance(samples[0], (list, dict)):
         # What a representative dataset yields.
-        return [_by_name(sample, names) for sample in samples[:most]]
+        return [_by_name(sample, list(shapes)) for sample in samples[:most]]
     arrays = _by_name(
-        samples if isinstance(samples, (dict, list, tuple)) else [samples], names
+        samples if isinstance(samples, (dict, list, tuple)) else [samples],
+        list(shapes),
     )
-    counts = [len(array) for array in arrays.values()]
+    batches = {name: _batch(shapes[name], array) for name, array in arrays.items()}
+    counts = [len(arrays[name]) // batches[name] for name in shapes]
     if len(set(counts)) > 1:
         raise ConversionError(
             "cannot verify model: expected as many samples for every input, got "
             f"{', '.join(map(str, counts))}."
         )
-    count = min(most, *counts)
     return [
-        {name: array[i : i + 1] for name, array in arrays.items()} for i in range(count)
+        {
+            name: array[i * batches[name] :][: batches[name]]
+            for name, array in arrays.items()
+        }
+        for i in range(min(most, *counts))
     ]
+
+
+def _batch(shape: Sequence[int | None], array: np.ndarray) -> int:
+    """How many samples of an array the model takes at a time."""
+    if array.ndim == 0:
+        raise ConversionError(
+            "cannot verify model: expected samples as arrays [count, ...], got "
+            f"{type(array.item()).__name__}.",
+            "Gather them in one array for each input.",
+        )
+    fixed = shape[0] if shape else None
+    if not fixed or fixed < 0 or array.ndim != len(shape):
+        return 1
+    if len(array) < fixed:
+        raise ConversionError(
+            f"cannot verify model: expected at least {fixed} samples, which the model "
+            f"takes at a time, got {len(array)}."
+        )
+    return fixed
 
 
 def _by_name(arrays: Any, names: list[str]) -> dict[str, np.ndarray]:
@@ -146,7 +204,7 @@ def _by_name(arrays: Any, names: list[str]) -> dict[str, np.ndarray]:
 
 def _fit(values: np.ndarray, name: str, detail: dict[str, Any]) -> np.ndarray:
     shape = tuple(int(extent) for extent in detail["shape"])
-    signature = tuple(int(extent) for extent in detail.get("shape_signature", shape))
+    signature = _signature(detail)
     fits = len(values.shape) == len(signature) and all(
         extent in (-1, got) for extent, got in zip(signature, values.shape, strict=True)
     )

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _REPORT = "Nothing was written. Please report this model's architecture."
 
+# How runtimes say that they lack an operator.
+_NO_OPERATOR = ("unresolved", "Didn't find op", "not supported", "Unsupported")
+
 # Share of the largest output. float32 sums in another order: measured below 1e-5 on
 # networks of a hundred layers; float16 weights have 11 bits, errors add up by layer.
 _KERAS_TOLERANCE = {"float32": 1e-3, "float16": 5e-2}
@@ -114,9 +117,13 @@ def _run_authorized(
     """Options of the first interpreter that runs the model, and its answers.
 
     Few runtimes have every operator, and XNNPACK refuses what the built-in kernels run.
+    What a runtime refuses for its inputs' sizes no other is asked: tf.lite of
+    TensorFlow 2.21 ends the process over some of them.
     """
-    errors = []
+    errors: list[InterpreterError] = []
     for runtime, use_xnnpack in itertools.product(installed_runtimes(), (True, False)):
+        if errors and use_xnnpack and not _lacks_operator(errors[-1]):
+            break
         options = {"runtime": runtime, "use_xnnpack": use_xnnpack}
         try:
             return options, _run_samples(authorized, samples, options)
@@ -134,6 +141,10 @@ def _run_samples(
 ) -> list[Sample]:
     interpreter = make_interpreter(model, **options)
     return [call_runtime(run_model, interpreter, sample) for sample in samples]
+
+
+def _lacks_operator(error: InterpreterError) -> bool:
+    return any(words in str(error.__cause__) for words in _NO_OPERATOR)
 
 
 def _words(error: InterpreterError) -> str:

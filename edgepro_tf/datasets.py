@@ -198,6 +198,10 @@ def _check_kinds(
         )
     if np.any(labels % 1):
         raise DatasetError(f"{task}: expected labels that are integers, got others.")
+    if labels.min() == labels.max():
+        raise DatasetError(
+            f"{task}: expected at least two classes, got nothing but {labels[0]:g}."
+        )
 
 
 def _samples(x: np.ndarray) -> np.ndarray:

@@ -20,7 +20,8 @@ class Advantage:
     Args:
         attack: the best one, by mean accuracy over the seeds.
         scratch: mean scratch accuracy, of the procedure that is best over the seeds.
-        value, spread: mean and standard deviation over seeds of best minus scratch. The
+        value, spread: mean and standard deviation over seeds of best minus scratch, the
+            latter None where there is one seed. The
             best of many noisy figures is too good by chance; hence also:
         held_out: mean over seeds, both being chosen on the other seeds alone.
         error: standard error of the mean, spread / sqrt(seeds).
@@ -33,18 +34,18 @@ class Advantage:
     scratch: float
     accuracy: float
     value: float
-    spread: float
+    spread: float | None
     held_out: float
-    error: float
+    error: float | None
     luck: float = 0.0
 
     def __str__(self) -> str:
         return (
             f"thief's advantage with {self.share:.0%} of the data: "
-            f"{100 * self.value:+.1f} +- {100 * self.spread:.1f} points "
+            f"{100 * self.value:+.1f} +- {deviation(self.spread)} points "
             f"({self.attack}: {self.accuracy:.1%}, scratch {self.scratch:.1%}; "
             f"held out {100 * self.held_out:+.1f}; standard error "
-            f"{100 * self.error:.1f}; by luck {100 * self.luck:+.1f})"
+            f"{deviation(self.error)}; by luck {100 * self.luck:+.1f})"
         )
 
 
@@ -96,6 +97,7 @@ def find_advantage(
     accuracy = np.array([[table[k][s].accuracy for s in seeds] for k in names])
     best = int(np.argmax(accuracy.mean(1)))
     gains = accuracy[best] - base.of_all[base.best]
+    spread = spread_of(gains)
     held_out = [
         _without(accuracy, i)[i] - _without(base.of_all, i)[i]
         for i in range(len(seeds))
@@ -106,9 +108,9 @@ def find_advantage(
         base.mean,
         float(accuracy[best].mean()),
         float(gains.mean()),
-        spread_of(gains),
+        spread,
         float(np.mean(held_out)),
-        spread_of(gains) / float(np.sqrt(len(gains))),
+        None if spread is None else spread / float(np.sqrt(len(gains))),
         _luck(base, sum(key[1] > 0 for key in names)),
     )
 
@@ -154,5 +156,11 @@ def _largest(count: int) -> float:
     return NormalDist().inv_cdf((count - 0.375) / (count + 0.25))
 
 
-def spread_of(values: np.ndarray) -> float:
-    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
+def spread_of(values: np.ndarray) -> float | None:
+    """Standard deviation; None for a single value, which has none."""
+    return float(values.std(ddof=1)) if len(values) > 1 else None
+
+
+def deviation(share: float | None) -> str:
+    """A deviation in points, for people."""
+    return "unknown" if share is None else f"{100 * share:.1f}"

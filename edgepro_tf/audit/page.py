@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from edgepro_tf.audit.advantage import deviation
 from edgepro_tf.audit.plots import plot_bars, plot_lines
 from edgepro_tf.audit.report import AuditReport, Summary
 from edgepro_tf.audit.scratch import SCRATCH
@@ -59,8 +60,8 @@ def _headline(report: AuditReport) -> str:
     rows = "".join(
         f"<tr><td>{one.share:.0%}</td><td>{one.scratch:.1%}</td>"
         f"<td>{one.accuracy:.1%}</td>"
-        f"<td><b>{100 * one.value:+.1f}</b> &plusmn; {100 * one.spread:.1f}</td>"
-        f"<td>{100 * one.error:.1f}</td><td>{100 * one.held_out:+.1f}</td>"
+        f"<td><b>{100 * one.value:+.1f}</b> &plusmn; {deviation(one.spread)}</td>"
+        f"<td>{deviation(one.error)}</td><td>{100 * one.held_out:+.1f}</td>"
         f"<td>{100 * one.luck:+.1f}</td>"
         f"<td class='words'>{html.escape(one.attack)}</td></tr>"
         for one in report.advantages
@@ -80,6 +81,7 @@ def _headline(report: AuditReport) -> str:
         "of many noisy figures is too good by chance; <i>held out</i> "
         "chooses the attack on the other seeds, <i>by luck</i> is what the best of as "
         "many further starts of scratch would show.</p>"
+        f"<p>{report.caution}</p>"
     )
 
 
@@ -95,7 +97,7 @@ def _accuracy_plot(report: AuditReport) -> str:
     lines = []
     for name in ordered:
         mine = sorted(
-            (s.share, s.accuracy, s.spread) for s in labelled if s.attack == name
+            (s.share, s.accuracy, s.spread or 0.0) for s in labelled if s.attack == name
         )
         lines.append((name, mine))
     return plot_lines(lines)
@@ -121,7 +123,7 @@ def _table(summaries: Iterable[Summary]) -> str:
     rows = []
     for s in summaries:
         gain = "" if s.advantage is None else f"{100 * s.advantage:+.1f}"
-        reached = f"{s.accuracy:.1%} &plusmn; {100 * s.spread:.1f}"
+        reached = f"{s.accuracy:.1%} &plusmn; {deviation(s.spread)}"
         rows.append(
             f"<tr><td>{html.escape(s.attack)}<br><span class='small'>"
             f"{html.escape(s.source)}</span></td><td>"

@@ -92,6 +92,7 @@ def audit_pair(
         "name": name,
         "recipe": recipe,
         "data": str(data),
+        "test_examples": len(data.x_test),
         "budget": dataclasses.asdict(budget),
         "locks_drawn": len(pairs),
         "model_bytes": len(public),

@@ -36,7 +36,8 @@ class Summary:
     """One attack at one share of the data, over all seeds.
 
     Args:
-        accuracy, spread: mean and standard deviation over seeds, 0 to 1.
+        accuracy, spread: mean and standard deviation over seeds, 0 to 1; the latter
+            None where there is one seed.
         advantage, advantage_spread: of the difference to scratch, seed by seed; None
             where there is no such difference to speak of.
         applies: False where the file holds nothing of the attack's kind.
@@ -49,13 +50,16 @@ class Summary:
     counts: bool
     share: float
     accuracy: float
-    spread: float
+    spread: float | None
     advantage: float | None
     advantage_spread: float | None
     seconds: float
     chosen: tuple[str, ...]
     details: tuple[dict[str, Any], ...] = ()
     applies: bool = True
+
+
+_FEW_EXAMPLES = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,8 +84,19 @@ class AuditReport:
         """Plain numbers, for JSON."""
         return dataclasses.asdict(self) | {"mean_advantage": self.mean_advantage}
 
+    @property
+    def caution(self) -> str:
+        """A sentence on figures that rest on few test examples; else nothing."""
+        count = int(self.facts.get("test_examples", _FEW_EXAMPLES))
+        if count >= _FEW_EXAMPLES:
+            return ""
+        return (
+            f"Few test examples, {count}: one of them is {100 / count:.1f} points of "
+            "every figure here."
+        )
+
     def __str__(self) -> str:
-        return "\n".join(map(str, self.advantages))
+        return "\n".join(filter(None, [*map(str, self.advantages), self.caution]))
 
 
 def summarise(

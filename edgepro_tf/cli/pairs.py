@@ -103,7 +103,7 @@ def read_samples(source: str | None) -> Any:
     path = Path(source)
     if path.suffix == ".npy":
         return load_array(path)
-    if path.suffix == ".npz":
+    if path.suffix == ".npz" and not source.startswith("npz:"):
         arrays = load_arrays(path)
         if "x_train" not in arrays:
             return arrays
@@ -127,7 +127,8 @@ def representative_dataset(
     from converters.samples import list_samples
 
     types = {tensor.name: tensor.dtype for tensor in inputs}
-    rows = list_samples(samples, list(types), _CALIBRATION_SAMPLES)
+    shapes = {tensor.name: tensor.shape for tensor in inputs}
+    rows = list_samples(samples, shapes, _CALIBRATION_SAMPLES)
 
     def generate() -> Iterator[Any]:
         for row in rows:

@@ -44,14 +44,35 @@ void draw_words(draws* stream, uint32_t* out, size_t count) {
   }
 }
 
+static void swap_words(uint32_t* out, uint32_t i, uint32_t j) {
+  uint32_t kept = out[i];
+  out[i] = out[j];
+  out[j] = kept;
+}
+
 void draw_permutation(draws* stream, uint32_t* out, uint32_t n) {
+  uint32_t picks[DRAWS_BUFFERED];
   for (uint32_t i = 0; i < n; i++) out[i] = i;
-  for (uint32_t i = n; i-- > 1;) {
-    uint32_t j = draw_below(stream, i + 1);
-    uint32_t kept = out[i];
-    out[i] = out[j];
-    out[j] = kept;
+  for (uint32_t left = n; left > 1;) {
+    if (stream->used == DRAWS_BUFFERED) draws_refill(stream);
+    const uint32_t* words = stream->words + stream->used;
+    uint32_t count = DRAWS_BUFFERED - stream->used, doubtful = 0;
+    if (count > left - 1) count = left - 1;
+    /* All that are buffered at once; one is rejected less than n times in 2^32. */
+    for (uint32_t k = 0; k < count; k++) {
+      uint64_t product = (uint64_t)words[k] * (left - k);
+      picks[k] = (uint32_t)(product >> 32);
+      doubtful |= (uint32_t)((uint32_t)product < left - k);
+    }
+    if (doubtful) {
+      uint32_t j = draw_below(stream, left);
+      swap_words(out, --left, j);
+      continue;
+    }
+    stream->used += count;
+    for (uint32_t k = 0; k < count; k++) swap_words(out, --left, picks[k]);
   }
+  edgepro_wipe(picks, sizeof picks);
 }
 
 /* A block's halves of words: first those of `given`, then the stream's own. */

@@ -8,6 +8,7 @@ from pathlib import Path
 from edgepro_tf import native
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.files import name_of
+from edgepro_tf.runtime.interpreters import check_threads
 
 
 def restore_to_buffer(
@@ -26,9 +27,11 @@ def restore_to_buffer(
     Raises:
         WrongModelError: the payload belongs to another file.
         ConversionError: the file is empty or no TFLite model.
+        InterpreterError: there is no such number of threads.
 
     Cost: memory for the pages rewritten (path), or the model's size (bytes).
     """
+    check_threads(threads)
     buffer: mmap.mmap | bytearray
     if isinstance(model, (str, Path)):
         with open(model, "rb") as file:

@@ -150,7 +150,8 @@ def make_interpreter(
     Raises:
         InterpreterError: the runtime refused the model or a delegate.
     """
-    _check_threads(num_threads)
+    if num_threads is not None:
+        check_threads(num_threads)
     runtime = runtime or find_runtime()
     module = runtime.load()
     if isinstance(model, (str, Path)):
@@ -178,12 +179,15 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _check_threads(count: int | None) -> None:
-    """Runtimes crash where the system has no more threads to give."""
-    if count is not None and not 1 <= count <= _MOST_THREADS:
+def check_threads(count: int) -> None:
+    """Runtimes crash where the system has no more threads to give.
+
+    Raises:
+        InterpreterError: there are too few or too many.
+    """
+    if not isinstance(count, int) or not 1 <= count <= _MOST_THREADS:
         raise InterpreterError(
-            f"cannot open model: expected 1 to {_MOST_THREADS} threads, got "
-            f"num_threads={count}.",
+            f"cannot open model: expected 1 to {_MOST_THREADS} threads, got {count!r}.",
             "Take as many as the machine has cores.",
         )
 

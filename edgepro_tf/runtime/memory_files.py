@@ -11,6 +11,7 @@ from types import TracebackType
 from edgepro_tf import native
 from edgepro_tf.errors import InterpreterError
 from edgepro_tf.runtime.buffers import empty_model
+from edgepro_tf.runtime.interpreters import check_threads
 
 
 class MemoryFile(os.PathLike[str]):
@@ -79,12 +80,13 @@ def restore_to_memory_file(
     Raises:
         WrongModelError: the payload belongs to another file.
         ConversionError: the file is empty or no TFLite model.
-        InterpreterError: this system has no memory files.
+        InterpreterError: this system has no memory files, or not so many threads.
 
     Cost: memory of the model's size, whatever the lock touches: a path needs a file of
     its own. What takes a delegate or a buffer needs less (``open_interpreter``,
     ``restore_model``).
     """
+    check_threads(threads)
     if not is_memory_file_supported():
         raise InterpreterError(
             "cannot restore to a memory file: expected Linux or Android, got "

@@ -269,25 +269,6 @@ def test_recurrent_layers_run_in_loops_over_a_fixed_batch() -> None:
         convert_keras(network())
 
 
-@pytest.mark.parametrize("number_format", ["int8", "int16x8"])
-def test_loops_are_refused_before_the_quantiser_ends_the_process(
-    number_format: str,
-) -> None:
-    model = keras.Sequential(
-        [
-            keras.Input((6, 4), batch_size=1),
-            keras.layers.Bidirectional(keras.layers.LSTM(5)),
-            keras.layers.Dense(3),
-        ]
-    )
-    with pytest.raises(ConversionError, match=r"ward_lstm.*, a loop.*unroll=True"):
-        convert_keras(
-            model,
-            number_format=number_format,
-            representative_dataset=lambda: iter([[np.zeros((1, 6, 4), np.float32)]]),
-        )
-
-
 def test_restore_budget_bounds_what_loading_rewrites() -> None:
     original = export_cached("mobile")
     whole = lock_tflite(original)

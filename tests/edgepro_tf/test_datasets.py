@@ -114,6 +114,7 @@ _GOOD = {"x_train": _X, "y_train": _Y, "x_test": _X, "y_test": _Y}
         ({"x_test": _X[:, :3]}, "in samples of one shape"),
         ({name: value[:0] for name, value in _GOOD.items()}, "got none"),
         ({"x_train": np.array([{}] * 6)}, "Object arrays"),
+        ({"y_train": _Y * 0, "y_test": _Y * 0}, "at least two classes"),
     ],
 )
 def test_npz_that_no_network_learns(

@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Open the pair, feed it, print or write what it answers."""
-    from edgepro_tf.files import check_absent
+    from edgepro_tf.files import check_absent, make_folder
     from edgepro_tf.runtime import open_interpreter
 
     if args.output is not None and args.dataset:
@@ -81,6 +81,7 @@ def run(args: argparse.Namespace) -> None:
         )
     if args.output is not None:
         check_absent(args.output, remedy="remove it")
+        make_folder(args.output.parent)
     interpreter = open_interpreter(
         args.model,
         keyring.sidecar_path(args.model, args.sidecar),

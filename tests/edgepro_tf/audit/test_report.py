@@ -1,6 +1,7 @@
 """The advantage is best minus scratch; the page says it and needs no network."""
 
 import dataclasses
+import json
 import re
 
 import numpy as np
@@ -22,7 +23,7 @@ FIGURES = {
 }
 
 
-def make_report():  # type: ignore[no-untyped-def]
+def make_report(seeds=3, facts=None):  # type: ignore[no-untyped-def]
     attacks = [
         Attack(
             name,
@@ -42,9 +43,9 @@ def make_report():  # type: ignore[no-untyped-def]
         )
         for name, shares in FIGURES.items()
         for share, accuracies in shares.items()
-        for seed, accuracy in enumerate(accuracies)
+        for seed, accuracy in enumerate(accuracies[:seeds])
     ]  # fmt: skip
-    return summarise(results, attacks, BUDGET, {"name": "a model"})
+    return summarise(results, attacks, BUDGET, {"name": "a model"} | (facts or {}))
 
 
 def test_advantage_is_best_minus_scratch() -> None:
@@ -137,3 +138,19 @@ def test_page_is_whole_and_escaped() -> None:
 
 def test_text_names_every_share() -> None:
     assert str(make_report()).count("thief's advantage with") == 2
+
+
+def test_a_single_thief_has_no_spread() -> None:
+    report = make_report(seeds=1)
+    assert {one.spread for one in report.advantages} == {None}
+    assert str(report).count("+- unknown points") == 2
+    assert "standard error unknown" in str(report)
+    assert "&plusmn; unknown" in write_page(report)
+    json.dumps(report.to_dict(), allow_nan=False)
+
+
+def test_few_test_examples_are_said() -> None:
+    report = make_report(facts={"test_examples": 10})
+    for text in (str(report), write_page(report)):
+        assert "Few test examples, 10: one of them is 10.0 points" in text
+    assert "Few test" not in str(make_report(facts={"test_examples": 360}))

@@ -87,6 +87,19 @@ def test_convert_takes_samples_of_several_inputs(keys: Path, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("prefix", ["", "npz:"])
+def test_samples_are_a_data_set_s(
+    prefix: str, pair: Path, tmp_path: Path, keys: Path
+) -> None:
+    x, y = np.zeros((8, 10), np.float32), np.arange(8) % 2
+    np.savez(tmp_path / "d.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    done = edgepro(
+        *("lock", pair.parent / "source.tflite", "--keys", keys),
+        *("--samples", f"{prefix}{tmp_path / 'd.npz'}", "--out", tmp_path / "m.tflite"),
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_grant_opens_for_another_device(keys: Path, pair: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     edgepro("keygen", "--out", other)
@@ -102,7 +115,14 @@ def test_grant_opens_for_another_device(keys: Path, pair: Path, tmp_path: Path) 
     grant = ["--keys", keys, "--to", other / "recipient.jwk", "--out", granted]
     done = edgepro("grant", sidecar, *grant)
     assert done.returncode == 0, done.stderr
-    assert edgepro("run", pair, granted, *identity, *run).returncode == 0
+    output = ["--output", tmp_path / "new" / "y.npz"]
+    assert edgepro("run", pair, granted, *identity, *run, *output).returncode == 0
+    # --force replaces a sidecar, and nothing else.
+    assert edgepro("grant", sidecar, *grant, "--force").returncode == 0
+    before = (other / "recipient.jwk").read_bytes()
+    done = edgepro("grant", sidecar, *grant[:-1], other / "recipient.jwk", "--force")
+    assert done.returncode == 1 and "expected a JWE" in done.stderr
+    assert (other / "recipient.jwk").read_bytes() == before
 
 
 def test_passphrase_comes_from_the_environment(tmp_path: Path) -> None:

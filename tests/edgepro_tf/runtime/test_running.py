@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from edgepro_tf.errors import InterpreterError
+from edgepro_tf.runtime.buffers import restore_to_buffer
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import check_shape, only_input, quantize_input
 from tests.edgepro_tf.native.sample_models import read_model
@@ -58,3 +59,5 @@ def test_numbers_that_fit_are_fed() -> None:
 def test_threads_that_no_machine_has_are_refused(count: int) -> None:
     with pytest.raises(InterpreterError, match="expected 1 to 256 threads"):
         make_interpreter(read_model("float32"), num_threads=count)
+    with pytest.raises(InterpreterError, match="expected 1 to 256 threads"):
+        restore_to_buffer(read_model("float32"), b"", threads=count)

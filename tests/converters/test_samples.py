@@ -1,0 +1,91 @@
+"""Inputs to verify with: sizes that a model leaves open, fixed batches, no arrays."""
+
+import keras
+import numpy as np
+import pytest
+
+from converters import convert_keras, lock_tflite
+from converters.keras_export import ExportOptions, export_keras
+from edgepro_tf.errors import ConversionError, VerificationError
+from tests.flatbuffers import representative
+
+RNG = np.random.default_rng(0)
+
+
+def long_filter(width: int) -> keras.Model:
+    """Takes sequences of any length from ``width`` on."""
+    return keras.Sequential(
+        [
+            keras.Input((None, 4)),
+            keras.layers.Conv1D(4, width),
+            keras.layers.GlobalMaxPooling1D(),
+            keras.layers.Dense(2),
+        ]
+    )
+
+
+@pytest.mark.parametrize("width", [7, 40])
+def test_noise_is_as_long_as_the_model_needs(width: int) -> None:
+    model = long_filter(width)
+    assert convert_keras(model).keras_difference < 1e-5
+
+
+def test_sizes_that_no_runtime_takes_are_refused_in_a_sentence() -> None:
+    """TensorFlow's own signature runner ends the process there."""
+    with pytest.raises(VerificationError, match="Pass real inputs as samples"):
+        convert_keras(long_filter(600))
+    short = RNG.normal(size=(2, 32, 4)).astype(np.float32)
+    with pytest.raises(VerificationError, match="Pass real inputs as samples"):
+        convert_keras(long_filter(40), samples=short)
+
+
+def test_a_fixed_batch_takes_its_samples_together() -> None:
+    model = keras.Sequential(
+        [keras.Input((8,), batch_size=4), keras.layers.Dense(3, activation="relu")]
+    )
+    x = RNG.normal(size=(10, 8)).astype(np.float32)
+    assert convert_keras(model, samples=x).keras_difference < 1e-5
+    assert convert_keras(model, samples=x[:8].reshape(2, 4, 8)).tensors_protected
+    with pytest.raises(ConversionError, match=r"at least 4 samples.* got 3"):
+        convert_keras(model, samples=x[:3])
+
+
+def test_what_is_no_array_is_refused() -> None:
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(3)])
+    for samples in ((row for row in np.zeros((5, 8))), 1.0):
+        with pytest.raises(ConversionError, match=r"arrays \[count, \.\.\.\], got"):
+            convert_keras(model, samples=samples)
+
+
+@pytest.mark.parametrize("recipe", ["standard", "strict"])
+def test_a_single_weight_is_locked_every_time(recipe: str) -> None:
+    """Its sign is all that an integer's shuffle moves, in every second draw."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    options = ExportOptions("int8", lambda: representative(model), "float32")
+    content = export_keras(model, options)
+    for _ in range(20):
+        assert lock_tflite(bytearray(content), recipe=recipe).public != content
+
+
+def test_recurrent_loops_are_refused_before_the_quantiser_ends_the_process() -> None:
+    model = keras.Sequential(
+        [
+            keras.Input((6, 4), batch_size=1),
+            keras.layers.Bidirectional(keras.layers.LSTM(5)),
+            keras.layers.Dense(3),
+        ]
+    )
+    for number_format in ("int8", "int16x8"):
+        with pytest.raises(ConversionError, match=r"ward_lstm.*, a loop.*unroll=True"):
+            convert_keras(
+                model,
+                number_format=number_format,
+                representative_dataset=lambda: representative(model),
+            )
+
+
+def test_inputs_that_the_stock_converter_cannot_name_get_a_hint() -> None:
+    inputs = keras.Input((3,), name="naïve input")
+    model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    with pytest.raises(ConversionError, match="names of ASCII letters"):
+        convert_keras(model)
