@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
 
     if not args.force:
         check_absent(args.out, remedy="pass --force")
-    elif args.out.exists():
+    elif args.out.is_file():
         inspect_sidecar(args.out)  # Says no to what is none: a model, a key.
     granted = grant_sidecar(
         args.sidecar,

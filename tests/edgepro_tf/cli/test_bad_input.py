@@ -204,7 +204,7 @@ def test_inputs_and_options_of_run(folder: Path, edgepro: Edgepro) -> None:
                 "expected labels of its 10 classes, got 12",
             ),
             ([*RUN, "--output", "x.npy"], "expected no file of that name"),
-            ([*RUN, "--output", "nowhere/y.npz"], "No such file"),
+            ([*RUN, "--output", "x.npy/y.npz"], "cannot make folder x.npy"),
         ],
     )
 
