@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from benchmarks.subjects import Subject
-from benchmarks.variants import load_libraries, open_variant
+from benchmarks.variants import load_libraries, open_variant, read_secret
 from edgepro_tf.runtime.interpreters import make_interpreter
 
 _TINY = Path(__file__).parent.parent / "tests" / "golden" / "v1" / "authorized.tflite"
@@ -66,6 +66,7 @@ def _load(subject: Subject, variant: str, threads: int) -> dict[str, float]:
     tiny = make_interpreter(_TINY, num_threads=threads)
     tiny.allocate_tensors()
     tiny.invoke()
+    secret = read_secret(subject, variant)
     status = Path("/proc/self/status")
     Path("/proc/self/clear_refs").write_text("5")  # proc(5): VmHWM starts again
     print("ready", flush=True)
@@ -73,7 +74,7 @@ def _load(subject: Subject, variant: str, threads: int) -> dict[str, float]:
     anonymous, resident = _anonymous_kb(), _status_kb(status, "VmRSS")
     faults = resource.getrusage(resource.RUSAGE_SELF).ru_majflt
     started = time.perf_counter()
-    interpreter = open_variant(subject, variant, threads=threads)
+    interpreter = open_variant(subject, variant, threads=threads, secret=secret)
     loaded = time.perf_counter()
     interpreter.invoke()
     answered = time.perf_counter()

@@ -37,24 +37,31 @@ def load_libraries(subject: Subject) -> None:
     ctypes.CDLL(str(subject.path("libclaiming.so")))
 
 
-def open_variant(subject: Subject, variant: str, *, threads: int) -> Any:
-    """Open the subject's file; needs no TensorFlow."""
+def read_secret(subject: Subject, variant: str) -> bytes:
+    """What a load begins with: an opened sidecar's payload, or the whole file's key."""
+    names = {"protected": "payload", "encrypted": "key"}
+    return subject.path(names[variant]).read_bytes() if variant in names else b""
+
+
+def open_variant(
+    subject: Subject, variant: str, *, threads: int, secret: bytes | None = None
+) -> Any:
+    """Open the subject's file; needs no TensorFlow. Reads a secret not given."""
     path = subject.path(file_of(variant))
+    secret = read_secret(subject, variant) if secret is None else secret
     if variant == "protected":
-        payload = subject.path("payload").read_bytes()
-        return open_with_payload(path, payload, num_threads=threads)
+        return open_with_payload(path, secret, num_threads=threads)
     if variant == "claimed":
         library = subject.path("libclaiming.so")
         return open_claimed(path, library, num_threads=threads)
-    model = _decrypt(subject) if variant == "encrypted" else path
+    model = _decrypt(subject, secret) if variant == "encrypted" else path
     interpreter = make_interpreter(model, num_threads=threads)
     interpreter.allocate_tensors()
     return interpreter
 
 
-def _decrypt(subject: Subject) -> bytes:
+def _decrypt(subject: Subject, secret: bytes) -> bytes:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    secret = subject.path("key").read_bytes()
     sealed = subject.path("encrypted").read_bytes()
     return AESGCM(secret[:32]).decrypt(secret[32:], sealed, None)
