@@ -40,7 +40,7 @@ EXTRA_RECIPES = {
     "channels": Recipe("channels", _CHANNELS, _SHUFFLE, _SHUFFLE, Step.SHUFFLE),
     "mask-only": Recipe("mask-only", Step.MASK, Step.MASK, Step.MASK, Step(0)),
     UNTRAINED: PRESETS["standard"],
-    # What "fast" is to a large network: a tenth of these small ones' bytes, no more.
+    # About what "fast" is to a large network: a tenth of these small ones' bytes.
     "tenth": dataclasses.replace(
         PRESETS["fast"], restore_budget=0.1, least_budget_bytes=0
     ),

@@ -159,12 +159,7 @@ def convert_keras(
     elif isinstance(samples, (list, tuple)) and _are_arrays(samples):
         names = [tensor.name for tensor in plain.inputs]
         samples = dict(zip(names, samples, strict=False))
-    protected, inputs, outputs = _protect(
-        authorized,
-        released,
-        chosen,
-        samples,
-    )
+    protected, inputs, outputs = _protect(authorized, released, chosen, samples)
     difference = None
     if inference_type == "float32":
         difference = verify_keras(plain, inputs, outputs, number_format)

@@ -21,8 +21,8 @@ class Advantage:
         attack: the best one, by mean accuracy over the seeds.
         scratch: mean scratch accuracy, of the procedure that is best over the seeds.
         value, spread: mean and standard deviation over seeds of best minus scratch, the
-            latter None where there is one seed. The
-            best of many noisy figures is too good by chance; hence also:
+            latter None where there is one seed. The best of many noisy figures is too
+            good by chance; hence also:
         held_out: mean over seeds, both being chosen on the other seeds alone.
         error: standard error of the mean, spread / sqrt(seeds).
         luck: what the best of as many attacks would show if each were another start of

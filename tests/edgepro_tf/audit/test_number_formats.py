@@ -38,14 +38,19 @@ def test_a_lock_of_which_all_is_known_is_right(target) -> None:  # type: ignore[
 
 
 def test_a_guess_is_drawn_as_the_core_draws(target) -> None:  # type: ignore[no-untyped-def]
-    """The same spread as the public file, tensor by tensor, and other values."""
-    found = target.guess([0.0] * len(target.steps), np.random.default_rng(0))
+    """The same spread as public files, tensor by tensor, and other values."""
+    nothing = [0.0] * len(target.steps)
+    guesses = [target.guess(nothing, np.random.default_rng(i)) for i in range(20)]
+    draws = [relock(target, bytes([i] * 32)).values for i in range(20)]
     for i, one in enumerate(target.network.linears):
-        values, public = found[one.filter], target.public[one.filter]
-        ours, theirs = (np.log2(np.abs(v[v != 0])) for v in (values, public))
-        error = np.sqrt(ours.var() / ours.size + theirs.var() / theirs.size)
-        assert abs(ours.mean() - theirs.mean()) < 4 * error, i
-        assert np.mean(np.isclose(values, target.authorized[one.filter])) < 0.05
+        # Of one draw alone, float16's heavy tails differ by more.
+        ours, theirs = (
+            np.mean([np.std(v[one.filter]) for v in drawn])
+            for drawn in (guesses, draws)
+        )
+        assert ours == pytest.approx(theirs, rel=0.1), i
+        found, right = guesses[0][one.filter], target.authorized[one.filter]
+        assert np.mean(np.isclose(found, right)) < 0.05
 
 
 def test_scales_move_with_a_lock_of_their_own(target) -> None:  # type: ignore[no-untyped-def]
