@@ -1,8 +1,4 @@
-"""TFLite's operators, differentiable, in the form that compiles best on a CPU.
-
-Convolutions are written as slices and one matrix product: XLA's own convolution was
-measured 25 times slower inside a compiled training loop.
-"""
+"""TFLite's operators, differentiable, in the form that compiles best on a CPU."""
 
 from __future__ import annotations
 
@@ -10,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from edgepro_tf.audit import windows
 
 _LINEAR_AXIS = {
     "CONV_2D": 0,
@@ -112,30 +110,15 @@ def linear(kind: str, options: dict[str, Any], x: Any, w: Any, out_shape: Any) -
             x = tf.reshape(x, [-1, w.shape[1]])
         return tf.linalg.matmul(x, w, transpose_b=True)
     if kind == "CONV_2D":
-        return _convolve(options, x, w)
+        return windows.convolve(options, x, w)
     if kind == "DEPTHWISE_CONV_2D":
-        return _convolve_depthwise(options, x, w)
+        return windows.convolve_depthwise(options, x, w)
     return tf.nn.conv2d_transpose(
         x,
         tf.transpose(w, [1, 2, 0, 3]),
         tf.concat([tf.shape(x)[:1], tf.constant(out_shape[1:], tf.int32)], 0),
         [options["strideH"], options["strideW"]],
         padding="SAME" if options["padding"] == 0 else "VALID",
-    )
-
-
-def pool(kind: str, options: dict[str, Any], x: Any) -> Any:
-    """MAX_POOL_2D or AVERAGE_POOL_2D, as a fold over window positions."""
-    size = (options["filterHeight"], options["filterWidth"])
-    if kind == "MAX_POOL_2D":
-        windows = _windows(options, x, size, pad_value=-1e30)
-        total = windows[0]
-        for window in windows[1:]:
-            total = tf.maximum(total, window)
-        return total
-    ones = tf.ones_like(x[:1, :, :, :1])
-    return tf.add_n(_windows(options, x, size)) / tf.add_n(
-        _windows(options, ones, size)
     )
 
 
@@ -153,7 +136,7 @@ def unweighted(
     if kind in UNARY:
         return activate(kind, x)
     if kind in POOLS:
-        return pool(kind, options, x)
+        return windows.pool(kind, options, x)
     if kind in REDUCTIONS:
         axes = [int(axis) for axis in np.atleast_1d(constant)]
         return REDUCTIONS[kind](x, axes, keepdims=options["keepDims"])
@@ -180,54 +163,3 @@ def _take_strided(
         new_axis_mask=options["newAxisMask"],
         shrink_axis_mask=options["shrinkAxisMask"],
     )
-
-
-def _convolve(options: dict[str, Any], x: Any, w: Any) -> Any:
-    filters, height, width, depth = w.shape
-    if depth != x.shape[-1]:
-        groups = x.shape[-1] // depth
-        parts = zip(tf.split(x, groups, -1), tf.split(w, groups, 0), strict=True)
-        return tf.concat([_convolve(options, a, b) for a, b in parts], -1)
-    windows = _windows(options, x, (height, width))
-    columns = windows[0] if len(windows) == 1 else tf.concat(windows, -1)
-    _, out_h, out_w, _ = windows[0].shape
-    rows = tf.reshape(columns, [-1, height * width * depth])
-    z = tf.linalg.matmul(rows, tf.reshape(w, [filters, -1]), transpose_b=True)
-    return tf.reshape(z, [-1, out_h, out_w, filters])
-
-
-def _convolve_depthwise(options: dict[str, Any], x: Any, w: Any) -> Any:
-    _, height, width, channels = w.shape
-    if channels != x.shape[-1]:
-        x = tf.repeat(x, channels // x.shape[-1], axis=-1)
-    windows = _windows(options, x, (height, width))
-    taps = tf.unstack(tf.reshape(w, [height * width, channels]))
-    return tf.add_n([a * b for a, b in zip(windows, taps, strict=True)])
-
-
-def _windows(
-    options: dict[str, Any], x: Any, size: tuple[int, int], pad_value: float = 0.0
-) -> list[Any]:
-    """The input shifted to every position of a window, strided."""
-    stride = (options["strideH"], options["strideW"])
-    dilation = (options.get("dilationHFactor", 1), options.get("dilationWFactor", 1))
-    span = [(k - 1) * d + 1 for k, d in zip(size, dilation, strict=True)]
-    pads, out = [[0, 0]], []
-    for side, s, k in zip(x.shape[1:3], stride, span, strict=True):
-        if options["padding"] == 0:  # SAME
-            count = -(-side // s)
-            missing = max((count - 1) * s + k - side, 0)
-            pads.append([missing // 2, missing - missing // 2])
-        else:
-            count = (side - k) // s + 1
-            pads.append([0, 0])
-        out.append(count)
-    if any(map(any, pads)):
-        x = tf.pad(x, [*pads, [0, 0]], constant_values=pad_value)
-    (s_h, s_w), (d_h, d_w) = stride, dilation
-    reach_h, reach_w = (out[0] - 1) * s_h + 1, (out[1] - 1) * s_w + 1
-    return [
-        x[:, i : i + reach_h : s_h, j : j + reach_w : s_w]
-        for i in range(0, size[0] * d_h, d_h)
-        for j in range(0, size[1] * d_w, d_w)
-    ]
