@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
+from converters.precision import computes_in_float32
 from edgepro_tf.errors import ConversionError
 
 RepresentativeDataset = Callable[[], Iterable[list[Any] | dict[str, Any]]]
@@ -150,10 +151,10 @@ def _refused(model: keras.Model, error: Exception) -> ConversionError:
             "It takes inputs as a list, not as a dict or nested, under names of ASCII "
             "letters, digits and underscores: wrap or rename them."
         )
+    elif not computes_in_float32(model):
+        hint = "TFLite computes in float32: copy the weights to a model that does."
     elif "neither a custom op nor a flex op" in reason:
         hint = "TFLite lacks it: leave that step to the app, before or after the model."
-    elif any("float16" in str(layer.compute_dtype) for layer in model.layers):
-        hint = "Mixed precision is for training: copy the weights to a float32 model."
     return ConversionError(
         f"cannot convert model {model.name!r}: the TFLite converter refused it: "
         f"{reason.rstrip('.')}.",

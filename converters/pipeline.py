@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converters.chance import Agreement, draw_by_chance
+from converters.leftovers import warn_of_leftovers
+from converters.ranges import level_ranges
 from converters.recipe import DEFAULT_PRESET, Recipe, find_recipe, plan_lock
 from converters.samples import COUNT, MOST_ROWS, Sample, make_samples, take_samples
 from converters.schema import read_model
@@ -131,6 +132,7 @@ def convert_keras(
     Cost: the stock conversion (twice for a locked model), plus a pass over the file.
     """
     from converters import keras_export
+    from converters.precision import in_float32
     from edgepro_tf import locking
 
     if not hasattr(model, "layers"):
@@ -143,16 +145,21 @@ def convert_keras(
     options = keras_export.ExportOptions(
         number_format, representative_dataset, inference_type
     )
-    plain, released = model, b""
+
+    def export(network: keras.Model) -> bytes:
+        return level_ranges(keras_export.export_keras(network, options))
+
     if locking.is_locked(model):
-        plain, stripped = locking.fold_lock(model), locking.strip_lock(model)
+        plain, stripped = map(
+            in_float32, (locking.fold_lock(model), locking.strip_lock(model))
+        )
         keras_export.keep_additions(plain, stripped)
         authorized, released = (
-            clear_placeholders(keras_export.export_keras(each, options))
-            for each in (plain, stripped)
+            clear_placeholders(export(each)) for each in (plain, stripped)
         )
     else:
-        authorized = keras_export.export_keras(model, options)
+        plain, released = in_float32(model), b""
+        authorized = export(plain)
     converted = time.perf_counter()
     if samples is None and representative_dataset is not None:
         samples = take_samples(representative_dataset())
@@ -224,7 +231,7 @@ def _protect(
         constant_bytes=view.constant_bytes,
         agreement=agreement,
     )
-    _warn_of_leftovers(protected, recipe)
+    warn_of_leftovers(protected, recipe, view)
     return protected, inputs, outputs
 
 
@@ -256,25 +263,14 @@ def _check_size(name: str, size: int) -> None:
         )
 
 
-def _warn_of_leftovers(protected: ProtectedModel, recipe: Recipe) -> None:
-    """A lock that misses most of a model is not to pass for a whole one."""
-    is_meant = recipe.restore_budget is not None or not recipe.hidden
-    if not is_meant and protected.bytes_left > protected.constant_bytes / 2:
-        warnings.warn(
-            f"the lock leaves {protected.bytes_left:,} of the model's "
-            f"{protected.constant_bytes:,} bytes of constants as they are: the "
-            "operators that read them are not known to hold weights.",
-            stacklevel=4,
-        )
-
-
 def _check_complete(split: Split, recipe: Recipe) -> None:
     """A recipe that draws nothing must take out all that training put in."""
     if split.differs_elsewhere and not (recipe.hidden and recipe.biases):
         raise ConversionError(
             f"cannot convert with recipe {recipe.name!r}: expected a lock of locking "
-            "values alone, got one with scale factors, offsets or an order, which "
-            "this recipe would leave in the public file.",
+            "values alone, got one with scale factors, offsets or an order (or of a "
+            "layer without an activation, whose bias the converter adds to the next "
+            "one's), which this recipe would leave in the public file.",
             "Use the recipe 'standard'.",
         )
 

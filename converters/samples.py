@@ -26,9 +26,13 @@ Shapes = Mapping[str, Sequence[int | None]]  # of inputs by name; None or -1 is 
 
 
 def make_samples(
-    model: bytes, samples: Any = None, *, most: int = COUNT
+    model: bytes,
+    samples: Any = None,
+    *,
+    most: int = COUNT,
+    signature: str | None = None,
 ) -> list[Sample]:
-    """A few inputs of batch 1 for the first signature of a flatbuffer.
+    """A few inputs of batch 1 for a signature of a flatbuffer.
 
     Args:
         model: the flatbuffer.
@@ -38,12 +42,13 @@ def make_samples(
             model of a fixed batch takes as many at a time. None for a few of normal
             noise, and zeros and ones for integers: they may be indices.
         most: so many of the samples given.
+        signature: None for the first, if there is one.
 
     Raises:
         ConversionError: the samples do not fit the model's inputs.
         InterpreterError: no runtime opens the model.
     """
-    details = _ordered_details(make_interpreter(model))
+    details = call_runtime(_ordered_details, make_interpreter(model), signature)
     if samples is None:
         rows = _make_noise(model, details)
     else:
@@ -83,9 +88,11 @@ def _size(rows: list[Any]) -> int:
     )
 
 
-def _ordered_details(interpreter: Any) -> dict[str, dict[str, Any]]:
+def _ordered_details(
+    interpreter: Any, signature: str | None
+) -> dict[str, dict[str, Any]]:
     """Input details by name, in the file's order; a signature's are by alphabet."""
-    details = input_details(interpreter)
+    details = input_details(interpreter, signature)
     order = [detail["index"] for detail in interpreter.get_input_details()]
     if not all(detail["index"] in order for detail in details.values()):
         return details

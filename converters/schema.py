@@ -50,6 +50,7 @@ _ELEMENT_TYPES = {
     9: ElementType.INT8,
     **dict.fromkeys((3, 17, 18, 19, 20, 21, 22), ElementType.UINT8),
 }
+_UNSEEN = b"VALIDATION:"  # Subgraphs that runtimes show no delegate.
 _SHAPE_TYPES = (ElementType.INT32, ElementType.INT64)
 
 
@@ -196,6 +197,8 @@ class _Reader:
 
     def subgraph(self, index: int) -> tuple[tuple[str, ...], list[WeightedOperator]]:
         graph = self._model.Subgraphs(index)
+        if (graph.Name() or b"").startswith(_UNSEEN):
+            return (), []
         operators = [graph.Operators(i) for i in range(graph.OperatorsLength())]
         names = tuple(self.kind_of(operator.OpcodeIndex()) for operator in operators)
         inputs = [_ints(operator.InputsAsNumpy()) for operator in operators]
@@ -245,6 +248,7 @@ class _Reader:
             self._constant(subgraph, graph, index)
             for index in range(graph.TensorsLength())
         ]
+        _check_fed(_ints(graph.InputsAsNumpy()), tensors)
         passed: dict[int, int] = {}
         shapes: set[int] = set()
         weighted = {}
@@ -289,11 +293,14 @@ class _Reader:
         if rest or count != int(np.prod(shape)):
             return None
         quantization = tensor.Quantization()
-        scales, zero_point = None, 0
+        scales, zero_point, ranges = None, 0, []
         if quantization is not None and quantization.ScaleLength():
             scales = self._span(quantization.ScaleAsNumpy())
             if quantization.ZeroPointLength() == 1:
                 zero_point = int(quantization.ZeroPoint(0))
+            for values in (quantization.MinAsNumpy(), quantization.MaxAsNumpy()):
+                if np.size(values) > 1:
+                    ranges.append(self._span(values))
         return Constant(
             subgraph,
             index,
@@ -304,6 +311,7 @@ class _Reader:
             data,
             scales,
             zero_point,
+            tuple(ranges),
         )
 
     def _find_data(self, index: int) -> tuple[int, int]:
@@ -321,6 +329,18 @@ class _Reader:
 
     def _span(self, view: np.ndarray) -> tuple[int, int]:
         return view.__array_interface__["data"][0] - self._base, view.nbytes
+
+
+def _check_fed(inputs: list[int], tensors: list[Constant | None]) -> None:
+    """A runtime writes what it is fed into such a constant, and so into the file."""
+    for tensor in inputs:
+        constant = tensors[tensor]
+        if constant is not None:
+            raise ConversionError(
+                "cannot lock model: expected inputs that the app feeds, got input "
+                f"{constant.name!r}, which is a constant.",
+                "Take it out of the file's list of inputs.",
+            )
 
 
 def _operands(

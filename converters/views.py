@@ -23,8 +23,10 @@ class Constant:
     """A constant tensor of the file.
 
     ``data`` and ``scales`` are (byte offset, byte count) in the file; ``scales`` is
-    None without affine quantisation. ``buffer`` is the first one over these bytes.
-    Raw bytes and the elements of a sparse tensor have a shape of their own: flat.
+    None without affine quantisation. ``ranges`` are likewise the least and the greatest
+    value of each channel, where the file names them. ``buffer`` is the first one over
+    these bytes. Raw bytes and the elements of a sparse tensor have a shape of their
+    own: flat.
     """
 
     subgraph: int
@@ -36,6 +38,7 @@ class Constant:
     data: tuple[int, int]
     scales: tuple[int, int] | None
     zero_point: int = 0
+    ranges: tuple[tuple[int, int], ...] = ()
 
     def read(self, model: bytes | bytearray) -> np.ndarray:
         """Copy of the elements, flat, in the constant's own type."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 from keras.src.models.functional import Functional
 
 from edgepro_tf.errors import LockError
@@ -142,6 +143,20 @@ def clone_layer(layer: Operation, changes: dict[str, Any] | None = None) -> Oper
             f"{type(error).__name__}.",
             "Give the class a get_config that holds its constructor's arguments.",
         ) from error
+
+
+def weights_of(layer: Operation) -> list[np.ndarray]:
+    """An operation's weights, in its own order; a function has none."""
+    return layer.get_weights() if getattr(layer, "weights", None) else []
+
+
+def set_weights(layer: Operation, weights: list[np.ndarray]) -> None:
+    """Give a rebuilt layer its weights, and what it derives from them."""
+    if not weights:
+        return
+    layer.set_weights(weights)
+    if hasattr(layer, "finalize_state"):  # Normalization derives constants from them.
+        layer.finalize_state()
 
 
 class _Rebuilder:

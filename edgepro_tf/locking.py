@@ -17,7 +17,15 @@ from edgepro_tf.folding import (
     output_axis,
     with_bias,
 )
-from edgepro_tf.graph import Edit, check_graph, clone_layer, graphs_of, rebuild
+from edgepro_tf.graph import (
+    Edit,
+    check_graph,
+    clone_layer,
+    graphs_of,
+    rebuild,
+    set_weights,
+    weights_of,
+)
 from edgepro_tf.layers import NeuronLock
 from edgepro_tf.locks import ChannelLock, secret_rng
 from edgepro_tf.placement import Place, check_lock, choose_places
@@ -179,7 +187,7 @@ def _insert(
 
     network, pairs = rebuild(model, Edit(make, after))
     for old, new in pairs:
-        _set_weights(new, old.get_weights() if _is_weighted(old) else [])
+        set_weights(new, weights_of(old))
     return network, locks
 
 
@@ -281,8 +289,8 @@ def _unlock(
         elif id(old) in by_norm:
             weights = by_norm[id(old)].norm_weights(effect)
         else:
-            weights = old.get_weights() if _is_weighted(old) else []
-        _set_weights(new, weights)
+            weights = weights_of(old)
+        set_weights(new, weights)
     return plain
 
 
@@ -348,15 +356,3 @@ def _sites(network: keras.Model) -> list[_Site]:
                     graph.get_layer(layer.activation) if layer.activation else None,
                 )
     return list(sites.values())
-
-
-def _is_weighted(layer: Any) -> bool:
-    return bool(getattr(layer, "weights", []))
-
-
-def _set_weights(layer: Any, weights: list[np.ndarray]) -> None:
-    if not weights:
-        return
-    layer.set_weights(weights)
-    if hasattr(layer, "finalize_state"):  # Normalization derives constants from them.
-        layer.finalize_state()

@@ -152,7 +152,7 @@ def _class_entropy(
 def _deal_classes(shape: tf.Tensor, classes: int) -> tf.Tensor:
     """int32 [shape]: a random class each, all classes equally often, to within one."""
     first = tf.random.uniform((), 0, classes, dtype=tf.int32)
-    deck = tf.range(first, first + tf.reduce_prod(shape)) % classes
+    deck = (first + tf.range(tf.reduce_prod(shape))) % classes
     return tf.reshape(tf.random.shuffle(deck), shape)
 
 

@@ -161,6 +161,12 @@ def _batches(x: Any, y: Any, batch_size: int) -> tf.data.Dataset:
     x = tuple(x) if isinstance(x, list) else x
     y = tuple(y) if isinstance(y, list) else y
     data = (x,) if y is None else (x, y)
+    counts = {len(part) for part in keras.tree.flatten(data)}
+    if len(counts) != 1:
+        raise LockError(
+            "cannot rank neurons: expected as many labels as samples, got "
+            f"{' and '.join(map(str, sorted(counts)))}."
+        )
     return tf.data.Dataset.from_tensor_slices(data).batch(batch_size)
 
 
@@ -194,11 +200,25 @@ def _objective(model: keras.Model, loss: Any) -> Callable[[Any, Any], tf.Tensor]
     function = keras.losses.get(loss)
 
     def total(y: Any, prediction: Any) -> tf.Tensor:
-        count = tf.shape(keras.tree.flatten(prediction)[0])[0]
-        value = tf.reduce_mean(function(y, prediction))
-        return value * tf.cast(count, value.dtype)
+        first = keras.tree.flatten(prediction)[0]
+        if first.shape[-1] == 1 and tf.rank(y) == len(first.shape) - 1:
+            y = tf.expand_dims(y, -1)  # As Keras takes the labels of one unit.
+        try:
+            value = tf.reduce_mean(function(y, prediction))
+        except (ValueError, tf.errors.InvalidArgumentError) as error:
+            raise LockError(
+                "cannot rank neurons by their labels: expected labels that fit the "
+                f"loss, got: {_first_sentence(error)}."
+            ) from error
+        return value * tf.cast(tf.shape(first)[0], value.dtype)
 
     return total
+
+
+def _first_sentence(error: Exception) -> str:
+    """Without TensorFlow's place in the graph, and the labels that it lists."""
+    text = (str(error).splitlines() or [""])[0]
+    return text.rpartition("}} ")[2].partition(". ")[0].rstrip(".")
 
 
 def _tap(

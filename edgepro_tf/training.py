@@ -149,8 +149,9 @@ class LockedModel(keras.Model):
             )
             scaled = self.optimizer.scale_loss(total)
         variables = self.trainable_weights
-        gradients = tape.gradient(scaled, variables)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        if variables:
+            gradients = tape.gradient(scaled, variables)
+            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         self._track(loss * replicas, count, released, size - count)
         self._released.update(self._flat(other_y), self._flat(other))
         return self.compute_metrics(own_x, own_y, own, own_weight)

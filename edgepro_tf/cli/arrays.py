@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
 from pathlib import Path
@@ -43,6 +44,16 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
             return {name: _numbers(path, array) for name, array in arrays.items()}
     except _NO_ARRAYS as error:
         raise _no_arrays(path, "an .npz of arrays") from error
+
+
+def pack_arrays(arrays: dict[str, np.ndarray]) -> bytes:
+    """The content of an ``.npz`` file; ``numpy.savez`` would refuse some names."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, values in arrays.items():
+            with archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array(file, np.asarray(values), allow_pickle=False)
+    return buffer.getvalue()
 
 
 def _numbers(path: Path, values: np.ndarray) -> np.ndarray:

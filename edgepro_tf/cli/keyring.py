@@ -207,7 +207,7 @@ def find_issuer_key(args: argparse.Namespace) -> IssuerKey:
 
 def sidecar_path(model: Path, sidecar: Path | None) -> Path:
     """The sidecar named, or the one beside the model."""
-    return sidecar or model.with_suffix(".edgepro")
+    return sidecar or model.parent / f"{model.stem}.edgepro"
 
 
 def open_for_run(args: argparse.Namespace) -> OpenedSidecar:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from absl import app, logging
 from absl.flags import argparse_flags
@@ -19,7 +20,7 @@ from edgepro_tf.cli import console
 from edgepro_tf.errors import EdgeProError
 
 _OURS = {"edgepro_tf", "converters"}
-_INTERRUPTED = 130  # What shells report of a program ended by Ctrl-C.
+_SIGNALLED = 128  # What shells report of a program ended by a signal, plus its number.
 COMMANDS = {
     "keygen": "make the keys of an issuer and of a device",
     "train": "train a ready-made network on a named data set, locked or not",
@@ -103,6 +104,10 @@ def run(argv: Sequence[str] | None = None) -> None:
     """Entry point of the console script."""
     warnings.showwarning = _show_warning
     console.prepare_output()
+    for name in ("SIGTERM", "SIGHUP"):  # Half-written files go, as with Ctrl-C.
+        number = getattr(signal, name, None)  # Windows lacks one; nohup ignores one.
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _stop)
     try:
         app.run(
             main,
@@ -110,8 +115,12 @@ def run(argv: Sequence[str] | None = None) -> None:
             flags_parser=lambda args: make_parser().parse_args(args[1:]),
         )
     except KeyboardInterrupt:
-        console.report_error(EdgeProError("stopped before it was done."))
-        sys.exit(_INTERRUPTED)
+        _stop(signal.SIGINT)
+
+
+def _stop(number: int, _: Any = None) -> NoReturn:
+    console.report_error(EdgeProError("stopped before it was done."))
+    sys.exit(_SIGNALLED + number)
 
 
 def _show_warning(

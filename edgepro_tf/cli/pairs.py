@@ -114,15 +114,16 @@ def read_samples(source: str | None) -> Any:
 
 
 def representative_dataset(
-    samples: Any, inputs: Sequence[Any]
+    samples: Any, inputs: Sequence[Any] | None
 ) -> Callable[[], Iterator[Any]] | None:
     """The stock converter's view of the samples: a function that yields inputs.
 
     Args:
         samples: from ``read_samples``.
-        inputs: the Keras model's input tensors.
+        inputs: the Keras model's input tensors; None for one that was never built,
+            which the converter refuses.
     """
-    if samples is None:
+    if samples is None or inputs is None:
         return None
     from converters.samples import list_samples
 

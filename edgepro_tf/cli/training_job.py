@@ -160,7 +160,7 @@ def read_model(path: Path) -> keras.Model:
     import edgepro_tf.training  # noqa: F401  (registers the locked model's class)
 
     try:
-        return keras.models.load_model(path)
+        return keras.models.load_model(path, compile=False)
     except Exception as error:  # A zip of JSON and HDF5: its readers raise anything.
         if any(words in str(error) for words in _OWN_CODE):
             raise ConversionError(

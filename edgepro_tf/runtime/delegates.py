@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -62,6 +62,7 @@ def open_with_payload(
     model: str | Path | bytes,
     payload: bytes,
     *,
+    delegates: Sequence[Any] = (),
     runtime: Runtime | None = None,
     allocate: bool = True,
     **options: Any,
@@ -71,6 +72,7 @@ def open_with_payload(
     Args:
         model: path or content of the public ``.tflite``.
         payload: lock bytes from an opened sidecar.
+        delegates: further ones, which see the model restored.
         runtime: from ``find_runtime``; None for the first one installed.
         allocate: False for a model whose inputs must be resized first.
         **options: as for ``make_interpreter``.
@@ -80,10 +82,9 @@ def open_with_payload(
         InterpreterError: the runtime refused.
     """
     delegate = Delegate(payload)
-    further = options.pop("delegates", ())
     try:
         interpreter = make_interpreter(
-            model, delegates=[delegate, *further], runtime=runtime, **options
+            model, delegates=[delegate, *delegates], runtime=runtime, **options
         )
         if allocate:
             call_runtime(interpreter.allocate_tensors)

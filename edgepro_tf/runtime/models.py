@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ def open_interpreter(
     runtime: str | None = None,
     num_threads: int | None = None,
     use_xnnpack: bool = True,
+    experimental_delegates: Sequence[Any] | None = None,
     allocate: bool = True,
     **options: Any,
 ) -> Any:
@@ -84,6 +85,8 @@ def open_interpreter(
         runtime: ``litert``, ``tflite-runtime`` or ``tensorflow``; None for any.
         num_threads: CPU threads of the interpreter.
         use_xnnpack: False leaves out the runtime's XNNPACK delegate.
+        experimental_delegates: further delegates from the runtime's ``load_delegate``
+            (a GPU's), which see the model restored.
         allocate: False leaves that to the caller, for a model that does not allocate
             before its inputs are resized.
         **options: passed on to the runtime's ``Interpreter``.
@@ -107,6 +110,7 @@ def open_interpreter(
         return open_with_payload(
             model,
             payload,
+            delegates=experimental_delegates or (),
             runtime=found,
             num_threads=num_threads,
             use_xnnpack=use_xnnpack,

@@ -9,25 +9,40 @@ import numpy as np
 from edgepro_tf.errors import InterpreterError
 
 
-def input_details(interpreter: Any) -> dict[str, dict[str, Any]]:
-    """The runtime's input details by name, of the first signature if there is one."""
-    key = _first_signature(interpreter)
+def signatures_of(interpreter: Any) -> list[str]:
+    """Names of the model's signatures, as the runtime orders them (by alphabet)."""
+    return list(interpreter.get_signature_list())
+
+
+def input_details(
+    interpreter: Any, signature: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """The runtime's input details by name.
+
+    Args:
+        interpreter: a runtime's interpreter.
+        signature: one of ``signatures_of``; None for the first, if there is one.
+    """
+    key = signature or _first_signature(interpreter)
     if key is not None:
         return dict(interpreter.get_signature_runner(key).get_input_details())
-    return {detail["name"]: detail for detail in interpreter.get_input_details()}
+    return _by_name(interpreter.get_input_details())
 
 
-def run_model(interpreter: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def run_model(
+    interpreter: Any, inputs: dict[str, np.ndarray], signature: str | None = None
+) -> dict[str, np.ndarray]:
     """Run once; inputs are resized to the arrays given.
 
     Args:
         interpreter: a runtime's interpreter, allocated.
         inputs: arrays by input name, in the model's own types.
+        signature: as for ``input_details``.
 
     Returns:
         Copies of the outputs by name.
     """
-    key = _first_signature(interpreter)
+    key = signature or _first_signature(interpreter)
     if key is not None:
         outputs = interpreter.get_signature_runner(key)(**inputs)
         return {name: np.copy(value) for name, value in outputs.items()}
@@ -36,22 +51,31 @@ def run_model(interpreter: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.n
         interpreter.set_tensor(detail["index"], inputs[name])
     interpreter.invoke()
     return {
-        detail["name"]: interpreter.get_tensor(detail["index"])
-        for detail in interpreter.get_output_details()
+        name: interpreter.get_tensor(detail["index"])
+        for name, detail in _by_name(interpreter.get_output_details()).items()
     }
 
 
-def only_input(model: str, interpreter: Any) -> tuple[str, dict[str, Any]]:
+def only_input(
+    model: str, interpreter: Any, signature: str | None = None
+) -> tuple[str, dict[str, Any]]:
     """The name and details of a model's one input.
 
     Args:
         model: its name, for the error.
         interpreter: a runtime's interpreter.
+        signature: as for ``input_details``.
 
     Raises:
-        InterpreterError: it has several.
+        InterpreterError: it has several, or no such signature.
     """
-    details = input_details(interpreter)
+    known = signatures_of(interpreter)
+    if signature is not None and signature not in known:
+        raise InterpreterError(
+            f"cannot feed {model}: expected a signature of "
+            f"{', '.join(known) or 'none at all'}, got {signature!r}."
+        )
+    details = input_details(interpreter, signature)
     if len(details) != 1:
         raise InterpreterError(
             f"cannot feed {model}: expected a model of one input, got inputs "
@@ -128,4 +152,13 @@ def quantize_input(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
 
 
 def _first_signature(interpreter: Any) -> str | None:
-    return next(iter(interpreter.get_signature_list()), None)
+    return next(iter(signatures_of(interpreter)), None)
+
+
+def _by_name(details: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Those whose name others have, or that have none, get their number to it."""
+    names = [detail["name"] for detail in details]
+    return {
+        name if name and names.count(name) == 1 else f"{name}:{number}": detail
+        for number, (name, detail) in enumerate(zip(names, details, strict=True))
+    }

@@ -388,3 +388,59 @@ def test_a_file_beyond_2_gb_says_so(tmp_path: Path) -> None:
         file.truncate(2**31)
     with pytest.raises(ConversionError, match=r"large\.tflite.* got 2,147,483,648"):
         lock_tflite(path)
+
+
+def test_an_input_with_data_of_its_own_is_refused() -> None:
+    """A runtime would write what it is fed into the file's own bytes."""
+    crafted = Crafted()
+    source = crafted.add_tensor([1, 8])
+    weights = crafted.add_weights(8, 8)
+    out = crafted.add_dense(source, weights, 8)
+    with pytest.raises(ConversionError, match="got input 't1', which is a constant"):
+        lock_tflite(crafted.finish([source, weights], [out]))
+
+
+@pytest.mark.parametrize("name", [None, "x"])
+def test_inputs_without_a_name_of_their_own(name: str | None) -> None:
+    crafted = Crafted()
+    left, right = crafted.add_tensor([1, 8]), crafted.add_tensor([1, 6])
+    outs = [
+        crafted.add_dense(left, crafted.add_weights(4, 8), 4),
+        crafted.add_dense(right, crafted.add_weights(4, 6), 4),
+    ]
+    for tensor in crafted.model.subgraphs[0].tensors:
+        tensor.name = name
+    protected = lock_exactly(crafted.finish([left, right], outs))
+    (sample, *_) = make_samples(protected.public)
+    assert [values.shape for values in sample.values()] == [(1, 8), (1, 6)]
+    answers = run_model(make_interpreter(protected.public), sample)
+    assert len(answers) == 2
+
+
+def test_a_first_signature_that_reads_no_weight() -> None:
+    class Pair(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = tf.Variable(
+                np.random.default_rng(0).normal(size=(8, 8)), dtype=tf.float32
+            )
+
+        @tf.function(input_signature=[tf.TensorSpec([1, 8], tf.float32)])
+        def halve(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"y": x * 0.5}
+
+        @tf.function(input_signature=[tf.TensorSpec([1, 8], tf.float32)])
+        def score(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"y": x @ self.w}
+
+    pair = Pair()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [f.get_concrete_function() for f in (pair.halve, pair.score)], pair
+    )
+    protected = lock_tflite(bytes(converter.convert()))
+    restored = open_with_payload(protected.public, protected.payload)
+    x = {"x": np.ones((1, 8), np.float32)}
+    assert sorted(restored.get_signature_list()) == ["halve", "score"]
+    np.testing.assert_allclose(
+        run_model(restored, x, "score")["y"], x["x"] @ pair.w.numpy(), rtol=1e-5
+    )

@@ -139,3 +139,31 @@ def test_refusals() -> None:
         select_neurons(model, layer="pool", fraction=0.1, method="random")
     with pytest.raises(LockError, match="importance or random"):
         select_neurons(model, layer="dense", fraction=0.1, method="magic")
+
+
+@pytest.mark.parametrize("axis", [(), (1,)])
+def test_one_unit_takes_its_labels_with_and_without_an_axis(axis: tuple) -> None:
+    x, y = _samples()
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(6, "relu", name="hidden"),
+         keras.layers.Dense(1, "sigmoid")]
+    )  # fmt: skip
+    scores = rank_neurons(
+        model, x, y.reshape(-1, *axis), layers=["hidden"], loss="binary_crossentropy"
+    )
+    assert scores["hidden"].shape == (6,)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (np.zeros(5), "expected as many labels as samples, got 5 and 64"),
+        (np.full(64, 7), "a label value of 7 which is outside"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(labels: np.ndarray, words: str) -> None:
+    with pytest.raises(LockError, match=words) as caught:
+        select_neurons(
+            _planted(), _samples()[0], labels, layer="hidden", fraction=0.2, loss=LOSS
+        )
+    assert "Label values" not in str(caught.value)

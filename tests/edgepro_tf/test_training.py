@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -185,12 +186,26 @@ def test_training_goes_on_after_loading(tmp_path: pathlib.Path) -> None:
     assert set(loaded.fit(x, y, verbose=0).history) == OWN
 
 
-def test_compiled_by_xla() -> None:
-    locked = lock_model(models.cnn(), config=models.EVERY_PART, seed=0)
+@pytest.mark.parametrize("objective", ["uniform", "random_labels"])
+def test_compiled_by_xla(objective: str) -> None:
+    """As Keras does by itself where there is a GPU."""
+    config = dataclasses.replace(models.EVERY_PART, objective=objective)
+    locked = lock_model(models.cnn(), config=config, seed=0)
     locked.compile("adam", LOSS, metrics=["accuracy"], jit_compile=True)
     x, y = _data("cnn", 12)
     history = locked.fit(x, y, batch_size=8, validation_data=(x, y), verbose=0).history
     assert np.isfinite(history["loss"]).all()
+
+
+def test_a_frozen_network_is_fitted_as_keras_does() -> None:
+    model = models.TOPOLOGIES["mlp"]()
+    model.trainable = False
+    locked = lock_model(model, seed=0)
+    locked.compile("adam", LOSS, jit_compile=False)
+    before = locked.get_weights()
+    locked.fit(*_data(), verbose=0)
+    for one, other in zip(before, locked.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_mixed_precision() -> None:

@@ -120,6 +120,16 @@ def test_a_delegate_of_ones_own(runtime: str) -> None:
     np.testing.assert_allclose(scores_of(interpreter, x), scores, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_further_delegate_sees_the_model_restored(runtime: str) -> None:
+    """One that restores the same file finds it restored, and says so."""
+    further = load_delegate(SIDECAR, model=MODEL, runtime=runtime, **KEYS)
+    with pytest.raises(WrongModelError):
+        open_interpreter(
+            MODEL, SIDECAR, runtime=runtime, experimental_delegates=[further], **KEYS
+        )
+
+
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda path: path.name)
 def test_restored_buffer_is_the_authorized_file(pair: Path) -> None:
     expected = (pair / "authorized.tflite").read_bytes()

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
         inference_type=args.io,
         samples=samples,
         representative_dataset=pairs.representative_dataset(
-            samples, network_of(model).inputs
+            samples, getattr(network_of(model), "inputs", None)
         ),
     )
     pairs.write_and_report(args, protected, recipients, issuer)

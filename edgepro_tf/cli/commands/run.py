@@ -11,13 +11,12 @@ example:
 from __future__ import annotations
 
 import argparse
-import io
 from pathlib import Path
 
 import numpy as np
 
 from edgepro_tf.cli import console, keyring
-from edgepro_tf.cli.arrays import load_array
+from edgepro_tf.cli.arrays import load_array, pack_arrays
 from edgepro_tf.errors import EdgeProError
 
 
@@ -42,6 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE.npy",
         help="array [count, ...], or one example without count",
+    )
+    parser.add_argument(
+        "--signature",
+        metavar="NAME",
+        help="which of several to run with --input; default: the first by alphabet",
     )
     parser.add_argument(
         "--output",
@@ -74,11 +78,13 @@ def run(args: argparse.Namespace) -> None:
     from edgepro_tf.files import check_absent, make_folder
     from edgepro_tf.runtime import open_interpreter
 
-    if args.output is not None and args.dataset:
-        raise EdgeProError(
-            "cannot run: expected --output with --input alone, got it with --dataset.",
-            "Leave it out: accuracies are printed.",
-        )
+    for flag in ("output", "signature"):
+        if getattr(args, flag) is not None and args.dataset:
+            raise EdgeProError(
+                f"cannot run: expected --{flag} with --input alone, got it with "
+                "--dataset.",
+                "Leave it out: the first signature's accuracies are printed.",
+            )
     if args.output is not None:
         check_absent(args.output, remedy="remove it")
         make_folder(args.output.parent)
@@ -129,19 +135,17 @@ def _answer(args: argparse.Namespace, interpreter: object) -> None:
         run_model,
     )
 
-    name, detail = only_input(args.model.name, interpreter)
+    name, detail = only_input(args.model.name, interpreter, args.signature)
     values = load_array(args.input)
     if values.ndim == len(detail["shape"]) - 1:
         values = values[None]
     check_shape(args.model.name, detail, values)
     sample = {name: quantize_input(values, detail)}
-    outputs = call_runtime(run_model, interpreter, sample, _task="run")
+    outputs = call_runtime(run_model, interpreter, sample, args.signature, _task="run")
     for output, value in outputs.items():
         console.say(f"{output}  {value.dtype} {list(value.shape)}")
         if args.output is None:
             console.say(np.array2string(value, precision=4, threshold=50))
     if args.output is not None:
-        buffer = io.BytesIO()
-        np.savez(buffer, **outputs)
-        write_file(args.output, buffer.getvalue())
+        write_file(args.output, pack_arrays(outputs))
         console.say(f"wrote {args.output}")

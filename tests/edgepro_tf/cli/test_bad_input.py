@@ -388,7 +388,10 @@ def _start(*arguments: str, **options: object) -> subprocess.Popen[str]:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
-def test_interrupted_command_says_so_and_leaves_nothing(folder: Path) -> None:
+@pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_command_says_so_and_leaves_nothing(
+    folder: Path, ends: signal.Signals
+) -> None:
     before = _listing()
     # A shell starts what runs behind it deaf to Ctrl-C, and its children inherit that.
     outer = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -399,14 +402,14 @@ def test_interrupted_command_says_so_and_leaves_nothing(folder: Path) -> None:
     writer = os.open("slow.jwk", os.O_WRONLY)  # Opens once the command reads.
     for _ in range(10):  # Python may lose one that comes in a callback: press again.
         time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(ends)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=10)
             break
     _, err = process.communicate(timeout=60)
     os.close(writer)
     Path("slow.jwk").unlink()
-    assert process.returncode == 130
+    assert process.returncode == 128 + ends
     assert err == "edgepro: error: stopped before it was done.\n"
     assert _listing() == before
 

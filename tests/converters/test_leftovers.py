@@ -1,0 +1,84 @@
+"""What a lock leaves readable: nothing of a channel, or a warning."""
+
+from __future__ import annotations
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+from converters import convert_keras, lock_tflite
+from converters.keras_export import FORMATS
+from converters.ranges import find_ranges
+from converters.samples import make_samples
+from converters.schema import read_model
+from edgepro_tf.runtime.interpreters import make_interpreter
+from edgepro_tf.runtime.running import run_model
+from tests.crafted import unpack
+from tests.flatbuffers import build_cached, export_cached, representative
+
+
+def _channel_vectors(model: bytes) -> list[tuple[str, np.ndarray]]:
+    """What the file says of every channel of a tensor, where it tells them apart."""
+    found = []
+    (graph,) = unpack(model).subgraphs
+    for index, tensor in enumerate(graph.tensors):
+        for name in ("scale", "min", "max", "zeroPoint"):
+            values = getattr(tensor.quantization, name, None)
+            # A draw of a few may leave them where they are.
+            if values is not None and np.unique(values).size >= 8:
+                found.append((f"{index} {name}", values))
+    return found
+
+
+@pytest.mark.parametrize("number_format", FORMATS)
+def test_nothing_said_of_every_channel_stays_in_place(number_format: str) -> None:
+    model = build_cached("mobile")
+    rows = representative(model)
+    protected = convert_keras(
+        model,
+        number_format=number_format,
+        representative_dataset=lambda: iter(rows),
+    )
+    public = dict(_channel_vectors(protected.public))
+    for name, values in _channel_vectors(protected.authorized):
+        assert not np.array_equal(public[name], values), name
+    is_per_channel = number_format in ("int8", "int16x8")
+    assert bool(public) == is_per_channel
+
+
+def test_int16x8_answers_as_with_its_ranges() -> None:
+    model = build_cached("mobile")
+    rows = representative(model)
+    authorized = convert_keras(
+        model, number_format="int16x8", representative_dataset=lambda: iter(rows)
+    ).authorized
+    stock = export_cached("mobile", "int16x8")
+    assert find_ranges(read_model(stock), stock)
+    assert not find_ranges(read_model(authorized), authorized)
+    for sample in make_samples(stock):
+        ours, theirs = (
+            run_model(make_interpreter(each), sample) for each in (authorized, stock)
+        )
+        for name in theirs:
+            np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+def test_a_file_that_names_its_ranges_restores_to_the_bit_and_warns() -> None:
+    stock = export_cached("mobile", "int16x8")
+    with pytest.warns(UserWarning, match=r"the range of every channel of \d+ tensors"):
+        assert lock_tflite(stock).authorized == stock
+
+
+def test_a_budget_that_leaves_an_end_open_warns() -> None:
+    inputs = keras.Input((6,), dtype="int32")
+    x = keras.layers.Embedding(400, 64)(inputs)
+    x = keras.layers.GlobalAveragePooling1D()(x)
+    x = keras.layers.Dense(32, activation="relu")(x)
+    model = keras.Model(inputs, keras.layers.Dense(4)(x))
+    with pytest.warns(UserWarning, match="the restore budget leaves open: .*embedding"):
+        convert_keras(model, restore_budget=0.2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        convert_keras(model, restore_budget=1.0)
