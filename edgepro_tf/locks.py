@@ -142,7 +142,7 @@ class Step(enum.IntFlag):
 _MOST_OUTSIDE = 0.05
 # The lower bits of a float32 fraction, which a mask leaves open, and how many of some
 # neighbouring magnitudes have to differ: of trained weights nearly all do.
-_OPEN_BITS = 0xFFF
+OPEN_BITS = 0xFFF
 _LEAST_DISTINCT = 0.99
 _NEIGHBOURS, _MOST_NEIGHBOURHOODS = 4096, 64
 
@@ -180,7 +180,7 @@ def find_mask_window(values: np.ndarray) -> int | None:
 def _takes_few_values(bits: np.ndarray) -> bool:
     """Whether float32 elements repeat each other, by bits that are not all the same."""
     magnitudes = bits[bits << 1 != 0] & np.uint32(0x7FFFFFFF)
-    open_bits = magnitudes & np.uint32(_OPEN_BITS)
+    open_bits = magnitudes & np.uint32(OPEN_BITS)
     if not magnitudes.size or np.all(open_bits == open_bits[0]):
         return False  # They were bfloat16 or float16, say: nothing of them is open.
     count = -(-magnitudes.size // _NEIGHBOURS)
