@@ -139,7 +139,7 @@ def plan_lock(
             drawn = fit_steps(
                 _data_steps(recipe, operand, position),
                 constant.element_type,
-                constant.read(model).reshape(operand.view),
+                constant.read(model),
                 exponent_range=recipe.exponent_range,
             )
             values = stored.get(constant.buffer)

@@ -136,15 +136,11 @@ class Step(enum.IntFlag):
     SHUFFLE = 8
     SET = 16
     MASK = 32
+    FRACTION = 64  # With MASK on float32: all of the fraction.
 
 
 # Of the elements: what a mask leaves as it is (zeros, tiny ones) tells where they are.
 _MOST_OUTSIDE = 0.05
-# The lower bits of a float32 fraction, which a mask leaves open, and how many of some
-# neighbouring magnitudes have to differ: of trained weights nearly all do.
-OPEN_BITS = 0xFFF
-_LEAST_DISTINCT = 0.99
-_NEIGHBOURS, _MOST_NEIGHBOURHOODS = 4096, 64
 
 
 def find_mask_window(values: np.ndarray) -> int | None:
@@ -158,9 +154,7 @@ def find_mask_window(values: np.ndarray) -> int | None:
 
     Returns:
         The least exponent field that MASK changes; None where an element is not
-        finite, more than 5 % are too small for the window (a pruned tensor, say), or
-        float32 elements take so few values (trained for integers, or clustered) that
-        the open bits of the fraction would name them.
+        finite, or more than 5 % are too small for the window (a pruned tensor, say).
     """
     info = np.finfo(values.dtype)
     top = 2**info.nexp - 1
@@ -171,23 +165,7 @@ def find_mask_window(values: np.ndarray) -> int | None:
         return None
     size = MASK_WINDOWS[ElementType[values.dtype.name.upper()]]
     window = min(max(1, largest - size + 1), top - size)
-    if np.mean(exponents < window) > _MOST_OUTSIDE:
-        return None
-    is_told = values.dtype == np.float32 and _takes_few_values(bits.reshape(-1))
-    return None if is_told else window
-
-
-def _takes_few_values(bits: np.ndarray) -> bool:
-    """Whether float32 elements repeat each other, by bits that are not all the same."""
-    magnitudes = bits[bits << 1 != 0] & np.uint32(0x7FFFFFFF)
-    open_bits = magnitudes & np.uint32(OPEN_BITS)
-    if not magnitudes.size or np.all(open_bits == open_bits[0]):
-        return False  # They were bfloat16 or float16, say: nothing of them is open.
-    count = -(-magnitudes.size // _NEIGHBOURS)
-    chosen = np.linspace(0, count - 1, min(count, _MOST_NEIGHBOURHOODS)).astype(int)
-    pieces = [magnitudes[i * _NEIGHBOURS : (i + 1) * _NEIGHBOURS] for i in chosen]
-    distinct = sum(np.unique(piece).size for piece in pieces)
-    return bool(distinct < _LEAST_DISTINCT * sum(map(len, pieces)))
+    return None if np.mean(exponents < window) > _MOST_OUTSIDE else window
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ MAX_EXPONENT_RANGE = 8
 _VARINT_LIMIT = 1 << 32
 _SCALES_BIT = 0x10
 _SCALES_TOO_BIT = 0x20
-_ALL_STEPS = 0x3F
+_ALL_STEPS = 0x7F
 _SIGN_STEPS = Step.SIGNS | Step.MASK
 
 
@@ -202,6 +202,10 @@ def _check_rules(
             f"expected exponents of float elements within 1..{MAX_EXPONENT_RANGE}, "
             f"got {element_type.name.lower()} within {exponent_range}"
         )
+    if steps & Step.FRACTION and not (
+        steps & Step.MASK and element_type is ElementType.FLOAT32
+    ):
+        raise _bad("expected whole fractions of a float32 mask, got them elsewhere")
     if steps & Step.SHUFFLE and steps & (Step.ORDER | Step.EXPONENTS):
         raise _bad("expected a shuffle alone, got it beside order or exponents")
 

@@ -187,6 +187,11 @@ def _masked(
             pairs = zip(group.tolist(), drawn[: len(group)], strict=True)
             out += [_subtracted(q, r) for q, r in pairs]
             continue
+        if record.steps & Step.FRACTION:
+            lanes = np.frombuffer(draws.octets(4 * MASK_GROUP), "<u4")
+            pairs = zip(group.view("u4").tolist(), lanes.tolist(), strict=False)
+            out += [_moved_whole(word, draw, record) for word, draw in pairs]
+            continue
         lanes = np.frombuffer(draws.octets(2 * MASK_GROUP), f"<u{values.itemsize}")
         for e, word in enumerate(group.view(f"u{values.itemsize}").tolist()):
             half, i = divmod(e, len(lanes))
@@ -207,6 +212,14 @@ def _moved(word: int, draw: int, record: TensorLock) -> int:
         word += ((place ^ power) - place) << fraction
         word ^= draw % (1 << masked) << (fraction - masked)
     return word ^ draw >> 15 << (width - 1)
+
+
+def _moved_whole(word: int, draw: int, record: TensorLock) -> int:
+    place = (word >> 23) % 256 - record.window
+    if 0 <= place < 16:
+        word += ((place ^ (draw >> 23) % 16) - place) << 23
+        word ^= draw % (1 << 23)
+    return word ^ draw >> 31 << 31
 
 
 def _restore_elements(

@@ -11,6 +11,7 @@ from scipy.stats import kurtosis, rankdata, skew
 
 from edgepro_tf.audit.importer import Linear
 from edgepro_tf.audit.thief import Arrays, Draw, Target
+from edgepro_tf.locks import Step
 
 Columns = dict[str, np.ndarray]
 
@@ -118,6 +119,8 @@ def true_order(target: Target, draw: Draw, layer: int) -> np.ndarray:
     if draw.orders:
         return draw.orders[layer]
     one = target.network.linears[layer]
+    if not target.steps[one.filter] & Step.ORDER:
+        return np.arange(one.channels)
     return find_order(draw.values[one.filter], target.authorized[one.filter], one)
 
 
@@ -125,7 +128,7 @@ def find_order(locked: np.ndarray, free: np.ndarray, one: Linear) -> np.ndarray:
     """The same from an operator's filter, locked and authorized.
 
     Rows are known by the lowest bits of their elements, which no step on whole channels
-    and no mask of float32 changes; failing that by their likeness.
+    changes; failing that by their likeness.
     """
     rows = [
         np.moveaxis(w, one.channel_axis, 0).reshape(one.channels, -1)

@@ -127,7 +127,9 @@ def _without_values(lock: ModelLock) -> ModelLock:
 def _without_masks(lock: ModelLock) -> ModelLock:
     return _change_records(
         lock,
-        lambda one: dataclasses.replace(one, steps=one.steps & ~Step.MASK, window=0),
+        lambda one: dataclasses.replace(
+            one, steps=one.steps & ~(Step.MASK | Step.FRACTION), window=0
+        ),
     )
 
 

@@ -19,8 +19,11 @@
 #define FASTEST(name) name##_common
 #endif
 
-static size_t group_bytes(uint8_t type) {
-  return type == TYPE_INT8 ? MASK_GROUP : 2 * MASK_GROUP;
+enum { MOST_GROUP_BYTES = 4 * MASK_GROUP };
+
+static size_t group_bytes(const record* r) {
+  if (r->steps & STEP_FRACTION) return MOST_GROUP_BYTES;
+  return r->type == TYPE_INT8 ? MASK_GROUP : 2 * MASK_GROUP;
 }
 
 void mask_begin(mask_stream* mask, const job* work, size_t chunk) {
@@ -43,10 +46,12 @@ static void draw_again(draws* again, uint8_t drawn[MASK_GROUP]) {
 void mask_group(mask_stream* mask, void* data, size_t first, size_t count) {
   const record* r = mask->record;
   uint8_t* from = (uint8_t*)data + first * element_size(r);
-  uint32_t words[2 * MASK_GROUP / sizeof(uint32_t)];
+  uint32_t words[MOST_GROUP_BYTES / sizeof(uint32_t)];
   uint8_t* drawn = (uint8_t*)words; /* little-endian */
-  draw_words(&mask->stream, words, group_bytes(r->type) / sizeof *words);
-  if (r->type == TYPE_FLOAT32) {
+  draw_words(&mask->stream, words, group_bytes(r) / sizeof *words);
+  if (r->steps & STEP_FRACTION) {
+    FASTEST(mask_whole_float32)(from, count, drawn, r->window);
+  } else if (r->type == TYPE_FLOAT32) {
     FASTEST(mask_float32)(from, count, drawn, r->window);
   } else if (r->type == TYPE_FLOAT16) {
     FASTEST(mask_float16)(from, count, drawn, r->window);

@@ -9,7 +9,7 @@
 
 enum { MAGIC_BYTES = 4, MAX_RECORDS = 65535, MAX_EXPONENT_RANGE = 8 };
 enum { KIND_TYPE = 0x0f, KIND_SCALES = 0x10, KIND_SCALES_TOO = 0x20 };
-enum { ALL_STEPS = 0x3f };
+enum { ALL_STEPS = 0x7f };
 enum { SIGN_STEPS = STEP_SIGNS | STEP_MASK };
 static const char kMagic[] = "EPL"; /* and the digit of the version */
 
@@ -43,7 +43,7 @@ static int check_rules(reader* from, const record* r) {
     return 0;
   }
   require(from, r->steps >= 1 && r->steps <= ALL_STEPS,
-          "expected steps 1 to 63, got others");
+          "expected steps 1 to 127, got others");
   require(from, has_countable_elements(r),
           "expected a tensor of 1 to 2^32-1 elements, got another size");
   require(from,
@@ -57,6 +57,10 @@ static int check_rules(reader* from, const record* r) {
                                            r->exponent_range <= MAX_EXPONENT_RANGE),
           "expected exponents of float elements within 1..8, got others");
   if (r->steps & STEP_MASK) check_mask(from, r);
+  require(from,
+          !(r->steps & STEP_FRACTION) ||
+              ((r->steps & STEP_MASK) && r->type == TYPE_FLOAT32),
+          "expected whole fractions of a float32 mask, got them elsewhere");
   return require(
       from, !(r->steps & STEP_SHUFFLE) || !(r->steps & (STEP_ORDER | STEP_EXPONENTS)),
       "expected a shuffle alone, got it beside order or exponents");

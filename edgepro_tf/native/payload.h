@@ -14,7 +14,8 @@ enum {
   STEP_EXPONENTS = 4,
   STEP_SHUFFLE = 8,
   STEP_SET = 16,
-  STEP_MASK = 32
+  STEP_MASK = 32,
+  STEP_FRACTION = 64 /* of a float32 mask: all of the fraction */
 };
 enum { SET_ONE_VALUE = 0, SET_VALUE_A_CHANNEL = 1, SET_WHOLE = 2 };
 /* Exponent fields that MASK changes, from `window` on: powers of two. */

@@ -11,7 +11,6 @@ from edgepro_tf.errors import ConversionError
 from edgepro_tf.locks import ElementType, SetValues, Step, Target, TensorLock
 from tests.flatbuffers import FORMATS, export_cached
 
-MASK = Step.ORDER | Step.MASK
 CHANNELS = Recipe(
     "channels", Step.ORDER | Step.SIGNS | Step.EXPONENTS, Step(0), Step(0), Step(0)
 )
@@ -29,13 +28,15 @@ def test_standard_masks_all_but_wide_integers(number_format: str) -> None:
     for operator in read_model(model).operators:
         for operand in operator.operands:
             constant = operand.constant
-            # A mask of integers leaves nothing that an order could hide.
+            # Where a mask leaves nothing readable an order has nothing to hide.
             expected = {
+                ElementType.FLOAT32: Step.MASK | Step.FRACTION,
+                ElementType.FLOAT16: Step.MASK | Step.ORDER,
                 ElementType.INT8: Step.MASK,
                 ElementType.INT32: SHUFFLE,
                 ElementType.INT64: SHUFFLE,
-            }.get(constant.element_type, MASK)
-            assert steps[constant.tensor] == expected
+            }
+            assert steps[constant.tensor] == expected[constant.element_type]
 
 
 @pytest.mark.parametrize("number_format", FORMATS)

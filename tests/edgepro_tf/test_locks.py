@@ -131,41 +131,6 @@ def test_no_window_for_what_it_would_not_hide() -> None:
     assert find_mask_window(np.zeros(5, np.float32)) is None
 
 
-def few_values(kind: str) -> np.ndarray:
-    """float32 [9, 64, 1] (a depthwise filter) or [128, 300], of few magnitudes."""
-    rng = np.random.default_rng(0)
-    if kind == "16 centroids":
-        return rng.normal(size=16).astype(np.float32)[rng.integers(0, 16, (128, 300))]
-    shape, axis = {
-        "a scale": ((128, 300), None),
-        "a scale per channel": ((128, 300), 1),
-        "depthwise, a scale per channel": ((9, 64, 1), 0),
-    }[kind]
-    w = rng.normal(size=shape).astype(np.float32)
-    steps = np.abs(w).max(axis, keepdims=True) / np.float32(127)
-    return np.rint(w / steps) * steps
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "a scale",
-        "a scale per channel",
-        "depthwise, a scale per channel",
-        "16 centroids",
-    ],
-)
-def test_no_window_where_the_open_bits_name_the_value(kind: str) -> None:
-    values = few_values(kind)
-    values[values == 0] = values.max()  # Zeros have a rule of their own.
-    assert find_mask_window(values) is None
-
-
-def test_a_window_for_weights_whose_open_bits_are_all_zero() -> None:
-    values = np.random.default_rng(0).normal(size=5000).astype(np.float16)
-    assert find_mask_window(values.astype(np.float32)) is not None
-
-
 @pytest.mark.parametrize("size", [1, 2, 60, 5000, 3_000_000])
 def test_a_window_for_trained_weights_of_any_number(size: int) -> None:
     values = np.random.default_rng(size).normal(size=size).astype(np.float32)

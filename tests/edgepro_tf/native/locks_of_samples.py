@@ -39,12 +39,19 @@ def scalable_values(element_type: ElementType, size: int, seed: int) -> np.ndarr
 def drawable_steps(element_type: ElementType, target: Target) -> list[Step]:
     """All combinations the page allows, without SET."""
     allowed = []
-    for bits in range(32):
+    for bits in range(64):
         steps = Step(bits & 15) | (Step.MASK if bits & 16 else Step(0))
+        steps |= Step.FRACTION if bits & 32 else Step(0)
+        if steps & Step.FRACTION and not (
+            steps & Step.MASK and element_type is ElementType.FLOAT32
+        ):
+            continue
         if steps & Step.SHUFFLE and steps & (Step.ORDER | Step.EXPONENTS):
             continue
         if steps & Step.MASK and (
-            steps & ~(Step.MASK | Step.ORDER) or element_type not in MASKABLE or target
+            steps & ~(Step.MASK | Step.ORDER | Step.FRACTION)
+            or element_type not in MASKABLE
+            or target
         ):
             continue
         if steps & Step.SIGNS and (element_type is ElementType.UINT8 or target):

@@ -103,6 +103,10 @@ def scenarios() -> dict[str, tuple[str, Header]]:
             "order, and a mask of 1,100 elements: two groups",
             one(Step.ORDER | Step.MASK, (1, 11, 100), window=112),
         ),
+        "mask_whole_float32": restored(
+            "a mask of whole fractions, 1,100 elements: two groups",
+            one(Step.MASK | Step.FRACTION, (1, 11, 100), window=112),
+        ),
         "mask_float16": restored(
             "the same in float16",
             one(Step.MASK, (1, 10, 110), ElementType.FLOAT16, window=8),
