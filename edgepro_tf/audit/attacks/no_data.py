@@ -213,9 +213,8 @@ def _arrange(
 def compare_versions(bench: Bench, thief: Thief) -> Outcome:
     """Two files of one network, locked by two seeds: keep what is alike, merge.
 
-    Rows are paired first (in float32 by the bits that no mask covers; elsewhere the
-    thief is told): then the product of the two masks is known, and says nothing of
-    either.
+    Rows are paired first (where they are in another order, the thief is told): then the
+    product of the two masks is known, and says nothing of either.
     (Two sidecars of one file carry the same lock: their difference is nil.)
     """
     target = bench.target
@@ -248,7 +247,6 @@ def _pair_rows(bench: Bench, second: Draw) -> tuple[Arrays, dict[str, float]]:
     products, signs = [np.empty(0)], [np.empty(0)]
     for layer in (*target.readable_layers, *target.masked_layers):
         one = target.network.linears[layer]
-        # In float32 both orders are known from bits alone.
         mine = statistics.true_order(target, target.draw, layer)
         theirs = np.argsort(statistics.true_order(target, second, layer))
         w = np.take(second.values[one.filter], theirs[mine], one.channel_axis)

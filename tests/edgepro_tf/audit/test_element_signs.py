@@ -123,19 +123,19 @@ def test_tickets_keep_the_largest_of_each_row(standard, data) -> None:  # type: 
 
 
 def test_another_seed_locks_the_same_network(standard, data) -> None:  # type: ignore[no-untyped-def]
-    """Made by the core: every locked constant differs, orders are known from bits."""
+    """Made by the core: every locked constant differs, rows stay in their places."""
     second = relock(standard, bytes(32))
     for i, (a, b) in enumerate(zip(standard.public, second.values, strict=True)):
         if standard.is_locked(i) and a.size > 1:
             assert np.mean(a == b) < 0.2
     for layer, one in enumerate(standard.network.linears):
         order = statistics.true_order(standard, second, layer)
-        assert sorted(order) == list(range(one.channels))
+        np.testing.assert_array_equal(order, np.arange(one.channels))
         bits = [
             p[one.filter].view(np.uint32) & 0xFFF
             for p in (second.values, standard.authorized)
         ]
-        np.testing.assert_array_equal(bits[0], bits[1][order])
+        assert np.mean(bits[0] == bits[1]) < 0.02
 
 
 def test_one_wrong_bit_is_as_bad_as_none_right(standard, data) -> None:  # type: ignore[no-untyped-def]

@@ -73,12 +73,10 @@ def test_activations_find_an_order_that_weights_lost(unlocked, data) -> None:  #
 
 
 def test_pairs_of_rows_of_two_versions_are_found(standard, data) -> None:  # type: ignore[no-untyped-def]
-    """Bits that no mask covers pair them; the product of two masks is a coin."""
+    """They stand in the same places; the product of two masks is a coin."""
     bench = make_bench(standard, data)
     paired, details = no_data._pair_rows(bench, relock(standard, bytes(32)))
-    for one in standard.network.linears:
-        bits = [p[one.filter].view(np.uint32) for p in (paired, standard.public)]
-        np.testing.assert_array_equal(*[b & 0xFFF for b in bits])
+    assert not any(map(np.array_equal, paired, standard.public))
     # 984 elements: three standard errors.
     assert details["signs_alike_in_paired_rows"] == pytest.approx(0.5, abs=0.05)
     assert details["auc_of_product"] < 0.55
