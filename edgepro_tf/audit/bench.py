@@ -392,8 +392,6 @@ def _measure_moments(
 
 
 def _measure_gradient(network: Network, parameters: list[Any], x: Any, y: Any) -> Any:
-    with tf.GradientTape() as tape:
-        tape.watch(parameters)
-        loss = training.cross_entropy(network.forward(parameters, x), y)
-    zero = tf.UnconnectedGradients.ZERO
-    return loss, tape.gradient(loss, parameters, unconnected_gradients=zero)
+    return training.differentiate(
+        lambda p: training.cross_entropy(network.forward(p, x), y), parameters
+    )

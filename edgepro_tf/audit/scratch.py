@@ -87,8 +87,8 @@ def train_histograms(bench: Bench, thief: Thief) -> Outcome:
     What the histograms alone give. Those of masked tensors are their masks' own, which
     scratch begins with as well (``heavy_tailed_start``).
     """
-    steps = [bench.target.steps[one.filter] for one in bench.network.linears]
-    if all(step & Step.MASK for step in steps):
+    pairs = zip(bench.target.steps, bench.network.parameters, strict=True)
+    if all(step & Step.MASK for step, p in pairs if p.role == "filter"):
         return bench.does_not_apply("every histogram is a mask's own")
     start = histogram_start(bench.target, thief.rng(HISTOGRAM))
     candidates = _candidates(bench, thief, start)

@@ -40,6 +40,23 @@ def information(logits: Any, y: Any) -> Any:
     return each + tf.reduce_sum(mean * tf.math.log(mean + 1e-9))
 
 
+def differentiate(
+    measure: Callable[[list[Any]], Any], parameters: list[Any]
+) -> tuple[Any, list[Any]]:
+    """A loss and its gradient by every parameter, zeros where it reads none.
+
+    An embedding's gradient is as large as its table: TensorFlow gives the rows alone
+    that were looked up, which no optimiser here adds to anything.
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(parameters)
+        loss = measure(parameters)
+    found = tape.gradient(
+        loss, parameters, unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
+    return loss, [tf.convert_to_tensor(gradient) for gradient in found]
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Schedule:
     """What a run does at each step.
@@ -156,13 +173,12 @@ class Trainer:
             index = batches[t]
             # Static shapes let the convolutions' slices compile.
             xb = tf.ensure_shape(tf.gather(x, index), [batches.shape[1], *x.shape[1:]])
-            with tf.GradientTape() as tape:
-                tape.watch(theta)
+
+            def measure(theta: list[Any]) -> Any:
                 logits = self._forward(self._materialise(theta, knob[t]), xb)
-                loss = self._loss(logits, tf.gather(y, index))
-            gradients = tape.gradient(
-                loss, theta, unconnected_gradients=tf.UnconnectedGradients.ZERO
-            )
+                return self._loss(logits, tf.gather(y, index))
+
+            _, gradients = differentiate(measure, theta)
             count = tf.cast(t + 1, tf.float32)
             correct = tf.sqrt(1 - _BETA_2**count) / (1 - _BETA_1**count)
             first = [

@@ -87,6 +87,9 @@ def cluster_features(bench: Bench, thief: Thief) -> Outcome:
 
     from edgepro_tf.audit.starts import fresh_start
 
+    if all(one.is_head for one in bench.network.linears):
+        return bench.does_not_apply("no hidden layer whose outputs could be clustered")
+
     def cluster(parameters: list[np.ndarray]) -> float:
         normal = bench.renormalise(parameters, thief.pool)
         features = bench.features(normal, bench.x_test)
