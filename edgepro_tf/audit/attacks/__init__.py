@@ -21,6 +21,7 @@ FAMILIES = (
     "unlabelled",
     "no_data",
     "helpers",
+    "partly_open",
 )
 
 

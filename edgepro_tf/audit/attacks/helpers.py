@@ -27,11 +27,11 @@ def match_base(bench: Bench, thief: Thief) -> Outcome:
     (weight matching), here with signs; Kuhn 1955 for the assignment.
     """
     rng = thief.rng("base")
-    base = _make_base(bench, thief, rng)
+    base = make_base(bench, thief, rng)
     matched, details = _adopt_rows(bench, base)
     names = {"base alone": base, "base and public rows": matched}
     found = {
-        name: _tune(bench, thief, start, f"tune {name}")
+        name: tune_start(bench, thief, start, f"tune {name}")
         for name, start in names.items()
     }
     gained = found["base and public rows"] - found["base alone"]
@@ -94,7 +94,10 @@ def transfer_task(bench: Bench, thief: Thief) -> Outcome:
     return Outcome(found["from the public file"], "against scratch, same task", details)
 
 
-def _make_base(bench: Bench, thief: Thief, rng: np.random.Generator) -> Arrays:
+def make_base(bench: Bench, thief: Thief, rng: np.random.Generator) -> Arrays:
+    """The authorized network, trained on another task (classes renamed) from a new
+    head on: what the developer may have begun from, as far as fine-tuning moves it.
+    """
     start = list(bench.target.authorized)
     fresh = fresh_start(bench.target, rng)
     for i in heads(bench):
@@ -151,8 +154,15 @@ def _adopt(
     return adopted, order
 
 
-def _tune(bench: Bench, thief: Thief, start: Arrays, purpose: str) -> float:
-    candidates = _candidates(bench, thief, start, (0.1, 1.0))
+def tune_start(bench: Bench, thief: Thief, start: Arrays, purpose: str) -> float:
+    """Accuracy after the sweep that a trained start asks for: lower rates as well.
+
+    A quick audit tries a third of the rates, and leaves halved weights out.
+    """
+    factors = (0.1, 1.0) if bench.budget.is_thorough else (0.3,)
+    candidates = _candidates(bench, thief, start, factors)
+    if not bench.budget.is_thorough:
+        candidates = [c for c in candidates if not c.label.startswith("halved")]
     return bench.outcome(bench.weights, candidates, thief, purpose).accuracy
 
 
