@@ -2,9 +2,11 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 
+from converters.keras_export import ExportOptions, export_keras
 from converters.recipe import PRESETS, Recipe, find_recipe, plan_lock
 from converters.schema import read_model
 from edgepro_tf.errors import ConversionError
@@ -137,6 +139,21 @@ def test_a_budget_takes_first_and_depthwise_filters_before_biases() -> None:
 def test_fast_leaves_no_small_file_open() -> None:
     model = export_cached("mobile")
     assert len(plan(model, "fast")) == len(plan(model, "standard"))
+
+
+def test_fast_locks_an_embedding_whatever_its_size() -> None:
+    """Whoever has the embedding needs few labels for the rest."""
+    inputs = keras.Input((6,), dtype="int32")
+    x = keras.layers.Embedding(4000, 64)(inputs)
+    x = keras.layers.GlobalAveragePooling1D()(x)
+    x = keras.layers.Dense(16, activation="relu")(x)
+    network = keras.Model(inputs, keras.layers.Dense(4)(x))
+    model = export_keras(network, ExportOptions())
+    assert len(plan(model, "fast")) == len(plan(model, "standard"))
+    bounded = find_recipe("fast", restore_budget=0.08)
+    (embedding, *_) = plan(model, "standard")
+    assert embedding.size_bytes > 0.9 * len(model)
+    assert embedding.tensor not in {record.tensor for record in plan(model, bounded)}
 
 
 def test_budget_never_drops_what_training_set() -> None:
