@@ -66,17 +66,19 @@ def test_an_equal_older_version_stays_equal(recipe: str) -> None:
         assert np.array_equal(values, right)
 
 
-def test_a_mask_gives_away_what_hardly_changed() -> None:
-    target = ship(locked=False)
-    near = change(target.authorized, 2.0**-15)
-    found = update_dump(target, near)
-    for one in target.network.linears:
-        assert not np.array_equal(near[one.filter], target.authorized[one.filter])
-        assert np.array_equal(found[one.filter], target.authorized[one.filter])
-
-
-def test_a_mask_gives_away_nothing_that_changed() -> None:
+def test_a_mask_gives_away_nothing() -> None:
     target = ship(locked=False)
     older = change(target.authorized, 0.1)
     for values, before in zip(update_dump(target, older), older, strict=True):
-        np.testing.assert_allclose(values, before, rtol=2.0**-11)
+        assert np.array_equal(values, before)
+
+
+def test_a_masked_file_is_as_far_from_an_equal_version_as_from_another() -> None:
+    """By the lower bits of fractions, which masks once left open."""
+    target = ship(locked=False)
+    for one in target.network.linears:
+        bits = [
+            values[one.filter].view(np.uint32) & 0xFFF
+            for values in (target.public, target.authorized)
+        ]
+        assert np.mean(bits[0] == bits[1]) < 0.02
