@@ -211,6 +211,15 @@ def weights_of(model: keras.Model) -> list[np.ndarray]:
     return [np.array(value) for value in model.get_weights()]
 
 
+def reader(words: int) -> keras.Model:
+    """A classifier of six words, nearly all of it an embedding."""
+    x = inputs = keras.Input((6,), dtype="int32", name="words")
+    x = layers.Embedding(words, 64, name="embedding")(x)
+    x = layers.GlobalAveragePooling1D(name="pool")(x)
+    x = layers.Dense(32, activation="relu", name="dense")(x)
+    return _done(inputs, _head(x), "reader")
+
+
 def _head(x: Any) -> Any:
     return layers.Dense(CLASSES, activation="softmax", name="head")(x)
 

@@ -12,6 +12,7 @@ arXiv 1603.07285, section 4.2.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,22 +35,13 @@ def convolve(options: Options, x: Any, w: Any) -> Any:
         groups = x.shape[-1] // depth
         parts = zip(tf.split(x, groups, -1), tf.split(w, groups, 0), strict=True)
         return tf.concat([convolve(options, a, b) for a, b in parts], -1)
-    if _stride(options) != (1, 1):
-        return _multiply(options, x, w)
 
-    @tf.custom_gradient
-    def densely(x: Any, w: Any) -> Any:
-        def gradient(upstream: Any) -> tuple[Any, Any]:
-            wide = _widen(options, upstream, x, w)
-            by_image = _multiply(_inside(options), wide, _turn(w, [3, 1, 2, 0]))
-            columns, _ = _columns(options, x, w)
-            rows = tf.reshape(upstream, [-1, w.shape[0]])
-            by_filter = tf.linalg.matmul(rows, columns, transpose_a=True)
-            return by_image, tf.reshape(by_filter, w.shape)
+    def by_filter(upstream: Any, x: Any) -> Any:
+        columns, _ = _columns(options, x, w)
+        rows = tf.reshape(upstream, [-1, w.shape[0]])
+        return tf.linalg.matmul(rows, columns, transpose_a=True)
 
-        return _multiply(options, x, w), gradient
-
-    return densely(x, w)
+    return _slide(options, x, w, _multiply, by_filter, [3, 1, 2, 0])
 
 
 def convolve_depthwise(options: Options, x: Any, w: Any) -> Any:
@@ -57,23 +49,12 @@ def convolve_depthwise(options: Options, x: Any, w: Any) -> Any:
     channels = w.shape[-1]
     if channels != x.shape[-1]:
         x = tf.repeat(x, channels // x.shape[-1], axis=-1)
-    if _stride(options) != (1, 1):
-        return _weigh(options, x, w)
 
-    @tf.custom_gradient
-    def densely(x: Any, w: Any) -> Any:
-        def gradient(upstream: Any) -> tuple[Any, Any]:
-            wide = _widen(options, upstream, x, w)
-            by_image = _weigh(_inside(options), wide, _turn(w, [0, 1, 2, 3]))
-            by_filter = [
-                tf.reduce_sum(one * upstream, [0, 1, 2])
-                for one in _windows(options, x, w.shape[1:3])
-            ]
-            return by_image, tf.reshape(tf.stack(by_filter), w.shape)
+    def by_filter(upstream: Any, x: Any) -> Any:
+        seen = _windows(options, x, w.shape[1:3])
+        return tf.stack([tf.reduce_sum(one * upstream, [0, 1, 2]) for one in seen])
 
-        return _weigh(options, x, w), gradient
-
-    return densely(x, w)
+    return _slide(options, x, w, _weigh, by_filter, [0, 1, 2, 3])
 
 
 def pool(kind: str, options: Options, x: Any) -> Any:
@@ -87,6 +68,36 @@ def pool(kind: str, options: Options, x: Any) -> Any:
     return tf.add_n(_windows(options, x, size)) / tf.add_n(
         _windows(options, ones, size)
     )
+
+
+def _slide(
+    options: Options,
+    x: Any,
+    w: Any,
+    apply: Callable[[Options, Any, Any], Any],
+    by_filter: Callable[[Any, Any], Any],
+    axes: list[int],
+) -> Any:
+    """A convolution; with stride 1 its gradient by the image is one as well.
+
+    Args:
+        apply: the convolution, of (options, image, filter).
+        by_filter: the gradient by the filter, flat, of (upstream gradient, image).
+        axes: in which order the filter's axes take a gradient back.
+    """
+    if _stride(options) != (1, 1):
+        return apply(options, x, w)
+
+    @tf.custom_gradient
+    def densely(x: Any, w: Any) -> Any:
+        def gradient(upstream: Any) -> tuple[Any, Any]:
+            turned = tf.transpose(w[:, ::-1, ::-1], axes)
+            by_image = apply(_inside(options), _widen(options, upstream, x, w), turned)
+            return by_image, tf.reshape(by_filter(upstream, x), w.shape)
+
+        return apply(options, x, w), gradient
+
+    return densely(x, w)
 
 
 def _greatest_of_tiles(x: Any, size: tuple[int, int]) -> Any:
@@ -128,11 +139,6 @@ def _columns(options: Options, x: Any, w: Any) -> tuple[Any, list[int]]:
     columns = seen[0] if len(seen) == 1 else tf.concat(seen, -1)
     _, height, width, depth = columns.shape
     return tf.reshape(columns, [-1, depth]), [-1, height, width]
-
-
-def _turn(w: Any, axes: list[int]) -> Any:
-    """The filter that takes a gradient back, its image turned half round."""
-    return tf.transpose(w[:, ::-1, ::-1], axes)
 
 
 def _inside(options: Options) -> Options:

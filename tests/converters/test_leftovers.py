@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 
-import keras
 import numpy as np
 import pytest
 
@@ -15,6 +14,7 @@ from converters.samples import make_samples
 from converters.schema import read_model
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import run_model
+from tests import models
 from tests.crafted import unpack
 from tests.flatbuffers import build_cached, export_cached, representative
 
@@ -72,11 +72,7 @@ def test_a_file_that_names_its_ranges_restores_to_the_bit_and_warns() -> None:
 
 
 def test_a_budget_that_leaves_an_end_open_warns() -> None:
-    inputs = keras.Input((6,), dtype="int32")
-    x = keras.layers.Embedding(400, 64)(inputs)
-    x = keras.layers.GlobalAveragePooling1D()(x)
-    x = keras.layers.Dense(32, activation="relu")(x)
-    model = keras.Model(inputs, keras.layers.Dense(4)(x))
+    model = models.reader(400)
     with pytest.warns(UserWarning, match="the restore budget leaves open: .*embedding"):
         convert_keras(model, restore_budget=0.2)
     with warnings.catch_warnings():

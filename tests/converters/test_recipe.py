@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 import pytest
 
@@ -11,6 +10,7 @@ from converters.recipe import PRESETS, Recipe, find_recipe, plan_lock
 from converters.schema import read_model
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.locks import ElementType, SetValues, Step, Target, TensorLock
+from tests import models
 from tests.flatbuffers import FORMATS, export_cached
 
 CHANNELS = Recipe(
@@ -143,12 +143,7 @@ def test_fast_leaves_no_small_file_open() -> None:
 
 def test_fast_locks_an_embedding_whatever_its_size() -> None:
     """Whoever has the embedding needs few labels for the rest."""
-    inputs = keras.Input((6,), dtype="int32")
-    x = keras.layers.Embedding(4000, 64)(inputs)
-    x = keras.layers.GlobalAveragePooling1D()(x)
-    x = keras.layers.Dense(16, activation="relu")(x)
-    network = keras.Model(inputs, keras.layers.Dense(4)(x))
-    model = export_keras(network, ExportOptions())
+    model = export_keras(models.reader(4000), ExportOptions())
     assert len(plan(model, "fast")) == len(plan(model, "standard"))
     bounded = find_recipe("fast", restore_budget=0.08)
     (embedding, *_) = plan(model, "standard")
