@@ -14,7 +14,7 @@ from edgepro_tf.locking import lock_model
 from tests import models
 
 
-@pytest.fixture(params=["mixed_float16", "mixed_bfloat16", "float64"])
+@pytest.fixture(params=["mixed_float16", "float64"])
 def policy(request: pytest.FixtureRequest) -> Iterator[str]:
     keras.config.set_dtype_policy(request.param)
     yield request.param
