@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.security_tables import draw_picture, format_tables
-from converters.recipe import PRESETS, Recipe
+from converters.recipe import PRESETS, Recipe, find_recipe
 from edgepro_tf.errors import EdgeProError
 from edgepro_tf.locks import Step
 
@@ -41,9 +41,7 @@ EXTRA_RECIPES = {
     "mask-only": Recipe("mask-only", Step.MASK, Step.MASK, Step.MASK, Step(0)),
     UNTRAINED: PRESETS["standard"],
     # About what "fast" is to a large network: a tenth of these small ones' bytes.
-    "tenth": dataclasses.replace(
-        PRESETS["fast"], restore_budget=0.1, least_budget_bytes=0
-    ),
+    "tenth": find_recipe("fast", restore_budget=0.1),
 }
 _RESTORES = 31
 

@@ -20,7 +20,7 @@ def warn_of_leftovers(
 ) -> None:
     """A lock that misses what tells much of a model is not to pass for a whole one."""
     for words in _leftovers(protected, recipe, view):
-        warnings.warn(words, stacklevel=5)
+        warnings.warn(words, stacklevel=4)
 
 
 def _leftovers(

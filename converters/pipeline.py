@@ -147,7 +147,9 @@ def convert_keras(
     )
 
     def export(network: keras.Model) -> bytes:
-        return level_ranges(keras_export.export_keras(network, options))
+        content = keras_export.export_keras(network, options)
+        # The others' files have no ranges: to look for them takes a pass over each.
+        return level_ranges(content) if number_format == "int16x8" else content
 
     if locking.is_locked(model):
         plain, stripped = map(

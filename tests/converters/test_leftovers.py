@@ -67,8 +67,11 @@ def test_int16x8_answers_as_with_its_ranges() -> None:
 
 def test_a_file_that_names_its_ranges_restores_to_the_bit_and_warns() -> None:
     stock = export_cached("mobile", "int16x8")
-    with pytest.warns(UserWarning, match=r"the range of every channel of \d+ tensors"):
+    with pytest.warns(
+        UserWarning, match=r"the range of every channel of \d+ tensors"
+    ) as warned:
         assert lock_tflite(stock).authorized == stock
+    assert warned[0].filename == __file__  # The line that locked it.
 
 
 def test_a_budget_that_leaves_an_end_open_warns() -> None:

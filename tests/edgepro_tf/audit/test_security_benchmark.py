@@ -91,3 +91,10 @@ def test_tables_have_a_line_a_network_and_a_column_a_recipe() -> None:
     assert "| d mlp | +1.0 | +1.0 |" in text and "| d cnn |  | +1.0 |" in text
     assert "+3.1 ± 1.2 (0.7; -0.4; +1.2), fine-tuning" in text
     assert "10.0 / 17.0 of 201" in text and "1,000 (25%)" in text
+
+
+def test_tenth_holds_first_filters_to_its_budget_as_well() -> None:
+    """Unlike the preset: its figures show what an open first filter gives."""
+    tenth = security.EXTRA_RECIPES["tenth"]
+    assert tenth.restore_budget == 0.1 and tenth.least_budget_bytes == 0
+    assert not tenth.always_first
