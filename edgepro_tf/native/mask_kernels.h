@@ -7,6 +7,17 @@
 #define EXPONENT_TOP 255
 #define WINDOW MASK_WINDOW_32
 #define MASKED_FRACTION 11
+#define DRAW_BITS 16
+#define POWER_AT 11
+#include "mask_kernel.h"
+#define WORD uint32_t
+#define MASK_FLOATS OF_TARGET(mask_whole_float32) /* with STEP_FRACTION */
+#define FRACTION_BITS 23
+#define EXPONENT_TOP 255
+#define WINDOW MASK_WINDOW_32
+#define MASKED_FRACTION 23
+#define DRAW_BITS 32
+#define POWER_AT 23
 #include "mask_kernel.h"
 #define WORD uint16_t
 #define MASK_FLOATS OF_TARGET(mask_float16)
@@ -14,26 +25,9 @@
 #define EXPONENT_TOP 31
 #define WINDOW MASK_WINDOW_16
 #define MASKED_FRACTION 10
+#define DRAW_BITS 16
+#define POWER_AT 11
 #include "mask_kernel.h"
-
-/* A float32 mask with STEP_FRACTION. An element's draw is 32 bits: its sign at bit 31, its
- * power of two at bits 23 to 26, its fraction below. */
-TARGET static void OF_TARGET(mask_whole_float32)(uint8_t* restrict data, size_t count,
-                                                 const uint8_t* restrict drawn,
-                                                 uint32_t window) {
-  const uint32_t sign = 0x80000000u, fraction = 0x007fffffu;
-  for (size_t i = 0; i < count; i++) {
-    uint32_t word, draw;
-    memcpy(&word, data + i * sizeof word, sizeof word);
-    memcpy(&draw, drawn + i * sizeof draw, sizeof draw);
-    uint32_t place = (word >> 23 & 255) - window;
-    uint32_t inside = 0 - (uint32_t)(place < MASK_WINDOW_32);
-    uint32_t moved = (place ^ (draw >> 23 & (MASK_WINDOW_32 - 1))) - place;
-    word += (moved << 23) & inside;
-    word ^= draw & (sign | (fraction & inside));
-    memcpy(data + i * sizeof word, &word, sizeof word);
-  }
-}
 
 /* Adds (APPLY) or subtracts the drawn bytes modulo 255, over -127 .. 127. */
 TARGET static void OF_TARGET(mask_int8)(uint8_t* restrict data, size_t count,
