@@ -80,8 +80,9 @@ def list_cells(
             continue
         shares = budget.shares if attack.needs == LABELS else (0.0,)
         cells += [(attack, share, seed) for share in shares for seed in seeds]
-    # One share after the other, so that a run cut short is a whole one of less data.
-    return sorted(cells, key=lambda cell: cell[1])
+    # One share after the other, so that a run cut short is a whole one of less data;
+    # and thief by thief, so that workers do not wait for the same compilation.
+    return sorted(cells, key=lambda cell: cell[1:])
 
 
 def run_attacks(

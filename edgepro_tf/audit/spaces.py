@@ -62,8 +62,7 @@ class MixSpace:
     def masks(self, parameters: list[np.ndarray], full: bool) -> list[np.ndarray]:
         """Which elements move: all of each matrix, or its diagonal."""
         ones = [np.ones_like(p) for p in parameters]
-        shape = np.ones if full else (lambda s: np.eye(s[0]))
-        return [*ones, *[shape((c, c)).astype(np.float32) for c in self._channels()]]
+        return [*ones, *[_moving(c, full) for c in self._channels()]]
 
     def materialise(self, theta: list[Any], knob: Any) -> list[Any]:
         del knob
@@ -92,16 +91,19 @@ class SignSpace:
     Args:
         layers: positions in ``network.linears`` whose signs are learned.
         mixed: those of them that get a matrix as well.
+        mixes: whether it is a whole matrix; its diagonal alone is a vector, and costs
+            nothing to multiply by.
     """
 
     network: Network
     layers: tuple[int, ...]
     mixed: tuple[int, ...]
+    mixes: bool = True
     name: str = "signs"
 
     @property
     def key(self) -> tuple[object, ...]:
-        return (self.name, self.layers, self.mixed)
+        return (self.name, self.layers, self.mixed, self.mixes)
 
     def start(
         self,
@@ -110,7 +112,8 @@ class SignSpace:
         sizes: list[float],
     ) -> list[np.ndarray]:
         """Signs as they are, as far from the boundary as a layer's size says."""
-        eyes = [np.eye(c, dtype=np.float32) for c in self._channels()]
+        whole = np.eye if self.mixes else np.ones
+        eyes = [whole(c).astype(np.float32) for c in self._channels()]
         out, signs = list(parameters), []
         for layer, size in zip(self.layers, sizes, strict=True):
             i = self.network.linears[layer].filter
@@ -122,8 +125,7 @@ class SignSpace:
     def masks(self, parameters: list[np.ndarray], full: bool) -> list[np.ndarray]:
         """Which elements move: all of each matrix, or its diagonal; every sign."""
         ones = [np.ones_like(p) for p in parameters]
-        shape = np.ones if full else (lambda s: np.eye(s[0]))
-        matrices = [shape((c, c)).astype(np.float32) for c in self._channels()]
+        matrices = [_moving(c, full, self.mixes) for c in self._channels()]
         filters = [self.network.linears[layer].filter for layer in self.layers]
         return [*ones, *matrices, *[np.ones_like(parameters[i]) for i in filters]]
 
@@ -192,8 +194,22 @@ class OrderSpace:
         return tf.exp(log)
 
 
+def _moving(channels: int, full: bool, is_matrix: bool = True) -> np.ndarray:
+    """Which elements of a layer's matrix move; of a diagonal alone, all."""
+    if is_matrix and not full:
+        return np.eye(channels, dtype=np.float32)
+    return np.ones([channels] * (1 + is_matrix), np.float32)
+
+
 def apply_rows(matrix: Any, w: Any, one: Linear) -> Any:
-    """Combine a filter's rows (channels): ``w'_c = sum_k matrix[c, k] w_k``."""
+    """Combine a filter's rows (channels): ``w'_c = sum_k matrix[c, k] w_k``.
+
+    A diagonal matrix may be given as a vector [channels].
+    """
+    if len(matrix.shape) == 1:
+        return w * tf.reshape(
+            matrix, [-1 if i == one.channel_axis else 1 for i in range(len(w.shape))]
+        )
     if one.channel_axis == 0:
         flat = tf.linalg.matmul(matrix, tf.reshape(w, [one.channels, -1]))
         return tf.reshape(flat, w.shape)

@@ -70,8 +70,10 @@ class Tools:
     @_built_once
     def sign_space(self) -> SignSpace:
         linears, layers = self.network.linears, self.target.masked_layers
-        mixed = [i for i in layers if linears[i].channels <= MIX_LIMIT]
-        return SignSpace(self.network, layers, tuple(mixed))
+        # Only the slower attacks mix rows; without them a factor for each is enough.
+        mixes = self.budget.is_thorough
+        mixed = [i for i in layers if not mixes or linears[i].channels <= MIX_LIMIT]
+        return SignSpace(self.network, layers, tuple(mixed), mixes)
 
     @_built_once
     def signs(self) -> training.Trainer:
