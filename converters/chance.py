@@ -15,10 +15,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from converters.samples import MOST_S, Sample
+from converters.schema import read_graph
 from edgepro_tf.errors import InterpreterError
 from edgepro_tf.locks import ModelLock
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
-from edgepro_tf.runtime.running import run_model
+from edgepro_tf.runtime.running import predict_classes, run_model
 
 _LEAST_ROWS = 100  # The agreement of fewer is noise.
 _MOST_DRAWS = 16
@@ -123,18 +124,28 @@ def _agreement(
 
 def _answers(model: bytes, rows: Sequence[Sample]) -> tuple[np.ndarray, int] | None:
     """int [rows], the class given to as many rows as there is time for; of how many."""
-    found, classes, deadline = [], 0, time.perf_counter() + MOST_S
+    found, deadline = [], time.perf_counter() + MOST_S
+    fewest = 1 if _ends_in_sigmoid(model) else 2  # Another single number is a value.
     try:
         interpreter = make_interpreter(model)
         for row in rows:
             outputs = call_runtime(run_model, interpreter, row)
             scores = next(iter(outputs.values()))
-            if len(outputs) > 1 or not 1 < scores.size == scores.shape[-1]:
+            is_row = fewest <= scores.size and scores.shape[-1:] == (scores.size,)
+            if len(outputs) > 1 or not is_row:
                 return None
-            found.append(int(np.argmax(scores)))
-            classes = scores.size
+            found.append(scores.reshape(-1))
             if time.perf_counter() > deadline:
                 break
     except InterpreterError:
         return None
-    return (np.array(found), classes) if len(found) >= _LEAST_ROWS else None
+    if len(found) < _LEAST_ROWS:
+        return None
+    return predict_classes(np.array(found)), max(2, len(found[0]))
+
+
+def _ends_in_sigmoid(model: bytes) -> bool:
+    kinds = [node.kind for node in read_graph(model).nodes]
+    return [k for k in kinds if k not in ("QUANTIZE", "DEQUANTIZE")][-1:] == [
+        "LOGISTIC"
+    ]

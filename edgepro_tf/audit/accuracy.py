@@ -10,7 +10,12 @@ import numpy as np
 from edgepro_tf.errors import InterpreterError
 from edgepro_tf.runtime.delegates import open_with_payload
 from edgepro_tf.runtime.interpreters import make_interpreter
-from edgepro_tf.runtime.running import input_details, quantize_input, run_model
+from edgepro_tf.runtime.running import (
+    input_details,
+    predict_classes,
+    quantize_input,
+    run_model,
+)
 
 if TYPE_CHECKING:
     from edgepro_tf.datasets import Dataset
@@ -20,6 +25,8 @@ _BATCH = 256
 
 def measure_accuracy(interpreter: Any, x: np.ndarray, y: np.ndarray) -> float:
     """Top-1 accuracy of a classifier with one input and one output.
+
+    One output unit tells two classes apart.
 
     Args:
         interpreter: allocated.
@@ -32,7 +39,7 @@ def measure_accuracy(interpreter: Any, x: np.ndarray, y: np.ndarray) -> float:
     ((name, detail),) = input_details(interpreter).items()
     signature = detail.get("shape_signature", detail["shape"])
     batch = _BATCH if int(signature[0]) == -1 else int(signature[0])
-    right = 0
+    found = []
     for start in range(0, len(x), batch):
         piece = x[start : start + batch]
         count = len(piece)
@@ -41,8 +48,8 @@ def measure_accuracy(interpreter: Any, x: np.ndarray, y: np.ndarray) -> float:
         (scores,) = run_model(
             interpreter, {name: quantize_input(piece, detail)}
         ).values()
-        right += int(np.sum(np.argmax(scores[:count], -1) == y[start : start + count]))
-    return right / len(x)
+        found.append(scores[:count])
+    return float(np.mean(predict_classes(np.concatenate(found)) == y))
 
 
 def check_classes(model: str, interpreter: Any, data: Dataset) -> None:
@@ -56,7 +63,8 @@ def check_classes(model: str, interpreter: Any, data: Dataset) -> None:
     Raises:
         InterpreterError: the data set has more classes than the first output.
     """
-    classes = int(interpreter.get_output_details()[0]["shape"][-1])
+    units = int(interpreter.get_output_details()[0]["shape"][-1])
+    classes = max(2, units)
     if data.classes > classes:
         raise InterpreterError(
             f"cannot judge {model}: expected labels of its {classes} classes, got "

@@ -100,8 +100,13 @@ class Network:
         return self.graph.shapes[self.graph.inputs[0]][1:]
 
     @property
-    def classes(self) -> int:
+    def units(self) -> int:
         return int(self.graph.shapes[self.graph.outputs[0]][-1])
+
+    @property
+    def classes(self) -> int:
+        """As many as there are output units; a single one tells two apart."""
+        return max(2, self.units)
 
     @property
     def distinct_linears(self) -> dict[int, Linear]:
@@ -142,7 +147,10 @@ class Network:
         Returns:
             float32 [batch, classes].
         """
-        return Run(self, parameters, observe).run(x)
+        logits = Run(self, parameters, observe).run(x)
+        if self.units > 1:
+            return logits
+        return tf.concat([tf.zeros_like(logits), logits], -1)  # Softmax is its sigmoid.
 
 
 def import_model(model: str | Path | bytes) -> Network:
@@ -254,7 +262,8 @@ def check_answers(network: Network, values: list[np.ndarray], content: bytes) ->
         ValueError,
     ) as e:
         raise unsupported(f"one that fails ({str(e).splitlines()[0]})") from e
-    if not tuple(logits.shape) == expected.shape == (2, network.classes):
+    logits = logits[:, -network.units :]
+    if not tuple(logits.shape) == expected.shape == (2, network.units):
         raise unsupported(f"answers of shape {list(logits.shape)} to two examples")
     last = [node.kind for node in network.graph.nodes if node.kind not in CASTS][-1]
     found = operators.activate(last, logits) if last in HEADS else logits

@@ -151,6 +151,23 @@ def quantize_input(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
     return np.ascontiguousarray(values, dtype)
 
 
+def predict_classes(scores: np.ndarray) -> np.ndarray:
+    """The class that a classifier's scores name.
+
+    Args:
+        scores: [examples, classes], probabilities or logits. One column is the score of
+            class 1 beside class 0: from 0.5 on where all scores are probabilities,
+            from 0 on otherwise.
+
+    Returns:
+        int64 [examples].
+    """
+    if scores.shape[-1] > 1:
+        return np.argmax(scores, -1)
+    are_probabilities = scores.size and scores.min() >= 0 and scores.max() <= 1
+    return (scores[..., 0] >= (0.5 if are_probabilities else 0)).astype(np.int64)
+
+
 def _first_signature(interpreter: Any) -> str | None:
     return next(iter(signatures_of(interpreter)), None)
 

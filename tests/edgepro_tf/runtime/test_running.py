@@ -6,7 +6,12 @@ import pytest
 from edgepro_tf.errors import InterpreterError
 from edgepro_tf.runtime.buffers import restore_to_buffer
 from edgepro_tf.runtime.interpreters import make_interpreter
-from edgepro_tf.runtime.running import check_shape, only_input, quantize_input
+from edgepro_tf.runtime.running import (
+    check_shape,
+    only_input,
+    predict_classes,
+    quantize_input,
+)
 from tests.edgepro_tf.native.sample_models import read_model
 
 
@@ -61,3 +66,10 @@ def test_threads_that_no_machine_has_are_refused(count: int) -> None:
         make_interpreter(read_model("float32"), num_threads=count)
     with pytest.raises(InterpreterError, match="expected 1 to 256 threads"):
         restore_to_buffer(read_model("float32"), b"", threads=count)
+
+
+def test_one_output_unit_tells_two_classes_apart() -> None:
+    assert predict_classes(np.eye(3)).tolist() == [0, 1, 2]
+    assert predict_classes(np.array([[0.1], [0.5], [0.9]])).tolist() == [0, 1, 1]
+    assert predict_classes(np.array([[-3.0], [0.2], [9.0]])).tolist() == [0, 1, 1]
+    assert predict_classes(np.zeros((0, 1))).tolist() == []
