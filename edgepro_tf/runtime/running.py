@@ -163,7 +163,7 @@ def predict_classes(scores: np.ndarray) -> np.ndarray:
         int64 [examples].
     """
     if scores.shape[-1] > 1:
-        return np.argmax(scores, -1)
+        return np.asarray(np.argmax(scores, -1))
     are_probabilities = scores.size and scores.min() >= 0 and scores.max() <= 1
     return (scores[..., 0] >= (0.5 if are_probabilities else 0)).astype(np.int64)
 
