@@ -58,7 +58,8 @@ def format_speeds(elements: int, *, threads: int = 1) -> str:
                 row.append(f"{_time_steps(drawn, kind, constant, threads):.3f}")
             except PayloadError:
                 row.append("-")
-        rows.append(row)
+        if set(row[1:]) != {"-"}:  # A step that only qualifies another.
+            rows.append(row)
     return format_table(["ns an element", *(kind.name.lower() for kind in TYPES)], rows)
 
 

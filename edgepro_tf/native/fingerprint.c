@@ -11,10 +11,14 @@ static inline uint64_t mix(uint64_t hash, uint64_t word) {
   return hash ^ (hash >> 32);
 }
 
-static void mix_stripe(uint64_t lanes[LANES], const uint8_t* stripe) {
-  uint64_t words[LANES];
-  memcpy(words, stripe, STRIPE);
-  for (int k = 0; k < LANES; k++) lanes[k] = mix(lanes[k], words[k]);
+static inline uint64_t read_word(const uint8_t* bytes) {
+  uint64_t word;
+  memcpy(&word, bytes, sizeof word);
+  return word;
+}
+
+static inline void mix_stripe(uint64_t lanes[LANES], const uint8_t* stripe) {
+  for (int k = 0; k < LANES; k++) lanes[k] = mix(lanes[k], read_word(stripe + 8 * k));
 }
 
 uint32_t edgepro_fingerprint(const void* data, size_t size) {
