@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgepro_tf.audit.attacks import all_attacks
+from edgepro_tf.audit.bases import read_base
 from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.page import write_page
 from edgepro_tf.audit.report import AuditReport, summarise
@@ -34,6 +35,7 @@ def audit_pair(
     name: str = "model",
     recipe: str = "",
     others: Sequence[tuple[bytes, bytes]] = (),
+    base: Path | None = None,
     budget: Budget = QUICK,
     attacks: Sequence[Attack] | None = None,
     cache: Path | None = None,
@@ -52,6 +54,9 @@ def audit_pair(
         recipe: the recipe's name, for the report.
         others: further draws of the same model's lock, public file and payload each.
             Thieves hold them in turn: a figure of one file alone has its draw's luck.
+        base: the public ``.tflite`` that the model was fine-tuned from, for attacks
+            that put what is open into it; None makes one from the authorized network,
+            which understates them.
         budget: ``QUICK`` (two to three minutes for a small network on small images) or
             ``FULL``, or your own.
         attacks: None for all.
@@ -64,7 +69,8 @@ def audit_pair(
         The report; ``write_report`` makes files of it.
 
     Raises:
-        ConversionError: the model is no classifier that attacks can be run on.
+        ConversionError: the model is no classifier that attacks can be run on, or the
+            base is of another structure.
 
     Cost: training runs; see ``Budget``.
     """
@@ -75,10 +81,15 @@ def audit_pair(
     released = []
     for i, (file, lock) in enumerate(pairs):
         target = make_target(file, lock, name=name, recipe=recipe)
+        if base is not None:
+            known_base = read_base(target.network, base)
+            target = dataclasses.replace(target, base=known_base)
         bench = Bench(
             target, budget, data.x_train, data.y_train, data.x_test, data.y_test
         )
         context = [digest(file), data.name, dataclasses.asdict(budget)]
+        if base is not None:
+            context.append(digest(base.read_bytes()))
         results += run_attacks(
             bench,
             attacks,
@@ -95,6 +106,7 @@ def audit_pair(
         "test_examples": len(data.x_test),
         "budget": dataclasses.asdict(budget),
         "locks_drawn": len(pairs),
+        "base": None if base is None else base.name,
         "model_bytes": len(public),
         "weights": sum(v.size for v in target.public),
         "authorized_accuracy": bench.accuracy(target.authorized),

@@ -126,6 +126,8 @@ class Target:
             empty where there are none.
         scale_steps: the recipe's steps on them.
         orders: as in ``Draw``.
+        base: the constants of the public network that this one was fine-tuned from, as
+            ``authorized``, zeros for the heads; None where it is not known.
     """
 
     name: str
@@ -141,6 +143,7 @@ class Target:
     scales: Arrays = dataclasses.field(default_factory=list, repr=False)
     scale_steps: tuple[Step, ...] = ()
     orders: Arrays = dataclasses.field(default_factory=list, repr=False)
+    base: Arrays | None = dataclasses.field(default=None, repr=False)
 
     @property
     def public(self) -> Arrays:

@@ -8,20 +8,18 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from edgepro_tf.audit import statistics
+from edgepro_tf.audit.bases import make_base
 from edgepro_tf.audit.bench import Bench, Candidate
 from edgepro_tf.audit.starts import fresh_start, heads, public_start, unreadable
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
 from edgepro_tf.locks import Step
 
-_BASE_RATE = 1e-3
-
 
 def match_base(bench: Bench, thief: Thief) -> Outcome:
     """Match public rows to a public base network's; tune; against tuning the base.
 
-    The base stands for a pre-trained network that the developer began from. Here it is
-    made from the authorized one by training it on another task (classes renamed),
-    with a new head, for one budget: as far as fine-tuning moves a network.
+    The base stands for the pre-trained network that the developer began from
+    (``make_base``).
 
     Source: Ainsworth, Hayase and Srinivasa, "Git Re-Basin", ICLR 2023, section 3.2
     (weight matching), here with signs; Kuhn 1955 for the assignment.
@@ -92,21 +90,6 @@ def transfer_task(bench: Bench, thief: Thief) -> Outcome:
     gained = found["from the public file"] - found["from nothing"]
     details = {"from_nothing": found["from nothing"], "advantage": gained}
     return Outcome(found["from the public file"], "against scratch, same task", details)
-
-
-def make_base(bench: Bench, thief: Thief, rng: np.random.Generator) -> Arrays:
-    """The authorized network, trained on another task (classes renamed) from a new
-    head on: what the developer may have begun from, as far as fine-tuning moves it.
-    """
-    start = list(bench.target.authorized)
-    fresh = fresh_start(bench.target, rng)
-    for i in heads(bench):
-        start[i] = fresh[i]
-    order = rng.permutation(bench.classes)
-    x, y = bench.public_task(thief.seed)
-    plan = bench.plan(thief, start, _BASE_RATE)
-    candidate = Candidate("", start, plan)
-    return bench.train(bench.weights, candidate, x, order[y], np.arange(len(y)), rng)
 
 
 def _adopt_rows(bench: Bench, base: Arrays) -> tuple[Arrays, dict[str, object]]:

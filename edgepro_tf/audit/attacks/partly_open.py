@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgepro_tf.audit.attacks.helpers import make_base, tune_start
+from edgepro_tf.audit.attacks.helpers import tune_start
+from edgepro_tf.audit.bases import make_base
 from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.starts import fresh_parameter, heads
 from edgepro_tf.audit.thief import INPUTS, LABELS, Arrays, Attack, Outcome, Thief
@@ -21,9 +22,10 @@ def fill_from_base(bench: Bench, thief: Thief) -> Outcome:
 
     The base answers another task, so that its heads begin afresh, in the control as
     well: the file's advantage is what its open tensors add to a base that the thief has
-    anyway, with the same labels and the same sweep. ``make_base`` goes back from the
-    authorized network and stays near it, so that the base alone is stronger than one
-    found in the wild: the advantage is understated (decision 0006).
+    anyway, with the same labels and the same sweep. Where no base is given
+    ``make_base`` goes back from the authorized network and stays near it, so that the
+    base alone is stronger than one found in the wild: the advantage is understated
+    (decision 0006).
 
     Source: Yosinski et al., "How Transferable Are Features", NIPS 2014, section 3
     (layers of one network in another); Mishkin and Matas, ICLR 2016, for the statistics

@@ -50,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the report"
     )
+    parser.add_argument(
+        "--base",
+        type=Path,
+        metavar="BASE.tflite",
+        help="the public network that yours was fine-tuned from; without, one is made "
+        "from yours, which understates what a file that is open in part gives away",
+    )
     effort = parser.add_mutually_exclusive_group()
     effort.add_argument(
         "--quick",
@@ -142,6 +149,7 @@ def run(args: argparse.Namespace) -> None:
         data,
         name=name,
         recipe=recipe,
+        base=args.base,
         budget=budget,
         cache=args.out / CACHE_FILE,
         workers=args.workers,

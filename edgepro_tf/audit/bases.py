@@ -1,0 +1,68 @@
+"""The public network that a developer began from: the one given, or one like it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.importer import Network, import_model
+from edgepro_tf.audit.starts import fresh_start, heads
+from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.errors import ConversionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_RATE = 1e-3
+
+
+def read_base(network: Network, path: Path) -> Arrays:
+    """The constants of a base network, in the places of an audited one's.
+
+    Args:
+        network: the audited one; its heads are its own, a base has others or none.
+        path: the base's ``.tflite``, in any number format.
+
+    Returns:
+        float32 arrays in the order of ``network.parameters``; zeros for the heads.
+
+    Raises:
+        ConversionError: it is no network of this structure.
+    """
+    base = import_model(path)
+    own = {i for one in network.linears if one.is_head for i in (one.filter, one.bias)}
+    body = [i for i in range(len(network.parameters)) if i not in own]
+    out = [np.zeros_like(value) for value in network.values]
+    shapes = [value.shape for value in base.values]
+    for place, i in enumerate(body):
+        if shapes[place : place + 1] != [out[i].shape]:
+            found = list(shapes[place]) if place < len(shapes) else "none"
+            raise ConversionError(
+                f"cannot audit beside {path.name}: expected the audited network as it "
+                f"was before fine-tuning, its constant {place + 1} of shape "
+                f"{list(out[i].shape)}, got {found}.",
+                "Convert the base as the model was converted; only heads may differ.",
+            )
+        out[i] = np.array(base.values[place])
+    return out
+
+
+def make_base(bench: Bench, thief: Thief, rng: np.random.Generator) -> Arrays:
+    """The base that was given, or one as far away as fine-tuning moves a network.
+
+    The latter is the authorized network, trained on another task (classes renamed) from
+    a new head on. A base that was given has a new head, too.
+    """
+    given = bench.target.base
+    start = list(bench.target.authorized if given is None else given)
+    fresh = fresh_start(bench.target, rng)
+    for i in heads(bench):
+        start[i] = fresh[i]
+    if given is not None:
+        return start
+    order = rng.permutation(bench.classes)
+    x, y = bench.public_task(thief.seed)
+    candidate = Candidate("", start, bench.plan(thief, start, _RATE))
+    return bench.train(bench.weights, candidate, x, order[y], np.arange(len(y)), rng)
