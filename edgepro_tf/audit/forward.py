@@ -43,12 +43,15 @@ def find_computed(graph: Graph) -> list[int]:
     return found
 
 
-def unsupported(what: str) -> ConversionError:
+def unsupported(
+    what: str,
+    remedy: str = "Audit a part of the network that is one, locked by the same recipe.",
+) -> ConversionError:
     """The error for a network that attacks cannot be run on."""
     return ConversionError(
         "cannot audit model: expected a classifier of convolutions and dense layers, "
         f"got {what}.",
-        "Audit a part of the network that is one, locked by the same recipe.",
+        remedy,
     )
 
 
@@ -89,12 +92,14 @@ class Run:
             (words,) = set(node.inputs) - {table}
             return [tf.gather(self._get(table), tf.cast(self._get(words), tf.int32))]
         is_computed = not self._values.keys().isdisjoint(node.inputs)
-        if node.kind in operators.PIECES and is_computed:
+        taken = {**operators.PIECES, **operators.REARRANGED}.get(node.kind)
+        if taken is not None and is_computed:
             inputs = [
                 self._values[t] if t in self._values else self._constant(t)
                 for t in node.inputs
             ]
-            return operators.PIECES[node.kind](node.options, *inputs)
+            found = taken(node.options, *inputs)
+            return list(found) if node.kind in operators.PIECES else [found]
         if node.kind in BROADCASTS:
             shape = self._graph.shapes[node.outputs[0]]
             value = self._get(node.inputs[BROADCASTS[node.kind]])

@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from converters.views import Graph
 
 
+_LOOPS = (
+    "WHILE",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+    "BIDIRECTIONAL_SEQUENCE_LSTM",
+    "UNIDIRECTIONAL_SEQUENCE_RNN",
+)
 _MOST_WRONG = 0.01  # Of the largest answer; float32 sums differ by a thousandth of it.
 
 
@@ -316,13 +322,15 @@ def _check_supported(graph: Graph) -> None:
         raise unsupported(f"an output of shape {list(shape)}")
     known = {
         *operators.LINEAR_INPUTS, *operators.BINARY, *operators.UNARY,
-        *operators.REDUCTIONS, *operators.BLOCKS, *operators.PIECES, *BROADCASTS,
-        *TABLES, *RESHAPES, *CASTS, "MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD",
-        "CONCATENATION", "PACK", "TRANSPOSE", "GELU", "PRELU", "LEAKY_RELU",
-        "BATCH_MATMUL", "SELECT_V2",
+        *operators.REDUCTIONS, *operators.BLOCKS, *operators.PIECES,
+        *operators.REARRANGED, *BROADCASTS, *TABLES, *RESHAPES, *CASTS,
+        "MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD", "CONCATENATION", "PACK", "TRANSPOSE",
+        "GELU", "PRELU", "LEAKY_RELU", "BATCH_MATMUL", "SELECT_V2",
     }  # fmt: skip
     for index in find_computed(graph):
         node = graph.nodes[index]
+        if node.kind in _LOOPS:
+            raise unsupported(f"a loop ({node.kind})", "Convert it with unroll=True.")
         if node.kind not in known:
             raise unsupported(f"operator {node.kind}")
         if node.kind not in ("BATCH_MATMUL", "GATHER"):

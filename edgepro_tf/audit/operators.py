@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from edgepro_tf.audit import windows
+from edgepro_tf.audit import resizing, windows
 
 _LINEAR_AXIS = {
     "CONV_2D": 0,
@@ -34,11 +35,17 @@ _ACTIVATIONS = {
     "ELU": tf.nn.elu,
     "HARD_SWISH": lambda x: x * tf.nn.relu6(x + 3.0) / 6.0,
     "ABS": tf.abs,
+    "COS": tf.cos,
     "EXP": tf.exp,
+    "FLOOR": tf.floor,
     "LOG": tf.math.log,
     "LOG_SOFTMAX": tf.nn.log_softmax,
     "NEG": tf.negative,
+    "RELU_0_TO_1": lambda x: tf.clip_by_value(x, 0.0, 1.0),
+    "ROUND": tf.round,
     "RSQRT": tf.math.rsqrt,
+    "SIGN": tf.sign,
+    "SIN": tf.sin,
     "SQRT": tf.sqrt,
     "SQUARE": tf.square,
 }
@@ -81,8 +88,33 @@ PIECES = {
     ],
     "STRIDED_SLICE": lambda options, x, *bounds: [_take_strided(options, x, *bounds)],
 }
+# Of (options, inputs): one output, whatever else than the first input is constant.
+REARRANGED = {
+    "ADD_N": lambda _, *inputs: tf.add_n(inputs),
+    "CUMSUM": lambda options, x, axis: tf.cumsum(
+        x, int(axis), options["exclusive"], options["reverse"]
+    ),
+    "DEPTH_TO_SPACE": lambda options, x: tf.nn.depth_to_space(x, options["blockSize"]),
+    "L2_NORMALIZATION": lambda _, x: tf.math.l2_normalize(x, -1),
+    "MIRROR_PAD": lambda options, x, pads: tf.pad(
+        x, pads, "SYMMETRIC" if options["mode"] else "REFLECT"
+    ),
+    "PADV2": lambda _, x, pads, value: tf.pad(x, pads, constant_values=float(value)),
+    "REVERSE_V2": lambda _, x, axes: tf.reverse(x, axes),
+    "SPACE_TO_DEPTH": lambda options, x: tf.nn.space_to_depth(x, options["blockSize"]),
+    **{
+        kind: functools.partial(resizing.resize, kind)
+        for kind in ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
+    },
+}
 POOLS = ("MAX_POOL_2D", "AVERAGE_POOL_2D")
-REDUCTIONS = {"MEAN": tf.reduce_mean, "SUM": tf.reduce_sum, "REDUCE_MAX": tf.reduce_max}
+REDUCTIONS = {
+    "MEAN": tf.reduce_mean,
+    "SUM": tf.reduce_sum,
+    "REDUCE_MAX": tf.reduce_max,
+    "REDUCE_MIN": tf.reduce_min,
+    "REDUCE_PROD": tf.reduce_prod,
+}
 
 
 def channel_axis(kind: str, rank: int) -> int:

@@ -89,6 +89,39 @@ def test_pieces_of_an_example_are_taken_from_every_example() -> None:
     np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=2e-5)
 
 
+def test_images_are_resized_reversed_rearranged_and_padded() -> None:
+    def compute(x: tf.Tensor) -> tf.Tensor:
+        x = tf.nn.space_to_depth(
+            tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], "REFLECT"), 2
+        )
+        x = tf.nn.depth_to_space(tf.math.l2_normalize(x, -1), 2)
+        x = tf.reverse(x, [1])
+        x = tf.pad(x, [[0, 0], [0, 1], [0, 1], [0, 0]], constant_values=2.0)
+        for method in ("bilinear", "nearest"):
+            x = tf.image.resize(x, [x.shape[1] + 3, 2 * x.shape[2]], method)
+        x = tf.concat([x, tf.cumsum(x, 2), tf.sin(x) * tf.cos(x)], -1)
+        ends = [tf.reduce_min(x, 1), tf.reduce_prod(x[:, :2], 1), tf.floor(x[:, 0])]
+        return tf.reduce_sum(tf.add_n(ends), 1)
+
+    pixels = keras.Input((6, 8, 4))
+    x = keras.layers.Lambda(compute)(keras.layers.Conv2D(4, 3, padding="same")(pixels))
+    model = keras.Model(pixels, keras.layers.Dense(3)(x))
+    content = export_keras(model, ExportOptions())
+    network = import_model(content)
+    check_answers(network, list(network.values), content)
+    x = np.random.default_rng(0).normal(size=(4, 6, 8, 4)).astype(np.float32)
+    found = network.forward(list(network.values), x).numpy()
+    np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=1e-4)
+    kinds = {node.kind for node in network.graph.nodes}
+    assert {"RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "PADV2", "MIRROR_PAD"} < kinds
+    assert {
+        "REVERSE_V2",
+        "SPACE_TO_DEPTH",
+        "DEPTH_TO_SPACE",
+        "L2_NORMALIZATION",
+    } < kinds
+
+
 def test_what_answers_otherwise_than_the_interpreter_is_refused() -> None:
     content = export_cached("mlp", "float32")
     network = import_model(content)
@@ -119,11 +152,11 @@ def test_equal_constants_of_two_shapes_are_two_parameters() -> None:
     x = keras.Input((3, 8))
     y = keras.layers.Dense(8, bias_initializer="ones")(Scaled(8)(x))
     y = keras.layers.Flatten()(Scaled(1, 1, 8)(y))
-    model = keras.Model(x, keras.layers.Dense(1, bias_initializer="ones")(y))
+    model = keras.Model(x, keras.layers.Dense(2, bias_initializer="ones")(y))
     network = import_model(export_keras(model, ExportOptions()))
     found = [(p.role, p.shape, p.neutral) for p in network.parameters]
     assert ("constant", (8,), 1.0) in found and ("constant", (1, 1, 8), 1.0) in found
-    assert ("bias", (1,), 0.0) in found
+    assert ("bias", (2,), 0.0) in found
     x = np.random.default_rng(0).normal(size=(4, 3, 8)).astype(np.float32)
     found = network.forward(list(network.values), x).numpy()
     np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=2e-5)
@@ -178,16 +211,20 @@ def test_equal_biases_are_trained_apart() -> None:
 
 
 def test_what_cannot_be_attacked_is_refused() -> None:
-    enlarged = keras.Sequential(
+    rows = keras.Input((8,))
+    best, _ = keras.ops.top_k(keras.layers.Dense(8)(rows), 4)
+    sorted_ = keras.Model(rows, keras.layers.Dense(3)(best))
+    with pytest.raises(ConversionError, match="operator TOPK_V2"):
+        import_model(export_keras(sorted_, ExportOptions()))
+    rolled = keras.Sequential(
         [
-            keras.Input((4, 4, 1)),
-            keras.layers.UpSampling2D(2, interpolation="bilinear"),
-            keras.layers.Flatten(),
+            keras.Input((4, 3), batch_size=1),
+            keras.layers.GRU(5),
             keras.layers.Dense(3),
         ]
     )
-    with pytest.raises(ConversionError, match="operator RESIZE_BILINEAR"):
-        import_model(export_keras(enlarged, ExportOptions()))
+    with pytest.raises(ConversionError, match=r"a loop \(WHILE\).*unroll=True"):
+        import_model(export_keras(rolled, ExportOptions()))
     with pytest.raises(ConversionError, match=r"output of shape \[1, 32, 32, 2\]"):
         import_model(export_keras(NETWORKS["u_net"](), ExportOptions()))
     with pytest.raises(ConversionError, match="2 inputs"):
