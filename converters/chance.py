@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from converters.samples import MOST_S, Sample
-from converters.schema import read_graph
 from edgepro_tf.errors import InterpreterError
 from edgepro_tf.locks import ModelLock
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
-from edgepro_tf.runtime.running import predict_classes, run_model
+from edgepro_tf.runtime.running import are_probabilities, predict_classes, run_real
 
+Scores = np.ndarray
+
+_FEW_CLASSES = 3  # Measured: of four, no draw of a hundred gained 20 points by luck.
 _LEAST_ROWS = 100  # The agreement of fewer is noise.
 _MOST_DRAWS = 16
 _TOLERANCE = 0.01
@@ -88,19 +91,20 @@ def draw_by_chance(
     Args:
         draw: makes a public model and its lock, from a fresh seed.
         authorized: the flatbuffer.
-        rows: real inputs of batch 1 by name.
+        rows: real inputs of one batch by name.
 
     Returns:
         The first draw within a point of both, or of sixteen the nearest; and its
-        agreement, None where the model is no classifier of one output that a runtime
-        here runs, or there are too few inputs.
+        agreement, of several outputs the worst. None where no output classifies, no
+        runtime here runs the model, or there are too few inputs.
 
     A thief who knows that draws are rejected learns no more than that this file
     answers by chance: a bit or two of the seed's 256.
     """
     public, lock = draw()
-    expected = None if len(rows) < _LEAST_ROWS else _answers(authorized, rows)
-    nearest = None if expected is None else _agreement(public, expected, rows)
+    expected = {} if len(rows) < _LEAST_ROWS else _answers(authorized, rows)
+    expected = {name: s for name, s in expected.items() if _count_classes(s)}
+    nearest = _agreement(public, expected, rows)
     if nearest is None:
         return public, lock, None
     for _ in range(_MOST_DRAWS - 1):
@@ -113,39 +117,73 @@ def draw_by_chance(
     return public, lock, nearest
 
 
+def warn_of_luck(outputs: Sequence[Sample]) -> None:
+    """Warn that a lock of few classes was drawn without a look at what it answers.
+
+    Args:
+        outputs: the authorized model's answers to a few inputs, by name.
+    """
+    scores = [
+        np.concatenate([each[name] for each in outputs])
+        for name, first in outputs[0].items()
+        if _is_scores(first)
+    ]
+    if any(0 < _count_classes(each) <= _FEW_CLASSES for each in scores):
+        warnings.warn(
+            "the public file was not compared with the model: of so few classes it may "
+            "answer most inputs right by luck, or all but a few wrong. Pass "
+            f"{_LEAST_ROWS} real inputs as samples, and such draws are rejected.",
+            stacklevel=4,
+        )
+
+
 def _agreement(
-    public: bytes, expected: tuple[np.ndarray, int], rows: Sequence[Sample]
+    public: bytes, expected: dict[str, Scores], rows: Sequence[Sample]
 ) -> Agreement | None:
     """None where the public model refuses the numbers that it computes itself."""
-    theirs, classes = expected
-    found = _answers(public, rows[: len(theirs)])
-    return found and compare(found[0], theirs[: len(found[0])], classes)
+    least = min((len(scores) for scores in expected.values()), default=0)
+    found = _answers(public, rows) if least else {}
+    agreements = []
+    for name, scores in expected.items():
+        if name not in found:
+            return None
+        count = min(len(scores), len(found[name]))
+        ours, theirs = (predict_classes(s[:count]) for s in (found[name], scores))
+        agreements.append(compare(ours, theirs, _count_classes(scores)))
+    return max(agreements, key=lambda each: each.excess, default=None)
 
 
-def _answers(model: bytes, rows: Sequence[Sample]) -> tuple[np.ndarray, int] | None:
-    """int [rows], the class given to as many rows as there is time for; of how many."""
-    found, deadline = [], time.perf_counter() + MOST_S
-    fewest = 1 if _ends_in_sigmoid(model) else 2  # Another single number is a value.
+def _answers(model: bytes, rows: Sequence[Sample]) -> dict[str, Scores]:
+    """Scores [examples, classes] by output, as many as there is time for.
+
+    Empty where there are too few; outputs that do not classify are left out.
+    """
+    found: dict[str, list[Scores]] = {}
+    deadline = time.perf_counter() + MOST_S
     try:
         interpreter = make_interpreter(model)
         for row in rows:
-            outputs = call_runtime(run_model, interpreter, row)
-            scores = next(iter(outputs.values()))
-            is_row = fewest <= scores.size and scores.shape[-1:] == (scores.size,)
-            if len(outputs) > 1 or not is_row:
-                return None
-            found.append(scores.reshape(-1))
+            outputs = call_runtime(run_real, interpreter, row)
+            for name, values in outputs.items():
+                if _is_scores(values):
+                    scores = values.reshape(-1, values.shape[-1])
+                    found.setdefault(name, []).append(scores)
             if time.perf_counter() > deadline:
                 break
     except InterpreterError:
-        return None
-    if len(found) < _LEAST_ROWS:
-        return None
-    return predict_classes(np.array(found)), max(2, len(found[0]))
+        return {}
+    joined = {name: np.concatenate(scores) for name, scores in found.items()}
+    return {name: each for name, each in joined.items() if len(each) >= _LEAST_ROWS}
 
 
-def _ends_in_sigmoid(model: bytes) -> bool:
-    kinds = [node.kind for node in read_graph(model).nodes]
-    return [k for k in kinds if k not in ("QUANTIZE", "DEQUANTIZE")][-1:] == [
-        "LOGISTIC"
-    ]
+def _is_scores(values: np.ndarray) -> bool:
+    """Whether an output's values are [examples, classes]."""
+    if values.ndim < 1 or values.dtype.kind not in "fiu" or values.size == 0:
+        return False
+    return values.ndim == 2 or values.size == values.shape[-1]
+
+
+def _count_classes(scores: Scores) -> int:
+    """How many classes scores name; 0 for a single value that is no probability."""
+    units = scores.shape[-1]
+    return units if units != 1 else 2 * int(are_probabilities(scores))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converters.chance import Agreement, draw_by_chance
+from converters.chance import Agreement, draw_by_chance, warn_of_luck
 from converters.leftovers import warn_of_leftovers
 from converters.ranges import level_ranges
 from converters.recipe import DEFAULT_PRESET, Recipe, find_recipe, plan_lock
@@ -49,8 +49,8 @@ class ProtectedModel:
         conversion_s: seconds spent in the stock converter.
         locking_s: seconds spent in splitting, locking and verifying.
         constant_bytes: bytes of all constants of the model, locked or not.
-        agreement: of the public file's answers with the model's; None without real
-            inputs, a hundred at least, or for what is no classifier.
+        agreement: of the public file's answers with the model's, of several outputs the
+            worst; None without a hundred real inputs, or for what is no classifier.
         keras_difference: largest |TFLite - Keras| over the samples, relative to the
             largest |Keras| output; None without a Keras model.
     """
@@ -234,6 +234,8 @@ def _protect(
         agreement=agreement,
     )
     warn_of_leftovers(protected, recipe, view)
+    if is_drawn and agreement is None:
+        warn_of_luck(outputs)
     return protected, inputs, outputs
 
 

@@ -9,12 +9,12 @@ import numpy as np
 
 from edgepro_tf.errors import InterpreterError
 from edgepro_tf.runtime.delegates import open_with_payload
-from edgepro_tf.runtime.interpreters import make_interpreter
+from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
 from edgepro_tf.runtime.running import (
     input_details,
     predict_classes,
     quantize_input,
-    run_model,
+    run_real,
 )
 
 if TYPE_CHECKING:
@@ -45,9 +45,8 @@ def measure_accuracy(interpreter: Any, x: np.ndarray, y: np.ndarray) -> float:
         count = len(piece)
         if count < batch and int(signature[0]) != -1:
             piece = np.concatenate([piece, np.repeat(piece[:1], batch - count, 0)])
-        (scores,) = run_model(
-            interpreter, {name: quantize_input(piece, detail)}
-        ).values()
+        sample = {name: quantize_input(piece, detail)}
+        (scores,) = call_runtime(run_real, interpreter, sample, _task="run").values()
         found.append(scores[:count])
     return float(np.mean(predict_classes(np.concatenate(found)) == y))
 

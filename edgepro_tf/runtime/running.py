@@ -52,8 +52,19 @@ def run_model(
     interpreter.invoke()
     return {
         name: interpreter.get_tensor(detail["index"])
-        for name, detail in _by_name(interpreter.get_output_details()).items()
+        for name, detail in _output_details(interpreter).items()
     }
+
+
+def run_real(interpreter: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """``run_model`` by the first signature; quantised outputs as what they stand for.
+
+    Returns:
+        The outputs by name; float64 where they were quantised.
+    """
+    outputs = run_model(interpreter, inputs)
+    details = _output_details(interpreter)
+    return {name: _dequantize(value, details[name]) for name, value in outputs.items()}
 
 
 def only_input(
@@ -164,8 +175,28 @@ def predict_classes(scores: np.ndarray) -> np.ndarray:
     """
     if scores.shape[-1] > 1:
         return np.asarray(np.argmax(scores, -1))
-    are_probabilities = scores.size and scores.min() >= 0 and scores.max() <= 1
-    return (scores[..., 0] >= (0.5 if are_probabilities else 0)).astype(np.int64)
+    least = 0.5 if are_probabilities(scores) else 0
+    return (scores[..., 0] >= least).astype(np.int64)
+
+
+def are_probabilities(scores: np.ndarray) -> bool:
+    """Whether there are numbers, and all of them lie from 0 to 1."""
+    return bool(scores.size and scores.min() >= 0 and scores.max() <= 1)
+
+
+def _output_details(interpreter: Any) -> dict[str, dict[str, Any]]:
+    key = _first_signature(interpreter)
+    if key is not None:
+        return dict(interpreter.get_signature_runner(key).get_output_details())
+    return _by_name(interpreter.get_output_details())
+
+
+def _dequantize(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
+    scale, zero_point = detail["quantization"]
+    if values.dtype.kind not in "iu" or not scale:
+        return values
+    real: np.ndarray = (values.astype(np.float64) - zero_point) * scale
+    return real
 
 
 def _first_signature(interpreter: Any) -> str | None:
