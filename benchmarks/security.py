@@ -156,7 +156,8 @@ def _run_cell(cell: Cell, data: Dataset, args: argparse.Namespace) -> dict[str, 
     if args.shares:
         budget = dataclasses.replace(budget, shares=tuple(args.shares))
     # On the very examples that the audit measures on.
-    x, y = data.x_test[: budget.test_examples], data.y_test[: budget.test_examples]
+    picked = budget.pick_test(len(data.x_test))
+    x, y = data.x_test[picked], data.y_test[picked]
     scores = _train(cell, cell.unprotected, data, args).predict(
         x, batch_size=256, verbose=0
     )
@@ -168,6 +169,7 @@ def _run_cell(cell: Cell, data: Dataset, args: argparse.Namespace) -> dict[str, 
         name=cell.subject,
         recipe=cell.recipe,
         others=others,
+        is_control=cell.recipe == UNTRAINED,
         budget=budget,
         cache=folder / CACHE_FILE,
         workers=args.workers,

@@ -130,8 +130,8 @@ def warn_of_luck(outputs: Sequence[Sample]) -> None:
     ]
     if any(0 < _count_classes(each) <= _FEW_CLASSES for each in scores):
         warnings.warn(
-            "the public file was not compared with the model: of so few classes it may "
-            "answer most inputs right by luck, or all but a few wrong. Pass "
+            "the public file was not compared with the model: where answers are two or "
+            "three classes it may give most of them right by luck, or all wrong. Pass "
             f"{_LEAST_ROWS} real inputs as samples, and such draws are rejected.",
             stacklevel=4,
         )

@@ -7,6 +7,8 @@ import dataclasses
 import io
 import itertools
 import logging
+import re
+import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -21,6 +23,7 @@ from edgepro_tf.errors import ConversionError
 
 RepresentativeDataset = Callable[[], Iterable[list[Any] | dict[str, Any]]]
 
+_SCOPE = re.compile(r"[A-Za-z0-9_.\\/>-]+")
 FORMATS = ("float32", "float16", "dynamic", "int8", "int16x8")
 # As good as zero. A batch normalisation may multiply it, by a hundredth or by a hundred
 # thousand.
@@ -86,6 +89,7 @@ def export_keras(model: keras.Model, options: ExportOptions) -> bytes:
     Raises:
         ConversionError: the stock converter refused the model, or would not survive it.
     """
+    _check_names(model)
     if options.needs_samples:
         _check_unrolled(model, options)
     with _quiet():
@@ -101,6 +105,24 @@ def export_keras(model: keras.Model, options: ExportOptions) -> bytes:
             ConverterError,
         ) as error:
             raise _refused(model, error) from error
+
+
+def _check_names(model: keras.Model) -> None:
+    """Refuse what TensorFlow takes for no scope: Keras opens it and never closes it."""
+    for layer in (model, *_layers_within(model)):
+        if not _SCOPE.fullmatch(layer.name):
+            raise ConversionError(
+                f"cannot convert model {model.name!r}: expected names of ASCII "
+                "letters, digits, underscores, dots and dashes, got "
+                f"{layer.name!r}.",
+                "Rename it where it is made (name=...).",
+            )
+
+
+def _layers_within(model: Any) -> Iterator[Any]:
+    for layer in getattr(model, "layers", ()):
+        yield layer
+        yield from _layers_within(layer)
 
 
 def _check_unrolled(model: keras.Model, options: ExportOptions) -> None:
@@ -138,7 +160,10 @@ def keep_additions(authorized: keras.Model, released: keras.Model) -> None:
 
 def _refused(model: keras.Model, error: Exception) -> ConversionError:
     """The converter's own words, without the place in its graph."""
-    first = (str(error) or repr(error)).splitlines()[0]
+    if "'NoneType' object is not callable" in str(error):
+        # TensorFlow says so of all that it could not trace, and forgets why.
+        error = _tracing_error(model) or error
+    first = _first_sentence(error)
     reason = first.rpartition("): ")[2] if "loc(" in first else first
     hint = ""
     if "TensorList" in reason:
@@ -160,6 +185,23 @@ def _refused(model: keras.Model, error: Exception) -> ConversionError:
         f"{reason.rstrip('.')}.",
         hint,
     )
+
+
+def _tracing_error(model: keras.Model) -> Exception | None:
+    """What Keras itself says when it exports the model; None where it can."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            model.export(folder, verbose=False)
+        except Exception as error:  # Whatever the model's own code raises.
+            return error
+    return None
+
+
+def _first_sentence(error: Exception) -> str:
+    """Of an error's text, or of what Keras sets in bold in the midst of it."""
+    text = str(error) or repr(error)
+    bold = re.search(r"\x1b\[1m(.+?)\x1b\[0m", text, re.DOTALL)
+    return (bold.group(1) if bold else text).strip().splitlines()[0]
 
 
 def _configure(converter: tf.lite.TFLiteConverter, options: ExportOptions) -> None:

@@ -71,7 +71,8 @@ def read_model(tflite: bytes | bytearray) -> ModelView:
         raise ConversionError(
             "cannot read model: expected a TFLite flatbuffer (identifier TFL3), got "
             f"{len(tflite):,} other bytes.",
-            "Pass the .tflite file that the converter wrote.",
+            "Pass the .tflite file that the converter wrote; a Keras model is for "
+            "'edgepro convert'.",
         )
     schema = _schema_module()
     try:

@@ -110,8 +110,13 @@ def verify_interpreter(
 
 
 def _check_answers(outputs: Sequence[Sample]) -> None:
-    values = [value for sample in outputs for value in sample.values()]
-    if values and not any(np.isfinite(value).any() for value in values):
+    numbers = [
+        value
+        for sample in outputs
+        for value in sample.values()
+        if value.dtype.kind in "biufc"
+    ]
+    if numbers and not any(np.isfinite(value).any() for value in numbers):
         raise VerificationError(
             "cannot verify pair: expected a model that answers with numbers, got "
             "nothing but NaN or infinity from the authorized model.",
@@ -137,10 +142,17 @@ def _run_authorized(
             return options, _run_samples(authorized, samples, options)
         except InterpreterError as error:
             errors.append(error)
+    words = _words(errors[0]) if errors else "no runtime"
+    hint = "Pass real inputs as samples, or install a runtime with its operators."
+    if "Flex delegate" in words:
+        words = "none with TensorFlow's own operators (Select TF)"
+        hint = (
+            "Convert it without SELECT_TF_OPS: no runtime on PyPI links their delegate."
+        )
     raise VerificationError(
         "cannot verify pair: expected an installed runtime to run the model, got: "
-        f"{_words(errors[0]) if errors else 'no runtime'}.",
-        "Pass real inputs as samples, or install a runtime with its operators.",
+        f"{words}.",
+        hint,
     )
 
 

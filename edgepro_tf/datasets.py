@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import hashlib
 import os
 import pathlib
 import zipfile
@@ -33,6 +34,7 @@ class Dataset:
         y_train: int32 [samples], 0 .. classes-1; y_test the same.
         name: as ``load_dataset`` takes it.
         classes: number of classes.
+        is_scaled: whether they were bytes, 0 to 255.
     """
 
     x_train: np.ndarray = dataclasses.field(repr=False)
@@ -41,10 +43,35 @@ class Dataset:
     y_test: np.ndarray = dataclasses.field(repr=False)
     name: str
     classes: int
+    is_scaled: bool = False
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         return tuple(self.x_train.shape[1:])
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hex digits of all samples and labels: names say nothing of them."""
+        found = hashlib.sha256()
+        for array in (self.x_train, self.y_train, self.x_test, self.y_test):
+            found.update(str((array.shape, array.dtype)).encode())
+            found.update(np.ascontiguousarray(array))
+        return found.hexdigest()[:16]
+
+    def fit_input(self, rank: int, *, takes_bytes: bool) -> Dataset:
+        """The same samples as a model's input takes them.
+
+        Args:
+            rank: of the input, the batch included. Arrays [samples, a, b] were taken
+                for images and given a channel axis, which goes where it does not fit.
+            takes_bytes: whether samples that were bytes shall be 0 to 255 again.
+        """
+        parts = [self.x_train, self.x_test]
+        if self.x_test.ndim == rank + 1 and self.x_test.shape[-1] == 1:
+            parts = [x[..., 0] for x in parts]
+        if takes_bytes and self.is_scaled:
+            parts = [np.rint(x * 255) for x in parts]
+        return dataclasses.replace(self, x_train=parts[0], x_test=parts[1])
 
     def __str__(self) -> str:
         return (
@@ -161,9 +188,11 @@ def _dataset(
     y_test: np.ndarray,
 ) -> Dataset:
     if len(x_train) != y_train.size or len(x_test) != y_test.size:
+        is_one_hot = y_train.ndim == 2 and len(x_train) == len(y_train)
         raise DatasetError(
             f"cannot load data set {name!r}: expected a label for each sample, got "
-            f"{len(x_train)} and {y_train.size}, {len(x_test)} and {y_test.size}."
+            f"{len(x_train)} and {y_train.size}, {len(x_test)} and {y_test.size}.",
+            "Store class numbers: y.argmax(-1)." if is_one_hot else "",
         )
     _check_kinds(name, x_train, x_test, np.append(y_train, y_test))
     return Dataset(
@@ -173,6 +202,7 @@ def _dataset(
         y_test.astype(np.int32).ravel(),
         name,
         int(max(y_train.max(), y_test.max())) + 1,
+        x_test.dtype == np.uint8,
     )
 
 
@@ -192,9 +222,15 @@ def _check_kinds(
     if not np.all(np.isfinite(x_train)) or not np.all(np.isfinite(x_test)):
         raise DatasetError(f"{task}: expected finite numbers, got NaN or infinity.")
     is_number = labels.dtype.kind in "biuf"
-    if not is_number or not 0 <= labels.min() <= labels.max() < _MOST_CLASSES:
+    if not is_number:
         raise DatasetError(
-            f"{task}: expected labels from 0 to {_MOST_CLASSES - 1:,}, got others."
+            f"{task}: expected labels that are class numbers, got {labels.dtype}.",
+            "Store np.unique(y, return_inverse=True)[1].",
+        )
+    if not 0 <= labels.min() <= labels.max() < _MOST_CLASSES:
+        raise DatasetError(
+            f"{task}: expected labels from 0 to {_MOST_CLASSES - 1:,}, got "
+            f"{labels.min():g} to {labels.max():g}."
         )
     if np.any(labels % 1):
         raise DatasetError(f"{task}: expected labels that are integers, got others.")

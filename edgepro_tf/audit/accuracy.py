@@ -11,7 +11,9 @@ from edgepro_tf.errors import InterpreterError
 from edgepro_tf.runtime.delegates import open_with_payload
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
 from edgepro_tf.runtime.running import (
+    check_shape,
     input_details,
+    only_input,
     predict_classes,
     quantize_input,
     run_real,
@@ -51,17 +53,29 @@ def measure_accuracy(interpreter: Any, x: np.ndarray, y: np.ndarray) -> float:
     return float(np.mean(predict_classes(np.concatenate(found)) == y))
 
 
-def check_classes(model: str, interpreter: Any, data: Dataset) -> None:
-    """Refuse labels that a classifier has no output for.
+def fit_data(model: str, interpreter: Any, data: Dataset) -> Dataset:
+    """A data set as a classifier's input takes it.
 
     Args:
-        model: its name, for the error.
+        model: its name, for errors.
         interpreter: a runtime's interpreter.
-        data: whose labels it shall be judged by.
+        data: what it shall be judged by.
 
     Raises:
-        InterpreterError: the data set has more classes than the first output.
+        InterpreterError: the model has several inputs, or one of another shape; or the
+            data set has more classes than the first output.
     """
+    _, detail = only_input(model, interpreter)
+    is_integer = (
+        np.dtype(detail["dtype"]).kind in "iu" and not detail["quantization"][0]
+    )
+    data = data.fit_input(len(detail["shape_signature"]), takes_bytes=is_integer)
+    check_shape(model, detail, data.x_test)
+    _check_classes(model, interpreter, data)
+    return data
+
+
+def _check_classes(model: str, interpreter: Any, data: Dataset) -> None:
     units = int(interpreter.get_output_details()[0]["shape"][-1])
     classes = max(2, units)
     if data.classes > classes:

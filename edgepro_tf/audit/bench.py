@@ -48,7 +48,7 @@ class Bench(Tools):
         target: what is attacked.
         budget: what it may cost.
         x_train, y_train: where thieves draw their data from.
-        x_test, y_test: what accuracy is measured on.
+        x_test, y_test: what accuracy is measured on, or ``Budget.pick_test`` of them.
 
     ``rows`` is the number of examples that every compiled function is given; fewer are
     repeated, more are cut off.
@@ -67,9 +67,9 @@ class Bench(Tools):
         self.classes = self.network.classes
         self._x_train = np.asarray(x_train, np.float32)
         self._y_train = np.asarray(y_train)
-        count = budget.test_examples
-        self.x_test = tf.constant(x_test[:count], tf.float32)
-        self.y_test = np.asarray(y_test[:count])
+        picked = budget.pick_test(len(x_test))
+        self.x_test = tf.constant(x_test[picked], tf.float32)
+        self.y_test = np.asarray(y_test)[picked]
         self.rows = self._most_examples()
         self._forward = self._share("forward", self.network.forward)
         self._gradient = self._share(
@@ -99,7 +99,8 @@ class Bench(Tools):
         rest = np.setdiff1d(np.arange(len(order)), first, assume_unique=True)
         picked = np.concatenate([rng.permutation(first), rest]).astype(int)
         mine, others = order[picked[:count]], order[picked[count:]]
-        pool = others[: self.budget.unlabelled]
+        # Who has labels for everything has no other inputs than those.
+        pool = (others if len(others) else mine)[: self.budget.unlabelled]
         return Thief(
             share, seed, self._x_train[mine], self._y_train[mine], self._x_train[pool]
         )

@@ -27,7 +27,7 @@ from edgepro_tf.audit.forward import (
     unsupported,
 )
 from edgepro_tf.locks import ElementType
-from edgepro_tf.runtime.interpreters import make_interpreter
+from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
 from edgepro_tf.runtime.running import only_input, quantize_input, run_model
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ def import_model(model: str | Path | bytes) -> Network:
 
 
 def check_answers(network: Network, values: list[np.ndarray], content: bytes) -> None:
-    """Answer two examples as the interpreter does, before an audit trains for hours.
+    """Answer a few examples as the interpreter does, before an audit trains for hours.
 
     Args:
         network: imported from this file or another of its structure.
@@ -269,8 +269,11 @@ def check_answers(network: Network, values: list[np.ndarray], content: bytes) ->
     ) as e:
         raise unsupported(f"one that fails ({str(e).splitlines()[0]})") from e
     logits = logits[:, -network.units :]
-    if not tuple(logits.shape) == expected.shape == (2, network.units):
-        raise unsupported(f"answers of shape {list(logits.shape)} to two examples")
+    wanted = (len(examples), network.units)
+    if not tuple(logits.shape) == expected.shape == wanted:
+        raise unsupported(
+            f"answers of shape {list(logits.shape)} to {len(examples)} examples"
+        )
     last = [node.kind for node in network.graph.nodes if node.kind not in CASTS][-1]
     found = operators.activate(last, logits) if last in HEADS else logits
     difference = np.abs(found - expected).max()
@@ -282,19 +285,21 @@ def check_answers(network: Network, values: list[np.ndarray], content: bytes) ->
 
 
 def _ask_interpreter(content: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Two random examples, and a real interpreter's answers, one at a time."""
+    """Two random batches of the model's own size, and a real interpreter's answers."""
     interpreter = make_interpreter(content)
     name, detail = only_input("the model", interpreter)
-    shape = (2, *detail["shape"][1:])
+    batch = int(detail["shape"][0])
+    shape = (2 * batch, *detail["shape"][1:])
     rng = np.random.default_rng(0)
     if np.dtype(detail["dtype"]).kind == "f" or detail["quantization"][0]:
         examples = rng.standard_normal(shape).astype(np.float32)
     else:
         examples = rng.integers(0, 2, shape)
-    answers = [
-        next(iter(run_model(interpreter, {name: quantize_input(x, detail)}).values()))
-        for x in (examples[:1], examples[1:])
-    ]
+    answers = []
+    for x in (examples[:batch], examples[batch:]):
+        sample = {name: quantize_input(x, detail)}
+        outputs = call_runtime(run_model, interpreter, sample, _task="run")
+        answers.append(next(iter(outputs.values())))
     return examples, np.concatenate(answers)
 
 

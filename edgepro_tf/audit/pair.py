@@ -17,8 +17,10 @@ from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.page import write_page
 from edgepro_tf.audit.report import AuditReport, summarise
 from edgepro_tf.audit.runner import Cache, Progress, run_attacks
+from edgepro_tf.audit.scratch import SCRATCH
 from edgepro_tf.audit.target import digest, make_target
 from edgepro_tf.audit.thief import QUICK, Attack, AttackResult, Budget
+from edgepro_tf.errors import ConversionError
 from edgepro_tf.files import write_file
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def audit_pair(
     recipe: str = "",
     others: Sequence[tuple[bytes, bytes]] = (),
     base: Path | None = None,
+    is_control: bool = False,
     budget: Budget = QUICK,
     attacks: Sequence[Attack] | None = None,
     cache: Path | None = None,
@@ -57,9 +60,10 @@ def audit_pair(
         base: the public ``.tflite`` that the model was fine-tuned from, for attacks
             that put what is open into it; None makes one from the authorized network,
             which understates them.
+        is_control: whether the network is one that was never trained, on purpose.
         budget: ``QUICK`` (two to three minutes for a small network on small images) or
             ``FULL``, or your own.
-        attacks: None for all.
+        attacks: None for all; scratch must be among them.
         cache: a file of JSON lines; an audit that was stopped goes on from it.
         workers: attacks run at a time.
         progress: wraps an iterable, given its length, to show it.
@@ -69,25 +73,31 @@ def audit_pair(
         The report; ``write_report`` makes files of it.
 
     Raises:
-        ConversionError: the model is no classifier that attacks can be run on, or the
-            base is of another structure.
+        ConversionError: the model is no classifier that attacks can be run on, or not
+            one of this data, or the base is of another structure.
 
     Cost: training runs; see ``Budget``.
     """
     started = time.time()
     attacks = all_attacks() if attacks is None else tuple(attacks)
+    if SCRATCH not in [attack.name for attack in attacks]:
+        raise ValueError(f"attacks are held against {SCRATCH!r}, which is missing")
     pairs = [(public, payload), *others]
     results: list[AttackResult] = []
     released = []
     for i, (file, lock) in enumerate(pairs):
         target = make_target(file, lock, name=name, recipe=recipe)
+        _check_labels(data, target.network.classes)
         if base is not None:
             known_base = read_base(target.network, base)
             target = dataclasses.replace(target, base=known_base)
         bench = Bench(
             target, budget, data.x_train, data.y_train, data.x_test, data.y_test
         )
-        context = [digest(file), data.name, dataclasses.asdict(budget)]
+        authorized_accuracy = bench.accuracy(target.authorized)
+        if not is_control and authorized_accuracy <= bench.chance:
+            raise _answers_nothing(authorized_accuracy, bench.chance)
+        context = [digest(file), data.digest, dataclasses.asdict(budget)]
         if base is not None:
             context.append(digest(base.read_bytes()))
         results += run_attacks(
@@ -103,18 +113,39 @@ def audit_pair(
         "name": name,
         "recipe": recipe,
         "data": str(data),
-        "test_examples": len(data.x_test),
+        "test_examples": len(bench.y_test),
         "budget": dataclasses.asdict(budget),
         "locks_drawn": len(pairs),
         "base": None if base is None else base.name,
         "model_bytes": len(public),
         "weights": sum(v.size for v in target.public),
-        "authorized_accuracy": bench.accuracy(target.authorized),
+        "authorized_accuracy": authorized_accuracy,
         "released_accuracy": float(np.mean(released)),
         "chance": bench.chance,
         "seconds": round(time.time() - started, 1),
     }
     return summarise(results, attacks, budget, known | (facts or {}))
+
+
+def _check_labels(data: Dataset, classes: int) -> None:
+    for labels in (data.y_train, data.y_test):
+        is_number = labels.ndim == 1 and labels.dtype.kind in "iu"
+        if not is_number or not 0 <= labels.min() <= labels.max() < classes:
+            raise ConversionError(
+                "cannot audit model: expected labels as class numbers from 0 to "
+                f"{classes - 1}, got {labels.dtype} {list(labels.shape)} from "
+                f"{labels.min()} to {labels.max()}."
+            )
+
+
+def _answers_nothing(accuracy: float, chance: float) -> ConversionError:
+    return ConversionError(
+        "cannot audit model: expected the authorized network to answer this data, got "
+        f"one that is right on {accuracy:.1%} of it ({chance:.1%} by always naming one "
+        "class).",
+        "Scale inputs as in training: a data file's bytes are divided by 255, its "
+        "floats are taken as they are.",
+    )
 
 
 def write_report(report: AuditReport, folder: Path) -> None:

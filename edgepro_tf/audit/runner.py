@@ -24,7 +24,7 @@ Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 Cell = tuple[Attack, float, int]
 
 # Raised whenever an attack changes what it does, so that no old figure is mixed in.
-AUDIT_VERSION = 15
+AUDIT_VERSION = 16
 
 
 class Cache:
@@ -42,7 +42,7 @@ class Cache:
         ).hexdigest()[:16]
         self._found: dict[tuple[str, float, int], AttackResult] = {}
         if path is not None and path.exists():
-            text = path.read_text()
+            text = path.read_text(errors="replace")
             for line in text.splitlines():
                 self._read(line)
             if text and not text.endswith("\n"):  # An interrupted run's last line.
@@ -62,11 +62,12 @@ class Cache:
     def _read(self, line: str) -> None:
         try:
             entry = json.loads(line)
-        except json.JSONDecodeError:
-            return
-        if entry.pop("context", None) == self._context:
+            if entry.pop("context", None) != self._context:
+                return
             result = AttackResult(**entry)
-            self._found[result.attack, result.share, result.seed] = result
+        except (json.JSONDecodeError, AttributeError, TypeError):
+            return  # Damaged: it is run again.
+        self._found[result.attack, result.share, result.seed] = result
 
 
 def list_cells(

@@ -44,7 +44,7 @@ class Budget:
         wrong_locks: drawn for the mean and the worst, over all seeds.
         shares: of the training data that the thief has.
         seeds: each draws the thief's data, his starts and his batches.
-        test_examples: at most so many are used.
+        test_examples: at most so many are used (``pick_test``).
         unlabelled: inputs without labels, at most.
         is_thorough: whether the slower attacks run.
     """
@@ -73,6 +73,17 @@ class Budget:
         """Steps of a training run over so many examples."""
         wanted = round(self.epochs * examples / self.batch)
         return min(max(wanted, self.least_steps), self.most_steps)
+
+    def pick_test(self, examples: int) -> np.ndarray:
+        """int [at most ``test_examples``]: numbers of test examples, in their order.
+
+        All where there are no more; else always the same, from all over the set, which
+        may be sorted by class.
+        """
+        if examples <= self.test_examples:
+            return np.arange(examples)
+        rng = np.random.default_rng(79)
+        return np.sort(rng.choice(examples, self.test_examples, replace=False))
 
     def with_seeds(self, count: int | None) -> Budget:
         """The same budget over so many seeds; None leaves it."""

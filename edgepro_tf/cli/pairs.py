@@ -70,14 +70,16 @@ def check_outputs(args: argparse.Namespace) -> None:
             f"cannot write {args.out}: expected a name ending in .tflite."
         )
     _find_expiry(args.expires_days)
-    if args.out.exists() and args.model.exists() and args.out.samefile(args.model):
-        raise ConversionError(
-            f"cannot write {args.out}: expected another file than the model itself, "
-            "which has no copy.",
-            "Choose another --out.",
-        )
+    written = (args.out, args.out.with_suffix(".edgepro"))
+    for path in written:
+        if path.exists() and args.model.exists() and path.samefile(args.model):
+            raise ConversionError(
+                f"cannot write {path}: expected another file than the model itself, "
+                "which has no copy.",
+                "Choose another --out.",
+            )
     if not args.force:
-        check_absent(args.out, args.out.with_suffix(".edgepro"), remedy="pass --force")
+        check_absent(*written, remedy="pass --force")
 
 
 def _find_expiry(days: float | None) -> datetime.datetime | None:

@@ -128,7 +128,7 @@ def test_line_is_told_from_parabola() -> None:
 
 def test_speed_of_every_step() -> None:
     table = format_speeds(2048)
-    for step in Step:
+    for step in set(Step) - {Step.FRACTION}:  # A mask's, never alone.
         assert f"\n{step.name.lower()} " in table
     masks = [line for line in table.splitlines() if "mask" in line]
     assert masks and not any(" - " in line or line.endswith("-") for line in masks)

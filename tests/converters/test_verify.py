@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from converters import convert_keras, lock_tflite
 from converters.verify import compare_with_keras
@@ -46,3 +47,40 @@ def test_nan_agrees_with_nan_alone(answer: list[float], difference: float) -> No
 def test_an_input_type_that_the_format_lacks_is_refused() -> None:
     with pytest.raises(ConversionError, match="Take the number format int8"):
         convert_keras(build_cached("mlp"), inference_type="int8")
+
+
+def test_outputs_of_strings_are_no_numbers() -> None:
+    """Text passed through beside what is computed, and nothing but text."""
+
+    class Reader(tf.Module):
+        def __init__(self) -> None:
+            rng = np.random.default_rng(0)
+            self.first, self.last = (
+                tf.Variable(rng.normal(size=(8, n)).astype(np.float32)) for n in (8, 3)
+            )
+
+        @tf.function(
+            input_signature=[tf.TensorSpec([1], tf.string), tf.TensorSpec([1, 8])]
+        )
+        def read(self, text: tf.Tensor, x: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"text": text, "y": tf.nn.relu(x @ self.first) @ self.last}
+
+    reader = Reader()
+    function = reader.read.get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], reader)
+    protected = lock_tflite(converter.convert())
+    assert protected.tensors_protected
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (lambda: keras.layers.Dense(4, name="größe"), "got 'größe'. Rename it"),
+        (lambda: keras.layers.Activation("threshold"), "missing 2 required positional"),
+    ],
+)
+def test_what_cannot_be_traced_says_why(layer, words: str) -> None:  # type: ignore[no-untyped-def]
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    model.add(layer())
+    with pytest.raises(ConversionError, match=words):
+        convert_keras(model)

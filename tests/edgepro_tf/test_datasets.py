@@ -107,7 +107,7 @@ _GOOD = {"x_train": _X, "y_train": _Y, "x_test": _X, "y_test": _Y}
         ({"y_train": _Y - 1}, "labels from 0 to 999,999"),
         ({"y_train": _Y * 10**9}, "labels from 0 to 999,999"),
         ({"y_train": _Y + 0.5}, "labels that are integers"),
-        ({"y_train": np.array(["a"] * 6)}, "labels from 0"),
+        ({"y_train": np.array(["a"] * 6)}, "labels that are class numbers"),
         ({"y_train": np.eye(6)}, "a label for each sample, got 6 and 36"),
         ({"x_train": _X + np.nan}, "finite numbers"),
         ({"x_train": np.array(["a"] * 6)}, "of numbers, in samples of one shape"),
@@ -142,3 +142,28 @@ def test_unknown_names_and_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEPRO_FASHION_MNIST", "/nowhere")
     with pytest.raises(DatasetError, match="/nowhere"):
         load_dataset("fashion-mnist")
+
+
+def test_samples_are_as_an_input_takes_them(tmp_path: pathlib.Path) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (6, 5, 4)).astype(np.uint8)
+    labels = {"y_train": np.arange(6) % 2, "y_test": np.arange(6) % 2}
+    np.savez(tmp_path / "d.npz", x_train=x, x_test=x, **labels)
+    data = load_dataset(f"npz:{tmp_path / 'd.npz'}")
+    assert data.x_train.shape == (6, 5, 4, 1) and data.is_scaled
+    series = data.fit_input(3, takes_bytes=True)
+    np.testing.assert_array_equal(series.x_test, x)
+    image = data.fit_input(4, takes_bytes=False)
+    np.testing.assert_array_equal(image.x_test, data.x_test)
+    assert data.digest == load_dataset(data.name).digest != series.digest
+
+
+def test_labels_of_other_forms_say_what_to_store(tmp_path: pathlib.Path) -> None:
+    x = np.zeros((6, 2), np.float32)
+    for y, words in {
+        "one-hot": (np.eye(3)[np.arange(6) % 3], r"argmax\(-1\)"),
+        "signs": (np.arange(6) % 2 * 2 - 1, "got -1 to 1"),
+        "words": (np.array(["a", "b"] * 3), "return_inverse"),
+    }.values():
+        np.savez(tmp_path / "d.npz", x_train=x, x_test=x, y_train=y, y_test=y)
+        with pytest.raises(DatasetError, match=words):
+            load_dataset(f"npz:{tmp_path / 'd.npz'}")

@@ -139,9 +139,11 @@ def run(args: argparse.Namespace) -> None:
     from edgepro_tf.datasets import load_dataset
 
     data = load_dataset(args.dataset)
-    public, payload, name, recipe = (
-        _open_pair(args, data) if args.network is None else _make_pair(args, data)
-    )
+    if args.network is None:
+        public, payload, data = _open_pair(args, data)
+        name, recipe = args.model.stem, "as shipped"
+    else:
+        public, payload, name, recipe = _make_pair(args, data)
     budget = (FULL if args.full else QUICK).with_seeds(args.seeds)
     report = audit_pair(
         public,
@@ -160,22 +162,17 @@ def run(args: argparse.Namespace) -> None:
     console.say(f"{args.out / PAGE_FILE}: the report")
 
 
-def _open_pair(
-    args: argparse.Namespace, data: Dataset
-) -> tuple[bytes, bytes, str, str]:
-    from edgepro_tf.audit.accuracy import check_classes
+def _open_pair(args: argparse.Namespace, data: Dataset) -> tuple[bytes, bytes, Dataset]:
+    from edgepro_tf.audit.accuracy import fit_data
     from edgepro_tf.files import make_folder
     from edgepro_tf.runtime.interpreters import make_interpreter
-    from edgepro_tf.runtime.running import check_shape, only_input
 
     opened = keyring.open_for_run(args)
     public = args.model.read_bytes()
     interpreter = make_interpreter(public)
-    _, detail = only_input(args.model.name, interpreter)
-    check_shape(args.model.name, detail, data.x_test)
-    check_classes(args.model.name, interpreter, data)
+    data = fit_data(args.model.name, interpreter, data)
     make_folder(args.out)
-    return public, opened.payload, args.model.stem, "as shipped"
+    return public, opened.payload, data
 
 
 def _make_pair(args: argparse.Namespace, data: Dataset) -> tuple[Any, ...]:
@@ -194,9 +191,10 @@ def _make_pair(args: argparse.Namespace, data: Dataset) -> tuple[Any, ...]:
         f"{args.network} on {data_name}, recipe {recipe}, lock training {lock}, "
         f"{epochs} epochs, seed {args.network_seed}"
     )
-    files = [args.out / "model.tflite", args.out / "lock.payload"]
+    identity = f"{name}, data {data.digest}"
+    files = [args.out / n for n in ("model.tflite", "lock.payload", "model.txt")]
     if all(file.exists() for file in files):
-        if (args.out / "model.txt").read_text() != name:
+        if files[2].read_text() != identity:
             raise EdgeProError(
                 f"cannot audit into {args.out}: it holds the audit of another network.",
                 "Choose another folder.",
@@ -217,5 +215,5 @@ def _make_pair(args: argparse.Namespace, data: Dataset) -> tuple[Any, ...]:
     # The payload lies open here: this network is made to be attacked, not shipped.
     write_file(files[0], pair.public, overwrite=True)
     write_file(files[1], pair.payload, overwrite=True, mode=PRIVATE_MODE)
-    write_file(args.out / "model.txt", name.encode(), overwrite=True)
+    write_file(files[2], identity.encode(), overwrite=True)
     return pair.public, pair.payload, name, recipe

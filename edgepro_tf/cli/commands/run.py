@@ -106,18 +106,10 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _measure(args: argparse.Namespace, interpreter: object) -> None:
-    from edgepro_tf.audit.accuracy import (
-        check_classes,
-        measure_accuracy,
-        public_accuracy,
-    )
+    from edgepro_tf.audit.accuracy import fit_data, measure_accuracy, public_accuracy
     from edgepro_tf.datasets import load_dataset
-    from edgepro_tf.runtime.running import check_shape, only_input
 
-    data = load_dataset(args.dataset)
-    _, detail = only_input(args.model.name, interpreter)
-    check_shape(args.model.name, detail, data.x_test)
-    check_classes(args.model.name, interpreter, data)
+    data = fit_data(args.model.name, interpreter, load_dataset(args.dataset))
     x, y = data.x_test, data.y_test
     console.say(f"{len(x):,} test examples of {args.dataset}")
     console.say(f"with its sidecar:  {measure_accuracy(interpreter, x, y):.2%}")

@@ -36,7 +36,7 @@ def test_an_audit_that_was_stopped_goes_on(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_attacks(make_bench(), attacks, cache=Cache(path, "context"))
     with path.open("a") as file:  # What a crash in the middle of a write leaves.
-        file.write('{"context": "ab')
+        file.write('[1]\nnull\n\x00{"context": "ab')
     counter.stop_at = -1
     results = run_attacks(make_bench(), attacks, cache=Cache(path, "context"))
     assert counter.runs == cells == len(results)

@@ -3,26 +3,43 @@
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from tests.edgepro_tf.cli.test_main import edgepro
-from tests.flatbuffers import export_cached
 
 
-def write_data(path: Path) -> None:
+def write_data(path: Path, shift: int = 0) -> None:
+    """Series of 5 steps and 2 features: an array of three axes that is no image."""
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(700, 10)).astype(np.float32)
-    y = np.argmax(x[:, :4], 1).astype(np.int32)
+    x = rng.normal(size=(700, 5, 2)).astype(np.float32)
+    y = (np.argmax(x[:, :4, 0], 1).astype(np.int32) + shift) % 4
     np.savez(path, x_train=x[:500], y_train=y[:500], x_test=x[500:], y_test=y[500:])
+
+
+def write_model(path: Path, data: Path) -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((5, 2)),
+            keras.layers.Conv1D(8, 1, activation="relu"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(16, activation="relu"),
+            keras.layers.Dense(4, activation="softmax"),
+        ]
+    )
+    model.compile(keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy")
+    with np.load(data) as stored:
+        model.fit(stored["x_train"], stored["y_train"], epochs=10, verbose=0)
+    model.save(path)
 
 
 def test_a_pair_is_audited_and_goes_on_from_its_cache(tmp_path: Path) -> None:
     keys, public, out = tmp_path / "keys", tmp_path / "m.tflite", tmp_path / "audit"
-    source = tmp_path / "source.tflite"
-    source.write_bytes(export_cached("mlp"))
     write_data(tmp_path / "d.npz")
+    write_model(tmp_path / "model.keras", tmp_path / "d.npz")
     assert edgepro("keygen", "--out", keys).returncode == 0
-    done = edgepro("lock", source, "--keys", keys, "--out", public)
+    done = edgepro("convert", tmp_path / "model.keras", "--keys", keys, "--out", public)
     assert done.returncode == 0, done.stderr
     arguments = [
         "audit", public, "--keys", keys, "--dataset", f"npz:{tmp_path / 'd.npz'}",
@@ -37,6 +54,11 @@ def test_a_pair_is_audited_and_goes_on_from_its_cache(tmp_path: Path) -> None:
     lines = (out / "results.jsonl").read_text().splitlines()
     again = edgepro(*arguments)
     assert again.returncode == 0, again.stderr
+    assert (out / "results.jsonl").read_text().splitlines() == lines
+    write_data(tmp_path / "d.npz", shift=1)  # Other labels, under the same name.
+    again = edgepro(*arguments)
+    assert again.returncode == 1 and not again.stdout
+    assert "expected the authorized network to answer this data" in again.stderr
     assert (out / "results.jsonl").read_text().splitlines() == lines
 
 

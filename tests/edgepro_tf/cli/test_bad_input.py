@@ -67,6 +67,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edgepro: Edgepro) ->
     for name, content in {
         "empty": b"",
         "random": np.random.default_rng(0).bytes(90_000),
+        "precious.edgepro": Path("authorized.tflite").read_bytes(),
         "other.json": b"{}",
         "cut.edgepro": sidecar[:300],
         "damaged.edgepro": _changed(sidecar),
@@ -260,6 +261,17 @@ def test_locking(folder: Path, edgepro: Edgepro) -> None:
             (
                 [*LOCK, "--out", "authorized.tflite", "--force"],
                 "expected another file than the model itself",
+            ),
+            (
+                [
+                    "lock",
+                    "precious.edgepro",
+                    *keys,
+                    "--out",
+                    "precious.tflite",
+                    "--force",
+                ],
+                "cannot write precious.edgepro: expected another file than the model",
             ),
             (["lock", "model.tflite", *keys], "got the public file of model.edgepro"),
             ([*LOCK, "--audience", ""], "got an empty one"),
