@@ -11,7 +11,8 @@ VENV    := .venv
 RUNTIME := .venv-runtime
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test check lint bench test-networks test-android test-arm64 fuzz clean
+.PHONY: demo test check lint bench test-networks test-android test-arm64 \
+        android-assets fuzz clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/edgepro demo --out out/demo
@@ -53,6 +54,10 @@ $(RUNTIME)/.installed: $(SOURCES) $(wildcard edgepro_tf/*.py edgepro_tf/*/*.py)
 # The device side on ARM64, emulated; says so and passes where it cannot be set up.
 test-arm64:
 	PYTHON=$(PYTHON) scripts/test_arm64.sh
+
+# Keys, model, sidecar and samples of the Android demo, in android_demo/keys and its assets.
+android-assets: $(VENV)/.installed
+	$(VENV)/bin/python android_demo/make_assets.py
 
 # The Android library on the desktop JVM; says so and passes where it cannot be set up.
 test-android:

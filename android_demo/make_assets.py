@@ -1,7 +1,7 @@
 """Make the demo app's assets: train, convert and seal digits, and write some samples.
 
-Keys go to android_demo/keys and are used again; the assets are written anew. Run it with
-a Python that has EdgePro and TensorFlow ('make android-assets' does).
+Keys go to android_demo/keys and are used again; the assets are written anew. Run it
+with a Python that has EdgePro and TensorFlow ('make android-assets' does).
 """
 
 import argparse
