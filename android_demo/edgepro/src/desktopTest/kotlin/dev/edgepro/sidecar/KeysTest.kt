@@ -2,6 +2,7 @@ package dev.edgepro.sidecar
 
 import dev.edgepro.GoldenPair
 import dev.edgepro.KeyException
+import dev.edgepro.TESTS
 import dev.edgepro.WrongKeyException
 import dev.edgepro.assertTells
 import org.junit.jupiter.api.AfterEach
@@ -107,6 +108,23 @@ class KeysTest {
         assertTells<KeyException>(
             "which stays with its owner",
         ) { IssuerKey.load(private.toByteArray()) }
+    }
+
+    @Test
+    fun `an Ed25519 issuer is refused where the system verifies none`() {
+        val vector = VectorsTest.Vector(File(TESTS, "vectors/sidecar/eddsa.txt"))
+        val issuer = vector.fields.getValue("issuer").toByteArray()
+        val place = Security.getProviders().indexOfFirst { it.name == "SunEC" }
+        val provider = Security.getProvider("SunEC")
+        Security.removeProvider("SunEC")
+        try {
+            assertTells<KeyException>(
+                "which this system does not verify",
+            ) { IssuerKey.load(issuer) }
+        } finally {
+            Security.insertProviderAt(provider, place + 1)
+        }
+        IssuerKey.load(issuer)
     }
 
     @Test

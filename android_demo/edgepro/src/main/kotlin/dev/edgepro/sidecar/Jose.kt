@@ -110,19 +110,28 @@ internal fun verifySignature(
     if (!holds) throw JoseException()
 }
 
-/** By the platform, since Nimbus would need one more library for it. */
 private fun verifyEd25519(
     key: OctetKeyPair,
     signed: ByteArray,
     signature: ByteArray,
-): Boolean {
-    val encoded = ED25519_KEY_INFO + key.decodedX
-    val publicKey = KeyFactory.getInstance("Ed25519").generatePublic(X509EncodedKeySpec(encoded))
-    return Signature.getInstance("Ed25519").run {
-        initVerify(publicKey)
-        update(signed)
-        verify(signature)
-    }
+): Boolean = beginEd25519(key).run {
+    update(signed)
+    verify(signature)
+}
+
+/** Whether the platform verifies this key's signatures, as Android 14 does not. */
+internal fun isEd25519Supported(key: OctetKeyPair): Boolean = try {
+    beginEd25519(key)
+    true
+} catch (_: GeneralSecurityException) {
+    false
+}
+
+/** By the platform, since Nimbus would need one more library for it. */
+private fun beginEd25519(key: OctetKeyPair): Signature {
+    val encoded = X509EncodedKeySpec(ED25519_KEY_INFO + key.decodedX)
+    val publicKey = KeyFactory.getInstance("Ed25519").generatePublic(encoded)
+    return Signature.getInstance("Ed25519").apply { initVerify(publicKey) }
 }
 
 /** What stands before the 32 bytes of a key's SubjectPublicKeyInfo (RFC 8410, section 4). */

@@ -197,6 +197,13 @@ class IssuerKey private constructor(
                     jwk is OctetKeyPair && jwk.curve == Curve.Ed25519 -> "EdDSA"
                     else -> throw cannotLoad(NOUN, "expected a P-256 or Ed25519 key, got another")
                 }
+            if (jwk is OctetKeyPair && !isEd25519Supported(jwk)) {
+                throw KeyException(
+                    "cannot use issuer key: expected ES256, got EdDSA, which this system does " +
+                        "not verify.",
+                    "Seal with an ES256 issuer, as edgepro keygen makes them.",
+                )
+            }
             return IssuerKey(jwk, alg)
         }
     }
