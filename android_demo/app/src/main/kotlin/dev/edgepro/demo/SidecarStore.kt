@@ -34,19 +34,15 @@ class SidecarStore(
         opener: Opener,
         issuer: IssuerKey,
     ) {
-        val name = uri.lastPathSegment?.substringAfterLast('/') ?: "that was chosen"
-        val data =
+        val name = uri.lastPathSegment?.substringAfterLast('/') ?: NAME
+        val sidecar =
             try {
-                context.contentResolver.openInputStream(uri)?.use { it.readBytes() }
+                context.contentResolver.openInputStream(uri)?.use { Sidecar.read(it, name) }
             } catch (_: IOException) {
                 null
             } ?: throw SidecarException("cannot open sidecar $name: it cannot be read.")
-        openSidecar(Sidecar.of(data, name), opener, issuer, AUDIENCE).close()
-        val partial = File(context.filesDir, "$NAME.partial")
-        partial.writeBytes(data)
-        if (!partial.renameTo(imported)) {
-            throw SidecarException("cannot keep sidecar $name: the system refused.")
-        }
+        openSidecar(sidecar, opener, issuer, AUDIENCE).close()
+        sidecar.write(imported)
     }
 
     private companion object {

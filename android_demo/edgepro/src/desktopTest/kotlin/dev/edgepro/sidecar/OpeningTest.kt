@@ -8,10 +8,12 @@ import dev.edgepro.SidecarFormatException
 import dev.edgepro.TESTS
 import dev.edgepro.WrongKeyException
 import dev.edgepro.assertTells
+import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.assertThrows
+import org.junit.jupiter.api.io.TempDir
 import java.io.ByteArrayInputStream
 import java.io.File
 import java.time.Duration
@@ -121,6 +123,23 @@ class OpeningTest {
                 openSidecar(it, pair.identity, pair.issuer, GoldenPair.AUDIENCE).payload.toList()
             }
         assertEquals(payloads[0], payloads[1])
+    }
+
+    @Test
+    fun `a sidecar is kept whole, or not at all`(
+        @TempDir folder: File,
+    ) {
+        val kept = File(folder, "kept.edgepro").apply { writeText("an older one") }
+        Sidecar.of(vector.body).write(kept)
+        assertArrayEquals(vector.body, kept.readBytes())
+        assertTells<SidecarException>("cannot write sidecar x.edgepro") {
+            Sidecar.of(vector.body).write(File(folder, "none/x.edgepro"))
+        }
+        assertTells<SidecarException>("cannot write sidecar") {
+            Sidecar.of(vector.body).write(folder.apply { File(this, "full").createNewFile() })
+        }
+        assertEquals(setOf("full", "kept.edgepro"), folder.list()!!.toSet())
+        assertEquals(false, File("${folder.path}.partial").exists())
     }
 
     @Test

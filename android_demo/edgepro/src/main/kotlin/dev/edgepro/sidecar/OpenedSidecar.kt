@@ -38,7 +38,7 @@ class OpenedSidecar internal constructor(
     override fun close() = payload.fill(0)
 
     override fun toString(): String {
-        val by = issuerName ?: "key ${shortKeyId(issuerKeyId)}"
+        val by = issuerName?.ifEmpty { null } ?: "key ${shortKeyId(issuerKeyId)}"
         val until = expires?.let { "expires ${dateOf(it)}" } ?: "never expires"
         val whom = audience?.let { "application $it" } ?: "any application"
         return "sidecar of model $model, signed by $by on ${dateOf(issuedAt)}, for $whom, $until"

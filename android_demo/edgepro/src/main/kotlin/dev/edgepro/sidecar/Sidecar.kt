@@ -20,6 +20,29 @@ class Sidecar private constructor(
 ) {
     internal fun task(verb: String): String = taskOf(verb, name)
 
+    /**
+     * Keeps it in a file, whole or not at all; one of that name is replaced.
+     *
+     * @throws SidecarException the system refused.
+     */
+    fun write(file: File) {
+        val partial = File(file.path + ".partial")
+        try {
+            partial.outputStream().use {
+                it.write(data)
+                it.fd.sync()
+            }
+            if (partial.renameTo(file)) return
+        } catch (_: IOException) {
+            // Told below.
+        }
+        partial.delete()
+        throw SidecarException(
+            "cannot write sidecar ${file.name}: the system refused.",
+            "Check that the folder exists and has room: ${file.parent}",
+        )
+    }
+
     companion object {
         internal const val MAX_BYTES = 64 shl 20
 
