@@ -23,6 +23,9 @@ android {
             proguardFiles(getDefaultProguardFile("proguard-android-optimize.txt"))
         }
     }
+    testOptions {
+        unitTests.isIncludeAndroidResources = true
+    }
     compileOptions {
         sourceCompatibility = JavaVersion.VERSION_1_8
         targetCompatibility = JavaVersion.VERSION_1_8
@@ -36,4 +39,6 @@ kotlin {
 dependencies {
     implementation(project(":edgepro"))
     implementation(libs.tflite)
+    testImplementation(libs.junit4)
+    testImplementation(libs.robolectric)
 }

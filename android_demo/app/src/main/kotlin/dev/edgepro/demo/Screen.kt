@@ -49,7 +49,8 @@ class Screen(
                 samples,
             )
         views.forEach(column::addView)
-        status.text = "Loading …"
+        show(status, "Loading …")
+        listOf(hint, key, command, figures).forEach { show(it, "") }
         return ScrollView(activity).apply {
             fitsSystemWindows = true
             addView(column)
@@ -57,7 +58,8 @@ class Screen(
     }
 
     fun showKey(deviceKey: DeviceKey) {
-        key.text = "This device's key is ${deviceKey.recipient.shortId}, in ${deviceKey.storage}."
+        val id = deviceKey.recipient.shortId
+        show(key, "This device's key is $id, in ${deviceKey.storage}.")
     }
 
     /** A refusal in the library's own words, and how this device gets its sidecar. */
@@ -65,9 +67,9 @@ class Screen(
         error: EdgeProException,
         howTo: String,
     ) {
-        status.text = error.problem
-        hint.text = error.hint
-        command.text = howTo
+        show(status, error.problem)
+        show(hint, error.hint)
+        show(command, howTo)
     }
 
     fun showComparison(
@@ -76,16 +78,17 @@ class Screen(
     ) {
         val restored = comparison.restored
         if (restored != null) {
-            status.text = "The sidecar opened: the model is restored."
-            hint.text = ""
-            command.text = ""
+            show(status, "The sidecar opened: the model is restored.")
+            show(hint, "")
+            show(command, "")
         }
-        figures.text =
+        val lines =
             listOfNotNull(
                 describe("Public file alone", comparison.public, data),
                 restored?.let { describe("Restored", it, data) },
                 restored?.let { "Of its load, the sidecar: %.1f ms".format(comparison.sidecarMs) },
-            ).joinToString("\n")
+            )
+        show(figures, lines.joinToString("\n"))
         samples.removeAllViews()
         samples.addView(
             row(listOf("", "shows", "public", "restored").map { cell(it, bold = true) }),
@@ -118,6 +121,14 @@ class Screen(
         )
     }
 
+    private fun show(
+        view: TextView,
+        content: String,
+    ) {
+        view.text = content
+        view.visibility = if (content.isEmpty()) View.GONE else View.VISIBLE
+    }
+
     private fun row(cells: List<View>) = TableRow(activity).apply {
         gravity = Gravity.CENTER_VERTICAL
         cells.forEach(::addView)
@@ -138,7 +149,7 @@ class Screen(
         val drawable = BitmapDrawable(resources, bitmap).apply { isFilterBitmap = false }
         setImageDrawable(drawable)
         contentDescription = "an image of a $label"
-        layoutParams = TableRow.LayoutParams(size, size)
+        layoutParams = TableRow.LayoutParams(size, size).apply { setMargins(0, size / 8, 0, 0) }
     }
 
     private fun cell(
@@ -159,6 +170,7 @@ class Screen(
         selectable: Boolean = false,
         monospace: Boolean = false,
     ) = TextView(activity).apply {
+        setPadding(0, 0, 0, (8 * resources.displayMetrics.density).toInt())
         if (bold) setTypeface(typeface, Typeface.BOLD)
         if (monospace) typeface = Typeface.MONOSPACE
         setTextIsSelectable(selectable)
