@@ -44,7 +44,7 @@ static void throw_plain(JNIEnv* env, const char* name, const char* text) {
   if (class != NULL) (*env)->ThrowNew(env, class, text);
 }
 
-/* The core's sentence: what could not be done up to the first full stop, then a hint. */
+/* The core's sentence: what could not be done, to its first full stop; then a hint. */
 static void throw_sentence(JNIEnv* env, edgepro_status status, char* sentence) {
   jclass class = (*env)->FindClass(env, class_of(status));
   if (class == NULL) return;
@@ -77,8 +77,8 @@ typedef struct {
 static int hold_payload(JNIEnv* env, jbyteArray array, payload_view* out) {
   if (array == NULL) {
     throw_bad_argument(env,
-                       "cannot read lock payload: expected the bytes of an opened sidecar, "
-                       "got none. Open the sidecar first.");
+                       "cannot read lock payload: expected the bytes of an opened "
+                       "sidecar, got none. Open the sidecar first.");
     return 0;
   }
   out->array = array;

@@ -133,28 +133,14 @@ class RestoredModelTest {
     fun `threads that no device has are told`(threads: Int) {
         val pair = GoldenPair.first
         assertTells<NativeException>("expected 1 to 256 threads, got $threads") {
-            restoreModel(
-                ModelFile.of(pair.model),
-                pair.sidecar,
-                pair.identity,
-                pair.issuer,
-                GoldenPair.AUDIENCE,
-                threads,
-            )
+            restored(pair, threads = threads)
         }
     }
 
     @Test
     fun `several threads restore the same`() {
         val pair = GoldenPair.first
-        restoreModel(
-            ModelFile.of(pair.model),
-            pair.sidecar,
-            pair.identity,
-            pair.issuer,
-            GoldenPair.AUDIENCE,
-            4,
-        ).use {
+        restored(pair, threads = 4).use {
             assertArrayEquals(pair.authorized.readBytes(), bytesOf(it))
         }
     }
@@ -209,7 +195,15 @@ class RestoredModelTest {
     private fun restored(
         pair: GoldenPair = GoldenPair.first,
         model: ModelFile = ModelFile.of(pair.model),
-    ) = restoreModel(model, pair.sidecar, pair.identity, pair.issuer, GoldenPair.AUDIENCE)
+        threads: Int = 1,
+    ) = restoreModel(
+        model,
+        pair.sidecar,
+        pair.identity,
+        pair.issuer,
+        GoldenPair.AUDIENCE,
+        threads,
+    )
 
     private fun bytesOf(model: RestoredModel): ByteArray {
         val view: ByteBuffer = model.buffer

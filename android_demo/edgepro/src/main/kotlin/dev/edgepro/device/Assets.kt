@@ -15,8 +15,8 @@ import java.nio.channels.FileChannel
  */
 
 /**
- * Maps an asset for reading, for `Interpreter(ByteBuffer)` with [loadDelegate]
- * [dev.edgepro.runtime.loadDelegate].
+ * Maps an asset for reading, for [openInterpreter][dev.edgepro.runtime.openInterpreter],
+ * or an interpreter of your own.
  *
  * @throws ModelException there is no such asset, or it is compressed.
  */

@@ -69,6 +69,7 @@ class DeviceKey private constructor(
          */
         @JvmStatic
         @JvmOverloads
+        @Synchronized // So that two threads do not make two keys, of which one stays.
         fun getOrCreate(alias: String = ALIAS): DeviceKey {
             if (Build.VERSION.SDK_INT < Build.VERSION_CODES.S) {
                 throw KeyException(

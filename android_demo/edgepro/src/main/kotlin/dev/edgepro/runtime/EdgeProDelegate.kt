@@ -5,7 +5,6 @@ import dev.edgepro.InterpreterException
 import dev.edgepro.NativeException
 import dev.edgepro.WrongModelException
 import org.tensorflow.lite.Delegate
-import java.util.concurrent.atomic.AtomicLong
 
 /**
  * The TFLite delegate that restores one interpreter.
@@ -30,10 +29,11 @@ import java.util.concurrent.atomic.AtomicLong
 class EdgeProDelegate(
     payload: ByteArray,
 ) : Delegate {
-    private val handle = AtomicLong(NativeCore.createDelegate(payload))
+    private var handle = NativeCore.createDelegate(payload)
 
     /** Whether every constant of the lock is restored; false once closed. */
-    val isComplete: Boolean get() = handle.get().let { it != 0L && NativeCore.isComplete(it) }
+    val isComplete: Boolean
+        @Synchronized get() = NativeCore.isComplete(handle)
 
     /**
      * Checks that the interpreter has restored the whole lock.
@@ -57,9 +57,9 @@ class EdgeProDelegate(
      *
      * @throws NativeException the delegate is closed.
      */
+    @Synchronized
     override fun getNativeHandle(): Long {
-        val pointer = handle.get()
-        if (pointer != 0L) return pointer
+        if (handle != 0L) return handle
         throw NativeException(
             "cannot use EdgePro's delegate: expected an open one, got one that is closed.",
             "Make a delegate for each interpreter, and close it after the interpreter.",
@@ -67,7 +67,11 @@ class EdgeProDelegate(
     }
 
     /** Wipes the lock and frees the restored constants; the interpreter must have ended. */
-    override fun close() = NativeCore.destroyDelegate(handle.getAndSet(0))
+    @Synchronized
+    override fun close() {
+        NativeCore.destroyDelegate(handle)
+        handle = 0
+    }
 
     companion object {
         private const val CORE_SENTENCE = "cannot restore this model:"

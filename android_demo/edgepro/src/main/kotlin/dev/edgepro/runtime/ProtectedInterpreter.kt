@@ -52,8 +52,9 @@ class ProtectedInterpreter private constructor(
  * Opens a public model with its sidecar: one call, ready to run.
  *
  * ```
- * val protected = openInterpreter(assets.mapModel("digits.tflite"), sidecar, key.identity, issuer)
- * protected.interpreter.run(input, output)
+ * openInterpreter(assets.mapModel("digits.tflite"), sidecar, key.identity, issuer).use {
+ *     it.interpreter.run(input, output)
+ * }
  * ```
  *
  * Cost: SHA-256 of the model (about 1 ms for each megabyte), the sidecar's opening, and

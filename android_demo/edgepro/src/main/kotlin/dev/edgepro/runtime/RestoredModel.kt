@@ -6,7 +6,6 @@ import dev.edgepro.sidecar.ModelCheck
 import dev.edgepro.sidecar.checkModel
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
-import java.util.concurrent.atomic.AtomicLong
 
 /**
  * A restored model in private memory of this process, for what takes a buffer and no
@@ -19,22 +18,25 @@ import java.util.concurrent.atomic.AtomicLong
  * addresses (no memory) stay reserved until the process ends.
  */
 class RestoredModel private constructor(
-    mapping: Long,
+    private var handle: Long,
 ) : AutoCloseable {
-    private val handle = AtomicLong(mapping)
-
     /** Size of the model in bytes. */
-    val sizeBytes: Int = NativeCore.bufferOf(mapping).capacity()
+    val sizeBytes: Int = NativeCore.bufferOf(handle).capacity()
 
     /**
      * The authorized model's bytes: direct, in native order, read-only.
      *
      * @throws NativeException the model is closed.
      */
-    val buffer: ByteBuffer get() = bufferOf(handle.get())
+    val buffer: ByteBuffer
+        @Synchronized get() = bufferOf(handle)
 
     /** Wipes the restored model; its memory is given back. */
-    override fun close() = NativeCore.closeMapping(handle.getAndSet(0))
+    @Synchronized
+    override fun close() {
+        NativeCore.closeMapping(handle)
+        handle = 0
+    }
 
     internal companion object {
         private const val MOST_THREADS = 256
