@@ -81,6 +81,7 @@ check_tools
 build_native
 say "compiling against Android's classes, testing on $("$JAVA_HOME/bin/java" -version 2>&1 |
   head -1)"
+rm -rf android_demo/*/target # Classes of files that are no more would be run.
 run_maven -f android_demo/pom.xml -Dnative.dir="$NATIVE" "${@:-test}"
 grep -E "^\[(INFO|WARNING)\] Tests run: [0-9]+, .*[0-9]$" "$CACHE/log" || true
 check_style

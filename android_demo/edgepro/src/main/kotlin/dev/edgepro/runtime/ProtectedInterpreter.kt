@@ -43,8 +43,11 @@ class ProtectedInterpreter private constructor(
             }
         }
 
-        private fun inOurWords(error: RuntimeException): Exception = EdgeProDelegate.explain(error)
-            ?: InterpreterException("cannot open model: ${error.message?.lines()?.first()}")
+        private fun inOurWords(error: RuntimeException): Exception {
+            EdgeProDelegate.explain(error)?.let { return it }
+            val words = error.message?.substringBefore('\n')?.trimEnd('.')
+            return InterpreterException("cannot open model: $words.")
+        }
     }
 }
 
