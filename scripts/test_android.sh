@@ -34,7 +34,7 @@ skip() {
 
 check_tools() {
   [[ $(uname -sm) == "Linux x86_64" ]] ||
-    skip "made for x86-64 Linux, where TFLite's interpreter for the JVM is fetched for."
+    skip "made for x86-64 Linux, for which it fetches an interpreter."
   local tool missing=()
   for tool in javac mvn cmake cc; do
     [[ -x $(command -v "$tool") ]] || missing+=("$tool")

@@ -45,7 +45,7 @@ class ProtectedInterpreter private constructor(
 
         private fun inOurWords(error: RuntimeException): Exception {
             EdgeProDelegate.explain(error)?.let { return it }
-            val words = error.message?.substringBefore('\n')?.trimEnd('.')
+            val words = error.message?.substringBefore('\n')?.trimEnd('.') ?: error.javaClass.name
             return InterpreterException("cannot open model: $words.")
         }
     }
