@@ -171,6 +171,14 @@ class RestoredModelTest {
             NativeCore.closeMapping(mapping)
             NativeCore.closeMapping(other)
         }
+        val noise = File(folder, "noise.tflite").apply { writeBytes(ByteArray(5000) { 7 }) }
+        val noModel = NativeCore.mapPath(noise.path, 0, -1)
+        assertTells<ModelException>("cannot restore this model") {
+            openSidecar(pair.sidecar, pair.identity, pair.issuer, GoldenPair.AUDIENCE).use {
+                NativeCore.restore(noModel, it.payload, 1)
+            }
+        }
+        NativeCore.closeMapping(noModel)
         NativeCore.closeMapping(0)
         NativeCore.destroyDelegate(0)
         assertEquals(false, NativeCore.isComplete(0))
