@@ -1,7 +1,7 @@
 # Two commands set everything up on a machine with Python 3.11, a C compiler and make:
 #   make demo    the main job on real data, and a table and a picture of what it gives
 #   make test    all tests, in two environments (TensorFlow, and tflite-runtime alone)
-# make test-networks, make test-arm64, make bench and make fuzz take longer or need more.
+# make test-networks, test-android, test-arm64, bench and fuzz take longer or need more.
 
 PYTHON  ?= python3.11
 ifeq ($(shell command -v $(PYTHON) 2>/dev/null),)
@@ -11,7 +11,8 @@ VENV    := .venv
 RUNTIME := .venv-runtime
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test check lint bench test-networks test-arm64 fuzz clean
+.PHONY: demo test check lint bench test-networks test-android test-arm64 \
+        android-assets fuzz clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/edgepro demo --out out/demo
@@ -53,6 +54,14 @@ $(RUNTIME)/.installed: $(SOURCES) $(wildcard edgepro_tf/*.py edgepro_tf/*/*.py)
 # The device side on ARM64, emulated; says so and passes where it cannot be set up.
 test-arm64:
 	PYTHON=$(PYTHON) scripts/test_arm64.sh
+
+# Keys, model, sidecar and samples of the Android demo, in android_demo/keys and its assets.
+android-assets: $(VENV)/.installed
+	$(VENV)/bin/python android_demo/make_assets.py
+
+# The Android library on the desktop JVM; says so and passes where it cannot be set up.
+test-android:
+	scripts/test_android.sh
 
 bench: $(VENV)/.installed
 	$(VENV)/bin/python -m benchmarks --out out/bench
