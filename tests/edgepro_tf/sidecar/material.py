@@ -54,6 +54,13 @@ def recipient_of(opener: Identity | Passphrase) -> Recipient | Passphrase:
     return opener if isinstance(opener, Passphrase) else opener.recipient
 
 
+def name_kind(opener: Any) -> str:
+    """A test's name for openers: their kinds, which are the same in every run."""
+    if isinstance(opener, tuple):
+        return "-".join(map(name_kind, opener))
+    return repr(opener).partition(",")[0].partition("(")[2].rstrip(")") or "passphrase"
+
+
 def payload(
     *, tensors: int = 4, neurons: int = 0, seed: int = 0, whole: int = 0
 ) -> bytes:

@@ -7,6 +7,7 @@ from edgepro_tf.sidecar import Passphrase, grant_sidecar
 from tests.edgepro_tf.sidecar.material import (
     PASSPHRASE,
     identity,
+    name_kind,
     open_,
     payload,
     recipient_of,
@@ -21,8 +22,8 @@ OPENERS = [
 ]
 
 
-@pytest.mark.parametrize("owner", [identity(), PASSPHRASE], ids=repr)
-@pytest.mark.parametrize("opener", OPENERS, ids=repr)
+@pytest.mark.parametrize("owner", [identity(), PASSPHRASE], ids=name_kind)
+@pytest.mark.parametrize("opener", OPENERS, ids=name_kind)
 def test_granted_recipient_opens(owner, opener):
     sidecar = seal(owner)
     granted = grant_sidecar(sidecar, identity=owner, recipients=[recipient_of(opener)])

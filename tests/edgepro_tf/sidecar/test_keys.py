@@ -119,6 +119,8 @@ def _jwk(kty, **members):
         (load_identity, b"x" * 100_000, "far larger"),
         (load_identity, "/nowhere/at/all.jwk", "No such file"),
     ],
+    # Keys are fresh in every run; names of tests are not.
+    ids=lambda value: "jwk" if str(value).startswith("{") else None,
 )
 def test_wrong_files_are_refused(load, data, text):
     data = data.encode() if isinstance(data, str) and data[0] == "{" else data

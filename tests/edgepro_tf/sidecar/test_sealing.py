@@ -14,6 +14,7 @@ from tests.edgepro_tf.sidecar.material import (
     PASSPHRASE,
     identity,
     issuer,
+    name_kind,
     open_,
     payload,
     seal,
@@ -22,7 +23,7 @@ from tests.edgepro_tf.sidecar.material import (
 OPENERS = [identity("P-256"), identity("RSA-3072"), identity("A256KW"), PASSPHRASE]
 
 
-@pytest.mark.parametrize("opener", OPENERS, ids=repr)
+@pytest.mark.parametrize("opener", OPENERS, ids=name_kind)
 @pytest.mark.parametrize("issuer_kind", ["ES256", "EdDSA"])
 def test_each_recipient_opens(opener, issuer_kind):
     signer = issuer(issuer_kind)
@@ -36,7 +37,9 @@ def test_each_recipient_opens(opener, issuer_kind):
     assert opened.issuer_key_id == signer.key_id
 
 
-@pytest.mark.parametrize("pair", list(itertools.permutations(OPENERS, 2)), ids=repr)
+@pytest.mark.parametrize(
+    "pair", list(itertools.permutations(OPENERS, 2)), ids=name_kind
+)
 def test_recipients_mix(pair):
     sidecar = seal(*pair)
     assert all(open_(sidecar, identity=each).payload == payload() for each in pair)
