@@ -9,6 +9,8 @@ PYTHON  := python3
 endif
 VENV    := .venv
 RUNTIME := .venv-runtime
+# Tests at a time; each may take a gigabyte.
+WORKERS ?= 2
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: demo test check lint bench test-networks test-android test-arm64 \
@@ -20,7 +22,7 @@ demo: $(VENV)/.installed
 test: check
 
 check: lint $(VENV)/.installed $(RUNTIME)/.installed
-	$(VENV)/bin/python -m pytest -q tests
+	$(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadfile tests
 	# Away from the sources, so that the wheel is what is tested.
 	rm -rf .cache/runtime && mkdir -p .cache/runtime && cp -r tests .cache/runtime
 	cd .cache/runtime && ../../$(RUNTIME)/bin/python -m pytest -q tests/runtime_only \
