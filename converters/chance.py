@@ -123,12 +123,10 @@ def warn_of_luck(outputs: Sequence[Sample]) -> None:
     Args:
         outputs: the authorized model's answers to a few inputs, by name.
     """
-    scores = [
-        np.concatenate([each[name] for each in outputs])
-        for name, first in outputs[0].items()
-        if _is_scores(first)
-    ]
-    if any(0 < _count_classes(each) <= _FEW_CLASSES for each in scores):
+    if any(
+        all(_is_scores(v) and 0 < _count_classes(v) <= _FEW_CLASSES for v in values)
+        for values in ([each[name] for each in outputs] for name in outputs[0])
+    ):
         warnings.warn(
             "the public file was not compared with the model: where answers are two or "
             "three classes it may give most of them right by luck, or all wrong. Pass "
@@ -172,7 +170,11 @@ def _answers(model: bytes, rows: Sequence[Sample]) -> dict[str, Scores]:
                 break
     except InterpreterError:
         return {}
-    joined = {name: np.concatenate(scores) for name, scores in found.items()}
+    joined = {
+        name: np.concatenate(scores)
+        for name, scores in found.items()
+        if len({each.shape[-1] for each in scores}) == 1  # No series of any length.
+    }
     return {name: each for name, each in joined.items() if len(each) >= _LEAST_ROWS}
 
 

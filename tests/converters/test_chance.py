@@ -136,6 +136,16 @@ def test_a_lock_of_few_classes_drawn_blindly_warns(digits: Dataset) -> None:
         convert_keras(model, samples=digits.x_test)
 
 
+def test_answers_of_any_length_are_no_classes() -> None:
+    series = keras.Input((None, 3))
+    hidden = keras.layers.Conv1D(4, 1, activation="relu")(series)
+    each = keras.layers.Conv1D(1, 1, activation="sigmoid")(hidden)
+    model = keras.Model(series, keras.layers.Reshape((-1,))(each))
+    rng = np.random.default_rng(0)
+    rows = [[rng.normal(size=(1, 3 + i % 5, 3)).astype(np.float32)] for i in range(120)]
+    assert convert_keras(model, samples=rows).agreement is None
+
+
 def test_no_more_samples_are_taken_than_there_is_memory_for() -> None:
     megabytes = np.zeros((1, 1 << 22), np.float32)  # 16 of them
     assert len(take_samples(itertools.repeat([megabytes]))) == COUNT
