@@ -25,8 +25,9 @@ Scores = np.ndarray
 
 _FEW_CLASSES = 3  # Measured: of four, no draw of a hundred gained 20 points by luck.
 _LEAST_ROWS = 100  # The agreement of fewer is noise.
-_MOST_DRAWS = 16
+MOST_DRAWS = 16
 _TOLERANCE = 0.01
+_MOST_GAIN = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Agreement:
         nearest = (self.by_chance, self.by_guess)
         return max(abs(self.observed - each) for each in nearest)
 
+    @property
+    def gain(self) -> float:
+        """By how much the observed share is above both."""
+        return self.observed - max(self.by_chance, self.by_guess)
+
     def __str__(self) -> str:
         return (
             f"the public file alone gives the model's answer to {self.observed:.1%} of "
@@ -85,6 +91,8 @@ def draw_by_chance(
     draw: Callable[[], tuple[bytes, ModelLock]],
     authorized: bytes,
     rows: Sequence[Sample],
+    *,
+    most_draws: int = MOST_DRAWS,
 ) -> tuple[bytes, ModelLock, Agreement | None]:
     """Draw until the public model agrees with the authorized one as a guess would.
 
@@ -92,6 +100,7 @@ def draw_by_chance(
         draw: makes a public model and its lock, from a fresh seed.
         authorized: the flatbuffer.
         rows: real inputs of one batch by name.
+        most_draws: 1 for a lock without draws, which is the same each time.
 
     Returns:
         The first draw within a point of both, or of sixteen the nearest; and its
@@ -107,7 +116,7 @@ def draw_by_chance(
     nearest = _agreement(public, expected, rows)
     if nearest is None:
         return public, lock, None
-    for _ in range(_MOST_DRAWS - 1):
+    for _ in range(most_draws - 1):
         if nearest.excess <= _TOLERANCE:
             break
         other = draw()
@@ -117,13 +126,18 @@ def draw_by_chance(
     return public, lock, nearest
 
 
-def warn_of_luck(outputs: Sequence[Sample]) -> None:
-    """Warn that a lock of few classes was drawn without a look at what it answers.
+def warn_of_answers(agreement: Agreement | None, outputs: Sequence[Sample]) -> None:
+    """Warn of a public file that works, or that nobody looked at though it may.
 
     Args:
+        agreement: from ``draw_by_chance``.
         outputs: the authorized model's answers to a few inputs, by name.
     """
-    if any(
+    if agreement is not None and agreement.gain > _MOST_GAIN:
+        warnings.warn(
+            f"{agreement}: whoever has it needs no sidecar for those.", stacklevel=4
+        )
+    if agreement is None and any(
         all(_is_scores(v) and 0 < _count_classes(v) <= _FEW_CLASSES for v in values)
         for values in ([each[name] for each in outputs] for name in outputs[0])
     ):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converters.chance import Agreement, draw_by_chance, warn_of_luck
+from converters.chance import MOST_DRAWS, Agreement, draw_by_chance, warn_of_answers
 from converters.leftovers import warn_of_leftovers
 from converters.ranges import level_ranges
 from converters.recipe import DEFAULT_PRESET, Recipe, find_recipe, plan_lock
@@ -212,11 +212,13 @@ def _protect(
         split = split_models(authorized, released, view, read_model(released))
         _check_complete(split, recipe)
     records = plan_lock(recipe, view, split.model, split.stored, split.stored_scales)
-    # What has no draws is the same each time: a few rows then, and no comparison.
+    rows = make_samples(authorized, samples, most=MOST_ROWS)
     is_drawn = any(record.steps & ~Step.SET for record in records)
-    rows = make_samples(authorized, samples, most=MOST_ROWS if is_drawn else COUNT)
     public, lock, agreement = draw_by_chance(
-        lambda: _draw(records, split.model, authorized), authorized, rows
+        lambda: _draw(records, split.model, authorized),
+        authorized,
+        rows,
+        most_draws=MOST_DRAWS if is_drawn else 1,
     )
     payload = pack_lock(lock)
     verify_restored(public, payload, authorized)
@@ -234,8 +236,7 @@ def _protect(
         agreement=agreement,
     )
     warn_of_leftovers(protected, recipe, view)
-    if is_drawn and agreement is None:
-        warn_of_luck(outputs)
+    warn_of_answers(agreement, outputs)
     return protected, inputs, outputs
 
 

@@ -101,14 +101,13 @@ def released_loss(
 
     ``uniform`` is the cross-entropy to the uniform distribution, whose least value is
     log(classes). ``random_labels`` deals classes (draws bits) anew in each batch, to
-    each example and position one; an output of values takes its neighbour's value in
-    the shuffled batch.
+    each example and position one; an output of values takes another example's value.
 
     Args:
         kind: from ``find_kind``.
         objective: one of ``OBJECTIVES``.
         prediction: float [batch, ..., classes]; the batch may be empty.
-        y: labels of the same examples (values only).
+        y: labels of other examples (values only).
         loss: the compiled loss (values only).
 
     Returns:
@@ -122,7 +121,7 @@ def released_loss(
     terms = 1  # of each cross-entropy
     if kind is OutputKind.VALUES:
         function = keras.losses.get(loss)
-        losses = function(tf.roll(tf.cast(y, tf.float32), 1, axis=0), prediction)
+        losses = function(tf.cast(y, tf.float32), prediction)
     elif kind.is_exclusive:
         losses, terms = (
             _class_entropy(kind, objective, prediction),

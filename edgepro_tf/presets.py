@@ -11,6 +11,7 @@ import numpy as np
 from edgepro_tf.errors import LockError
 from edgepro_tf.folding import filter_view, order_blocks
 from edgepro_tf.locks import ChannelLock
+from edgepro_tf.selection import METHODS, PREFERENCES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +48,26 @@ class LockConfig:
     objective: str = "uniform"
     released_weight: float = 1.0
     authorized_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        ends = np.atleast_1d(np.asarray(self.locking_value, np.float64))
+        rules = {
+            "fraction from 0 to 1": 0 <= self.fraction <= 1,
+            "a finite locking_value, or a pair of them": np.isfinite(ends).all()
+            and ends.shape in ((1,), (2,)),
+            "an integer exponent_range from 0 on": isinstance(self.exponent_range, int)
+            and self.exponent_range >= 0,
+            "finite offsets from 0 on": 0 <= self.offsets < np.inf,
+            "selection 'importance' or 'random'": self.selection in METHODS,
+            "prefer 'important' or 'unimportant'": self.prefer in PREFERENCES,
+            "layers as a tuple of names": not isinstance(self.layers, str),
+            "a finite released_weight from 0 on": 0 <= self.released_weight < np.inf,
+        }
+        for rule, holds in rules.items():
+            if not holds:
+                raise LockError(
+                    f"cannot make lock config: expected {rule}, got {self}."
+                )
 
 
 PRESETS = {

@@ -100,7 +100,7 @@ class LockedModel(keras.Model):
         losses = _per_output(loss, self.output_names)
         targets = {
             index: (find_kind(each, self._last_activation(index)), each)
-            for index, each in enumerate(losses)
+            for index, each in enumerate(losses[: len(self.output_names)])
             if each is not None
         }
         kinds = {self.output_names[i]: kind for i, (kind, _) in targets.items()}
@@ -142,7 +142,7 @@ class LockedModel(keras.Model):
             own_y, other_y = _split(y, sizes)
             own_x, own_weight = _split(x, sizes)[0], _split(weight, sizes)[0]
             loss = self.compute_loss(own_x, own_y, own, own_weight, training=True)
-            released = self._released_loss(other_y, other)
+            released = self._released_loss(_split(self._other(y), sizes)[1], other)
             replicas = tf.distribute.get_strategy().num_replicas_in_sync
             total = loss + tf.cast(released, loss.dtype) * (
                 self.released_weight / replicas
@@ -164,7 +164,8 @@ class LockedModel(keras.Model):
         loss = self.compute_loss(x, y, own, weight, training=False)
         other = self(x, training=False, authorized=False)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        self._track(loss * replicas, size, self._released_loss(y, other), size)
+        released = self._released_loss(self._other(y), other)
+        self._track(loss * replicas, size, released, size)
         self._released.update(self._flat(y), self._flat(other))
         return self.compute_metrics(x, y, own, weight)
 
@@ -173,6 +174,14 @@ class LockedModel(keras.Model):
             if metric.name == "loss":
                 metric.update_state(loss, sample_weight=count)
         self._released_tracker.update_state(released, sample_weight=released_count)
+
+    def _other(self, y: Any) -> Any:
+        """Other examples' labels, where an output of values is trained towards them."""
+        if all(
+            kind is not OutputKind.VALUES for kind, _ in self._released.targets.values()
+        ):
+            return y
+        return keras.tree.map_structure(lambda part: tf.roll(part, 1, axis=0), y)
 
     def _released_loss(self, y: Any, prediction: Any) -> tf.Tensor:
         if not self._released.targets:
@@ -279,7 +288,10 @@ def _released_metric(
         return None
     if isinstance(metric, keras.metrics.Metric):
         config = {**metric.get_config(), "name": prefix + metric.name}
-        return type(metric).from_config(config)
+        try:
+            return type(metric).from_config(config)
+        except TypeError:  # It does not say what it was made with: no twin of it.
+            return None
     return keras.metrics.MeanMetricWrapper(metric, prefix + metric.__name__)
 
 
@@ -317,11 +329,15 @@ def _take(struct: Any, order: tf.Tensor) -> Any:
 
 
 def _share_of(size: Any, share: float) -> Any:
-    """The number of authorized examples: at least one."""
+    """The number of authorized examples: at least one, and one released beside it.
+
+    A single example is authorized; a batch may be empty where replicas share one.
+    """
+    released = int(share < 1)
     if isinstance(size, int):
-        return max(1, math.ceil(size * share))
-    exact = tf.cast(size, tf.float32) * share
-    return tf.maximum(1, tf.cast(tf.math.ceil(exact), tf.int32))
+        return min(size, max(1, min(math.ceil(size * share), size - released)))
+    exact = tf.cast(tf.math.ceil(tf.cast(size, tf.float32) * share), tf.int32)
+    return tf.minimum(size, tf.maximum(1, tf.minimum(exact, size - released)))
 
 
 def _split(struct: Any, sizes: tf.Tensor) -> tuple[Any, Any]:

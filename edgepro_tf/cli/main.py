@@ -21,6 +21,13 @@ from edgepro_tf.errors import EdgeProError
 
 _OURS = {"edgepro_tf", "converters"}
 _SIGNALLED = 128  # What shells report of a program ended by a signal, plus its number.
+# Packages that some commands need, and the extra of pyproject.toml that has them.
+_EXTRAS = {
+    "keras": "tensorflow",
+    "matplotlib": "demo",
+    "sklearn": "demo",
+    "tensorflow": "tensorflow",
+}
 COMMANDS = {
     "keygen": "make the keys of an issuer and of a device",
     "train": "train a ready-made network on a named data set, locked or not",
@@ -88,6 +95,18 @@ def main(arguments: argparse.Namespace) -> int:
         reason = error.strerror or str(error)
         place = f" {error.filename}" if error.filename else ""
         console.report_error(EdgeProError(f"cannot read or write{place}: {reason}."))
+        return 1
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRAS:
+            raise
+        console.report_error(
+            EdgeProError(
+                f"cannot {arguments.command}: expected {package} to be installed, got "
+                "none.",
+                f'pip install ".[{_EXTRAS[package]}]" in EdgePro\'s sources.',
+            )
+        )
         return 1
     except MemoryError:
         console.report_error(

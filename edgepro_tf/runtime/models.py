@@ -44,7 +44,8 @@ def load_delegate(
         identity: the private key (or passphrase) that opens it.
         issuer: the public key of who must have signed it.
         audience: the application id it must be for; None if it names none.
-        model: path or content of the public model, to check that it belongs.
+        model: path or content of the public model, to check that it belongs (SHA-256,
+            0.6 ms a megabyte); None leaves that to the core's fingerprints.
         runtime: ``litert``, ``tflite-runtime`` or ``tensorflow``: the one that the
             interpreter comes from. None for the first one installed.
 
@@ -53,10 +54,8 @@ def load_delegate(
         WrongModelError: it belongs to another model.
         InterpreterError: no such runtime, or not with this numpy.
     """
-    found = find_runtime(runtime)
-    found.load()
-    check = _check_for(found)
-    with _opened(sidecar, identity, issuer, audience, model, check) as payload:
+    find_runtime(runtime).load()
+    with _opened(sidecar, identity, issuer, audience, model, "full") as payload:
         return Delegate(payload)
 
 

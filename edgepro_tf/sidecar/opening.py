@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import math
 from typing import Any, NoReturn
 
 from edgepro_tf.errors import (
@@ -128,6 +129,10 @@ def open_sidecar(
     claims = _verify_claims(content, issuer, task)
     _check_header(envelope, claims, task)
     _check_audience(claims, audience, task)
+    if not 0 <= leeway_s < math.inf:
+        raise SidecarError(
+            f"{task}: expected leeway_s of 0 seconds or more, got {leeway_s}."
+        )
     _check_period(claims, _present(now, task), leeway_s, task)
     if model is not None:
         check = check_model if model_check == "full" else check_model_size

@@ -15,6 +15,7 @@ from converters.pipeline import ProtectedModel
 from converters.samples import COUNT, make_samples, take_samples
 from edgepro_tf.cli.training_job import train_network
 from edgepro_tf.datasets import Dataset, load_dataset
+from edgepro_tf.locking import LockConfig, lock_model
 from edgepro_tf.locks import ModelLock
 
 
@@ -134,6 +135,15 @@ def test_a_lock_of_few_classes_drawn_blindly_warns(digits: Dataset) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         convert_keras(model, samples=digits.x_test)
+
+
+def test_a_public_file_that_works_is_told(digits: Dataset) -> None:
+    """A lock that was set and never trained with: released is nearly authorized."""
+    model = train_network("mlp", digits, lock="none", epochs=3, seed=0, verbose=0).model
+    locked = lock_model(model, config=LockConfig(fraction=0.05, signs=False), seed=0)
+    with pytest.warns(UserWarning, match=r"alone gives .* needs no sidecar for those"):
+        protected = convert_keras(locked, recipe="paper", samples=digits.x_test)
+    assert protected.agreement is not None and protected.agreement.gain > 0.1
 
 
 def test_answers_of_any_length_are_no_classes() -> None:

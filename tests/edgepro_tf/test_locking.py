@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -269,7 +272,7 @@ def test_refusals_name_the_next_step() -> None:
         lock_model(model, config="none")
     with pytest.raises(LockError, match="Pass samples"):
         lock_model(model, config="paper")
-    with pytest.raises(LockError, match="fraction of 0 to 1"):
+    with pytest.raises(LockError, match="fraction from 0 to 1"):
         lock_model(model, config=LockConfig(fraction=1.5))
 
 
@@ -298,3 +301,23 @@ def test_no_repr_shows_the_secret() -> None:
     layer = next(v for v in locked.network.layers if isinstance(v, NeuronLock))
     text = repr(layer) + repr(locks_of(locked)) + str(layer.get_config())
     assert str(float(layer.read_lock().offset[0]))[:6] not in text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fraction": 2},
+        {"locking_value": math.nan},
+        {"locking_value": (0.0, 1.0, 2.0)},
+        {"exponent_range": 1.5},
+        {"exponent_range": -1},
+        {"offsets": -1.0},
+        {"selection": "x", "fraction": 0},
+        {"prefer": "importnat"},
+        {"layers": "dense"},
+        {"released_weight": math.nan},
+    ],
+)
+def test_a_config_of_nonsense_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(LockError, match="cannot make lock config: expected"):
+        LockConfig(**changes)

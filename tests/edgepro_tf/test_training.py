@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 from typing import Any
 
@@ -14,7 +15,7 @@ import tensorflow as tf
 from edgepro_tf.datasets import load_dataset
 from edgepro_tf.errors import LockError
 from edgepro_tf.locking import LockConfig, fold_lock, lock_model, locks_of, strip_lock
-from edgepro_tf.training import LockedModel
+from edgepro_tf.training import LockedModel, _share_of
 from tests import models
 
 LOSS = "sparse_categorical_crossentropy"
@@ -129,6 +130,59 @@ def test_batches_of_any_size(count: int) -> None:
     assert np.isfinite(history["loss"]).all()
     assert np.isfinite(history["released_loss"]).all()
     assert all(np.isfinite(w).all() for w in locked.get_weights())
+
+
+@pytest.mark.parametrize("is_static", [True, False])
+@pytest.mark.parametrize("share", [0.5, 0.875, 1.0])
+def test_a_small_batch_has_a_released_example_too(
+    share: float, is_static: bool
+) -> None:
+    for size in range(17):
+        given = size if is_static else tf.constant(size)
+        own = int(_share_of(given, share))
+        most = size - 1 if size > 1 and share < 1 else size
+        assert min(1, size) <= own <= most
+        assert own == min(most, math.ceil(size * share))
+
+
+def test_a_released_value_is_trained_towards_another_examples() -> None:
+    """Of eight examples one is released: its own value would be the right one."""
+    x = keras.Input((4,))
+    y = keras.layers.Dense(1)(keras.layers.Dense(8, activation="relu")(x))
+    config = LockConfig(objective="random_labels", authorized_share=0.875)
+    locked = lock_model(keras.Model(x, y), config=config, seed=0)
+    seen = []
+
+    def distance(y: tf.Tensor, prediction: tf.Tensor) -> tf.Tensor:
+        seen.append(np.asarray(y).ravel())
+        return tf.reduce_mean(tf.square(y - prediction), -1)
+
+    locked.compile("sgd", distance, run_eagerly=True)
+    rng = np.random.default_rng(0)
+    values = np.arange(8, dtype=np.float32)[:, None]
+    for _ in range(5):
+        locked.train_on_batch(rng.normal(size=(8, 4)).astype(np.float32), values)
+    for own, other in zip(seen[::2], seen[1::2], strict=True):
+        assert sorted(own) == sorted(set(own)) and len(own) == 7 and len(other) == 1
+        assert other[0] in own  # Somebody else's.
+
+
+def test_a_metric_that_cannot_be_copied_has_no_released_twin() -> None:
+    class Accuracy(keras.metrics.Mean):
+        def __init__(self, scale: float) -> None:
+            super().__init__("my_accuracy")
+            self.scale = scale
+
+        def update_state(self, y, prediction, sample_weight=None):  # type: ignore[no-untyped-def]
+            return super().update_state(self.scale)
+
+        def get_config(self) -> dict:  # type: ignore[type-arg]
+            return {"name": self.name}
+
+    locked = _locked()
+    locked.compile("sgd", LOSS, metrics=[Accuracy(2.0)])
+    log = locked.train_on_batch(*_data(), return_dict=True)
+    assert log["my_accuracy"] == 2 and "released_my_accuracy" not in log
 
 
 def test_tf_data_weights_and_callbacks(tmp_path: pathlib.Path) -> None:

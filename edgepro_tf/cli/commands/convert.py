@@ -6,8 +6,8 @@ is verified before it is written: restored, it equals the unprotected .tflite bi
 bit, gives the same outputs in a real interpreter, and agrees with Keras.
 
 recipes:
-  standard   a mask of its own for every weight: sign, power of two and upper digits, in
-             channels of another order, or the whole of an int8 (default)
+  standard   a mask of its own for every weight: sign, power of two and fraction, or the
+             whole of an int8; float16 in channels of another order, too (default)
   fast       the same within 8 % of the file's bytes (at least 256 KB), first and
              depthwise filters first; what is left open can be read
   strict     every protected tensor shuffled element by element
@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> None:
             "Pass --samples, a hundred or so inputs.",
         )
     recipients, issuer = keyring.find_recipients(args), keyring.find_issuer(args)
+    samples = pairs.read_samples(args.samples)
 
     from converters import convert_keras
     from edgepro_tf.cli import training_job
@@ -67,7 +68,6 @@ def run(args: argparse.Namespace) -> None:
 
     model = training_job.read_model(args.model)
     console.say(f"converting {args.model} ...")
-    samples = pairs.read_samples(args.samples)
     protected = convert_keras(
         model,
         recipe=args.recipe,

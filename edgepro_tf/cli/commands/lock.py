@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> None:
     pairs.check_outputs(args)
     _check_unlocked(args.model)
     recipients, issuer = keyring.find_recipients(args), keyring.find_issuer(args)
+    samples = pairs.read_samples(args.samples)
 
     from converters import lock_tflite
 
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
         args.model,
         recipe=args.recipe,
         restore_budget=args.restore_budget,
-        samples=pairs.read_samples(args.samples),
+        samples=samples,
     )
     pairs.write_and_report(args, protected, recipients, issuer)
 

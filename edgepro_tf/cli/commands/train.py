@@ -2,9 +2,9 @@
 
 Without --lock the network is an ordinary one, which 'edgepro convert' locks by itself
 at no cost in accuracy. With --lock it is lock-trained: 'paper' is EdgePro as published
-(one neuron in ten held at a locking value, the released half trained on random
-labels), 'default' adds signs on every channel, 'rich' scale factors and offsets
-as well.
+(one neuron in ten held at a locking value; an eighth of each batch runs released and is
+trained on random labels), 'default' adds signs on every channel, 'rich' scale factors
+and offsets as well.
 
 data sets:
   digits          1,797 images 8 x 8, in scikit-learn

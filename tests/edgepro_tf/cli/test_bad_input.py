@@ -93,6 +93,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edgepro: Edgepro) ->
     return tmp_path
 
 
+def test_a_package_that_is_missing_is_named(
+    edgepro: Edgepro, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    said = edgepro("train", "--dataset", "digits", "--out", "new.keras")
+    assert said.code == 1 and "expected sklearn to be installed" in said.err
+    assert 'pip install ".[demo]"' in said.err and "Traceback" not in said.err
+
+
 def _changed(content: bytes) -> bytes:
     middle = len(content) // 2
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]

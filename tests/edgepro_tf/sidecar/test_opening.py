@@ -108,6 +108,9 @@ def test_dates():
         open_(sidecar, now=end)
     assert open_(sidecar, now=start - SECOND, leeway_s=1).payload
     assert open_(sidecar, now=end, leeway_s=1).payload
+    for leeway_s in (-1, float("nan"), float("inf")):
+        with pytest.raises(SidecarError, match="leeway_s of 0 seconds or more"):
+            open_(sidecar, now=end + DAY, leeway_s=leeway_s)
     with pytest.raises(ExpiredError):
         open_(sidecar, now=end + SECOND, leeway_s=1)
     with pytest.raises(SidecarError, match="now: expected a moment with a time zone"):
