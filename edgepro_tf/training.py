@@ -33,8 +33,8 @@ class LockedModel(keras.Model):
 
     A training step shuffles the batch; its first part runs authorized towards the true
     labels, the rest released towards the released objective, both in one forward pass.
-    Evaluation runs every example both ways. Sample weights and loss weights count in the
-    authorized run alone; a batch of one example has no released one.
+    Evaluation runs every example both ways. Sample weights and loss weights count in
+    the authorized run alone; a batch of one example has no released one.
 
     Args:
         network: functional or Sequential model with ``NeuronLock`` layers, from

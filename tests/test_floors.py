@@ -113,7 +113,16 @@ def test_the_device_side_never_names_tensorflow(module: str, path: Path) -> None
     ],
 )
 def test_imports_with_tensorflow_blocked(module: str) -> None:
-    block = f"import sys; sys.modules.update(dict.fromkeys({HEAVY})); import {module}"
+    run_without_tensorflow(f"import {module}")
+
+
+def test_the_command_line_opens_with_tensorflow_blocked() -> None:
+    """All commands' flags: a device has the runtime alone."""
+    run_without_tensorflow("from edgepro_tf.cli.main import make_parser; make_parser()")
+
+
+def run_without_tensorflow(code: str) -> None:
+    block = f"import sys; sys.modules.update(dict.fromkeys({HEAVY})); {code}"
     done = subprocess.run(
         [sys.executable, "-c", block],
         cwd=ROOT,
