@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from converters.recipe import find_recipe
 from edgepro_tf.cli import console
 from edgepro_tf.cli.arrays import load_array, load_arrays
 from edgepro_tf.errors import ConversionError, SidecarError
@@ -61,7 +62,7 @@ def check_outputs(args: argparse.Namespace) -> None:
     """Refuse a bad name before the work, not after.
 
     Raises:
-        ConversionError: the name has another suffix.
+        ConversionError: the name has another suffix, or the budget is none.
         SidecarError: --expires_days is none.
         OutputExistsError: a file is there, and --force is not.
     """
@@ -70,6 +71,7 @@ def check_outputs(args: argparse.Namespace) -> None:
             f"cannot write {args.out}: expected a name ending in .tflite."
         )
     _find_expiry(args.expires_days)
+    find_recipe(args.recipe, restore_budget=args.restore_budget)
     written = (args.out, args.out.with_suffix(".edgepro"))
     for path in written:
         if path.exists() and args.model.exists() and path.samefile(args.model):
