@@ -143,7 +143,10 @@ class LockedModel(keras.Model):
             own_y, other_y = _split(y, sizes)
             own_x, own_weight = _split(x, sizes)[0], _split(weight, sizes)[0]
             loss = self.compute_loss(own_x, own_y, own, own_weight, training=True)
-            released = self._released_loss(_split(self._other(y), sizes)[1], other)
+            taken = other_y
+            if self._released.takes_values:
+                taken = _split(_others(y), sizes)[1]
+            released = self._released_loss(taken, other)
             replicas = tf.distribute.get_strategy().num_replicas_in_sync
             total = loss + tf.cast(released, loss.dtype) * (
                 self.released_weight / replicas
@@ -165,7 +168,8 @@ class LockedModel(keras.Model):
         loss = self.compute_loss(x, y, own, weight, training=False)
         other = self(x, training=False, authorized=False)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        released = self._released_loss(self._other(y), other)
+        taken = _others(y) if self._released.takes_values else y
+        released = self._released_loss(taken, other)
         self._track(loss * replicas, size, released, size)
         self._released.update(self._flat(y), self._flat(other))
         return self.compute_metrics(x, y, own, weight)
@@ -175,14 +179,6 @@ class LockedModel(keras.Model):
             if metric.name == "loss":
                 metric.update_state(loss, sample_weight=count)
         self._released_tracker.update_state(released, sample_weight=released_count)
-
-    def _other(self, y: Any) -> Any:
-        """Other examples' labels, where an output of values is trained towards them."""
-        if all(
-            kind is not OutputKind.VALUES for kind, _ in self._released.targets.values()
-        ):
-            return y
-        return keras.tree.map_structure(lambda part: tf.roll(part, 1, axis=0), y)
 
     def _released_loss(self, y: Any, prediction: Any) -> tf.Tensor:
         if not self._released.targets:
@@ -251,6 +247,11 @@ class _Released:
     ) -> None:
         self.targets = targets
         self.metrics = metrics
+
+    @property
+    def takes_values(self) -> bool:
+        """Whether an output of values is trained towards other examples' ones."""
+        return any(kind is OutputKind.VALUES for kind, _ in self.targets.values())
 
     def update(self, labels: list[Any], predictions: list[Any]) -> None:
         for index, metric in self.metrics:
@@ -326,6 +327,13 @@ def _batch_size(x: Any) -> Any:
 def _take(struct: Any, order: tf.Tensor) -> Any:
     return keras.tree.map_structure(
         lambda part: None if part is None else tf.gather(part, order), struct
+    )
+
+
+def _others(y: Any) -> Any:
+    """Every example's neighbour's labels, in a shuffled batch."""
+    return keras.tree.map_structure(
+        lambda part: None if part is None else tf.roll(part, 1, axis=0), y
     )
 
 

@@ -61,7 +61,7 @@ def audit_pair(
             that put what is open into it; None makes one from the authorized network,
             which understates them.
         is_control: whether the network is one that was never trained, on purpose.
-        budget: ``QUICK`` (two to three minutes for a small network on small images) or
+        budget: ``QUICK`` (about two minutes for a small network on small images) or
             ``FULL``, or your own.
         attacks: None for all; scratch must be among them.
         cache: a file of JSON lines; an audit that was stopped goes on from it.

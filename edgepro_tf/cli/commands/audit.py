@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     effort.add_argument(
         "--quick",
         action="store_true",
-        help="the default: two to three minutes on digits",
+        help="the default: about two minutes on digits",
     )
     effort.add_argument(
         "--full", action="store_true", help="every attack, generous budgets"
