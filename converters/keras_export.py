@@ -109,7 +109,7 @@ def export_keras(model: keras.Model, options: ExportOptions) -> bytes:
 
 def _check_names(model: keras.Model) -> None:
     """Refuse what TensorFlow takes for no scope: Keras opens it and never closes it."""
-    for layer in (model, *_layers_within(model)):
+    for layer in model._flatten_layers():
         if not _SCOPE.fullmatch(layer.name):
             raise ConversionError(
                 f"cannot convert model {model.name!r}: expected names of ASCII "
@@ -117,12 +117,6 @@ def _check_names(model: keras.Model) -> None:
                 f"{layer.name!r}.",
                 "Rename it where it is made (name=...).",
             )
-
-
-def _layers_within(model: Any) -> Iterator[Any]:
-    for layer in getattr(model, "layers", ()):
-        yield layer
-        yield from _layers_within(layer)
 
 
 def _check_unrolled(model: keras.Model, options: ExportOptions) -> None:

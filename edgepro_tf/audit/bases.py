@@ -8,7 +8,7 @@ import numpy as np
 
 from edgepro_tf.audit.bench import Bench, Candidate
 from edgepro_tf.audit.importer import Network, import_model
-from edgepro_tf.audit.starts import fresh_start, heads
+from edgepro_tf.audit.starts import fresh_start
 from edgepro_tf.audit.thief import Arrays, Thief
 from edgepro_tf.errors import ConversionError
 
@@ -32,8 +32,7 @@ def read_base(network: Network, path: Path) -> Arrays:
         ConversionError: it is no network of this structure.
     """
     base = import_model(path)
-    own = {i for one in network.linears if one.is_head for i in (one.filter, one.bias)}
-    body = [i for i in range(len(network.parameters)) if i not in own]
+    body = [i for i in range(len(network.parameters)) if i not in network.heads]
     out = [np.zeros_like(value) for value in network.values]
     shapes = [value.shape for value in base.values]
     for place, i in enumerate(body):
@@ -58,7 +57,7 @@ def make_base(bench: Bench, thief: Thief, rng: np.random.Generator) -> Arrays:
     given = bench.target.base
     start = list(bench.target.authorized if given is None else given)
     fresh = fresh_start(bench.target, rng)
-    for i in heads(bench):
+    for i in bench.network.heads:
         start[i] = fresh[i]
     if given is not None:
         return start

@@ -92,14 +92,12 @@ class Run:
             (words,) = set(node.inputs) - {table}
             return [tf.gather(self._get(table), tf.cast(self._get(words), tf.int32))]
         is_computed = not self._values.keys().isdisjoint(node.inputs)
-        taken = {**operators.PIECES, **operators.REARRANGED}.get(node.kind)
-        if taken is not None and is_computed:
+        if node.kind in operators.PIECES and is_computed:
             inputs = [
                 self._values[t] if t in self._values else self._constant(t)
                 for t in node.inputs
             ]
-            found = taken(node.options, *inputs)
-            return list(found) if node.kind in operators.PIECES else [found]
+            return operators.PIECES[node.kind](node.options, *inputs)
         if node.kind in BROADCASTS:
             shape = self._graph.shapes[node.outputs[0]]
             value = self._get(node.inputs[BROADCASTS[node.kind]])

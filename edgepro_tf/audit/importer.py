@@ -128,6 +128,17 @@ class Network:
         }
 
     @property
+    def heads(self) -> list[int]:
+        """Filters and biases of the last linear operators."""
+        return [
+            i
+            for one in self.linears
+            if one.is_head
+            for i in (one.filter, one.bias)
+            if i is not None
+        ]
+
+    @property
     def multiplications(self) -> int:
         """Of one example through the linear operators."""
         return sum(
@@ -327,8 +338,8 @@ def _check_supported(graph: Graph) -> None:
         raise unsupported(f"an output of shape {list(shape)}")
     known = {
         *operators.LINEAR_INPUTS, *operators.BINARY, *operators.UNARY,
-        *operators.REDUCTIONS, *operators.BLOCKS, *operators.PIECES,
-        *operators.REARRANGED, *BROADCASTS, *TABLES, *RESHAPES, *CASTS,
+        *operators.REDUCTIONS, *operators.BLOCKS, *operators.PIECES, *BROADCASTS,
+        *TABLES, *RESHAPES, *CASTS,
         "MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD", "CONCATENATION", "PACK", "TRANSPOSE",
         "GELU", "PRELU", "LEAKY_RELU", "BATCH_MATMUL", "SELECT_V2",
     }  # fmt: skip

@@ -72,24 +72,8 @@ BLOCKS = {
     "SPACE_TO_BATCH_ND": tf.space_to_batch,
     "BATCH_TO_SPACE_ND": tf.batch_to_space,
 }
-# Of (options, inputs): parts of a tensor, as many as the operator has outputs.
-PIECES = {
-    "SPLIT": lambda options, axis, x: tf.split(x, options["numSplits"], int(axis)),
-    "SPLIT_V": lambda _, x, sizes, axis: tf.split(x, sizes, int(axis)),
-    "UNPACK": lambda options, x: tf.unstack(x, options["num"], options["axis"]),
-    "GATHER": lambda options, x, index: [
-        tf.gather(x, index, axis=options["axis"], batch_dims=options["batchDims"])
-    ],
-    "TILE": lambda _, x, counts: [tf.tile(x, counts)],
-    "SLICE": lambda _, x, begin, size: [
-        tf.slice(
-            x, begin, [-1 if (begin[0], size[0]) == (0, 1) else size[0], *size[1:]]
-        )
-    ],
-    "STRIDED_SLICE": lambda options, x, *bounds: [_take_strided(options, x, *bounds)],
-}
 # Of (options, inputs): one output, whatever else than the first input is constant.
-REARRANGED = {
+_REARRANGED = {
     "ADD_N": lambda _, *inputs: tf.add_n(inputs),
     "CUMSUM": lambda options, x, axis: tf.cumsum(
         x, int(axis), options["exclusive"], options["reverse"]
@@ -105,6 +89,26 @@ REARRANGED = {
     **{
         kind: functools.partial(resizing.resize, kind)
         for kind in ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
+    },
+}
+# Of (options, inputs): parts of a tensor, as many as the operator has outputs.
+PIECES = {
+    "SPLIT": lambda options, axis, x: tf.split(x, options["numSplits"], int(axis)),
+    "SPLIT_V": lambda _, x, sizes, axis: tf.split(x, sizes, int(axis)),
+    "UNPACK": lambda options, x: tf.unstack(x, options["num"], options["axis"]),
+    "GATHER": lambda options, x, index: [
+        tf.gather(x, index, axis=options["axis"], batch_dims=options["batchDims"])
+    ],
+    "TILE": lambda _, x, counts: [tf.tile(x, counts)],
+    "SLICE": lambda _, x, begin, size: [
+        tf.slice(
+            x, begin, [-1 if (begin[0], size[0]) == (0, 1) else size[0], *size[1:]]
+        )
+    ],
+    "STRIDED_SLICE": lambda options, x, *bounds: [_take_strided(options, x, *bounds)],
+    **{
+        kind: lambda options, *inputs, take=take: [take(options, *inputs)]
+        for kind, take in _REARRANGED.items()
     },
 }
 POOLS = ("MAX_POOL_2D", "AVERAGE_POOL_2D")

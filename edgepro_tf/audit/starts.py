@@ -98,14 +98,3 @@ def shuffled(bench: Bench) -> list[int]:
     """The same but for masked filters, whose elements are in their own places."""
     masked = {bench.network.linears[i].filter for i in bench.target.masked_layers}
     return [i for i in unreadable(bench) if i not in masked]
-
-
-def heads(bench: Bench) -> list[int]:
-    """Filters and biases of the last linear operators."""
-    return [
-        i
-        for one in bench.network.linears
-        if one.is_head
-        for i in (one.filter, one.bias)
-        if i is not None
-    ]

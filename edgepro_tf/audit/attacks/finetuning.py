@@ -8,7 +8,7 @@ import numpy as np
 
 from edgepro_tf.audit import training
 from edgepro_tf.audit.bench import Bench, Candidate
-from edgepro_tf.audit.starts import heads, public_start, reads_nothing, unreadable
+from edgepro_tf.audit.starts import public_start, reads_nothing, unreadable
 from edgepro_tf.audit.statistics import undo_signs
 from edgepro_tf.audit.thief import LABELS, Attack, Outcome, Thief
 from edgepro_tf.locks import Step
@@ -26,7 +26,7 @@ def tune_all(bench: Bench, thief: Thief, *, fresh: str = "nothing") -> Outcome:
             that is everything, nothing of the file is read: this would be scratch.
     """
     unread = unreadable(bench)
-    drawn = {"head": heads(bench), "unreadable": unread, "signs": unread}
+    drawn = {"head": bench.network.heads, "unreadable": unread, "signs": unread}
     if reads_nothing(bench, drawn.get(fresh, ())):
         return bench.does_not_apply(_ALL_FRESH)
     plain = public_start(bench, thief, fresh=drawn.get(fresh, ()))
@@ -49,7 +49,7 @@ def _has_signs(bench: Bench, layer: int) -> bool:
 
 def tune_last(bench: Bench, thief: Thief) -> Outcome:
     """Train the last linear layers only (one, or two), the head drawn afresh."""
-    plain = public_start(bench, thief, fresh=heads(bench))
+    plain = public_start(bench, thief, fresh=bench.network.heads)
     start = bench.renormalise(plain, thief.x)
     candidates = []
     for count in (1, 2):
@@ -70,7 +70,7 @@ def unfreeze_progressively(bench: Bench, thief: Thief) -> Outcome:
 
     Source: Howard and Ruder, ULMFiT, ACL 2018, section 3.3 (gradual unfreezing).
     """
-    fresh = unreadable(bench) or heads(bench)
+    fresh = unreadable(bench) or bench.network.heads
     if reads_nothing(bench, fresh):
         return bench.does_not_apply(_ALL_FRESH)
     plain = public_start(bench, thief, fresh=fresh)

@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from edgepro_tf.audit import statistics
 from edgepro_tf.audit.bases import make_base
 from edgepro_tf.audit.bench import Bench, Candidate
-from edgepro_tf.audit.starts import fresh_start, heads, public_start, unreadable
+from edgepro_tf.audit.starts import fresh_start, public_start, unreadable
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
 from edgepro_tf.locks import Step
 
@@ -79,7 +79,7 @@ def transfer_task(bench: Bench, thief: Thief) -> Outcome:
     truth = groups[bench.y_test]
     starts = {
         "from nothing": fresh_start(bench.target, thief.rng("task fresh")),
-        "from the public file": public_start(bench, thief, fresh=heads(bench)),
+        "from the public file": public_start(bench, thief, fresh=bench.network.heads),
     }
     found = {}
     for name, start in starts.items():

@@ -11,7 +11,7 @@ import numpy as np
 from edgepro_tf.audit.attacks.helpers import tune_start
 from edgepro_tf.audit.bases import make_base
 from edgepro_tf.audit.bench import Bench
-from edgepro_tf.audit.starts import fresh_parameter, heads
+from edgepro_tf.audit.starts import fresh_parameter
 from edgepro_tf.audit.thief import INPUTS, LABELS, Arrays, Attack, Outcome, Thief
 
 _NAME = "fill from base"
@@ -80,7 +80,7 @@ def _draw_base(bench: Bench, thief: Thief) -> Arrays:
     """A base with new heads; constants that ship as they are stand in any network."""
     rng = thief.rng(_NAME)
     base = make_base(bench, thief, rng)
-    for i in heads(bench):
+    for i in bench.network.heads:
         base[i] = fresh_parameter(bench.network.parameters[i], rng)
     return base
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgepro_tf.audit.bench import Bench, Candidate
 from edgepro_tf.audit.searching import draw_proposals
-from edgepro_tf.audit.starts import heads, public_start, unreadable
+from edgepro_tf.audit.starts import public_start, unreadable
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
 
 _HEAT = 0.05
@@ -71,7 +71,7 @@ def first_guess(
 
 
 def _flatten(bench: Bench, parameters: Arrays) -> Arrays:
-    scaled = set(heads(bench))
+    scaled = set(bench.network.heads)
     return [_FLATTEN * p if i in scaled else p for i, p in enumerate(parameters)]
 
 
