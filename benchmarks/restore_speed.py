@@ -58,19 +58,19 @@ def format_speeds(elements: int, *, threads: int = 1) -> str:
                 row.append(f"{_time_steps(drawn, kind, constant, threads):.3f}")
             except PayloadError:
                 row.append("-")
-        if set(row[1:]) != {"-"}:  # A step that only qualifies another.
-            rows.append(row)
+        rows.append(row)
     return format_table(["ns an element", *(kind.name.lower() for kind in TYPES)], rows)
 
 
 def list_steps() -> list[Step]:
-    """Every step that there is, then the recipes' combinations."""
+    """Every step that stands alone, then the recipes' combinations."""
     drawn = {
         steps
         for recipe in PRESETS.values()
         for steps in (recipe.hidden, recipe.ends, recipe.biases, recipe.scales)
     }
-    return [*Step, *sorted(steps for steps in drawn - set(Step) if steps)]
+    alone = [step for step in Step if step != Step.FRACTION]  # A mask's.
+    return [*alone, *sorted(steps for steps in drawn - set(Step) if steps)]
 
 
 def _make_constant(kind: ElementType, shape: tuple[int, int, int]) -> np.ndarray:

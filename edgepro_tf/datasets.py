@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gzip
 import hashlib
 import os
@@ -49,7 +50,7 @@ class Dataset:
     def input_shape(self) -> tuple[int, ...]:
         return tuple(self.x_train.shape[1:])
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """Sixteen hex digits of all samples and labels: names say nothing of them."""
         found = hashlib.sha256()

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converters.recipe import find_recipe
 from edgepro_tf.cli import console
 from edgepro_tf.cli.arrays import load_array, load_arrays
 from edgepro_tf.errors import ConversionError, SidecarError
@@ -71,6 +70,8 @@ def check_outputs(args: argparse.Namespace) -> None:
             f"cannot write {args.out}: expected a name ending in .tflite."
         )
     _find_expiry(args.expires_days)
+    from converters.recipe import find_recipe
+
     find_recipe(args.recipe, restore_budget=args.restore_budget)
     written = (args.out, args.out.with_suffix(".edgepro"))
     for path in written:
