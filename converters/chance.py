@@ -153,8 +153,7 @@ def _agreement(
     public: bytes, expected: dict[str, Scores], rows: Sequence[Sample]
 ) -> Agreement | None:
     """None where the public model refuses the numbers that it computes itself."""
-    least = min((len(scores) for scores in expected.values()), default=0)
-    found = _answers(public, rows) if least else {}
+    found = _answers(public, rows) if expected else {}
     agreements = []
     for name, scores in expected.items():
         if name not in found:

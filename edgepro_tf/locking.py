@@ -243,11 +243,10 @@ def _choose_neurons(
         rng = secret_rng(seed)
         counts = {lock.name: int(lock.scale.shape[0]) for lock in locks}
         return {k: draw_neurons(n, config.fraction, rng) for k, n in counts.items()}
-    if config.selection != "importance" or samples is None:
+    if samples is None:
         raise LockError(
             f"cannot lock model {network.name!r}: expected selection 'random', or "
-            f"'importance' with samples, got {config.selection!r} with "
-            f"{'no samples' if samples is None else 'samples'}.",
+            f"'importance' with samples, got {config.selection!r} with no samples.",
             "Pass samples=(x_train, y_train), or a config with selection='random'.",
         )
     x, y = samples if isinstance(samples, tuple) else (samples, None)
