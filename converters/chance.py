@@ -21,11 +21,11 @@ from edgepro_tf.locks import ModelLock
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
 from edgepro_tf.runtime.running import are_probabilities, predict_classes, run_real
 
-Scores = np.ndarray
-
 _FEW_CLASSES = 3  # Measured: of four, no draw of a hundred gained 20 points by luck.
 _LEAST_ROWS = 100  # The agreement of fewer is noise.
 MOST_DRAWS = 16
+_MOST_PLACES = 256  # Of one input, all over it.
+_ROUNDED = 0.1  # Sums of quantised probabilities.
 _TOLERANCE = 0.01
 _MOST_GAIN = 0.1
 
@@ -35,11 +35,12 @@ class Agreement:
     """How often the public file alone gives the model's own answer.
 
     Args:
-        rows: inputs compared.
+        rows: answers compared.
         observed: share of them with the same answer.
         by_chance: the share that two classifiers with these answers, independent of
             each other, would have: sum over classes of the products of their shares.
         by_guess: the share of right answers of a guess among all classes.
+        of: what has an answer of its own: ``inputs``, or ``places`` in them (pixels).
 
     Source: Cohen, "A Coefficient of Agreement for Nominal Scales", 1960: the terms of
         kappa, p_o and p_e.
@@ -49,6 +50,7 @@ class Agreement:
     observed: float
     by_chance: float
     by_guess: float
+    of: str = "inputs"
 
     @property
     def excess(self) -> float:
@@ -68,23 +70,26 @@ class Agreement:
     def __str__(self) -> str:
         return (
             f"the public file alone gives the model's answer to {self.observed:.1%} of "
-            f"{self.rows:,} inputs ({self.by_chance:.1%} by chance, "
+            f"{self.rows:,} {self.of} ({self.by_chance:.1%} by chance, "
             f"{self.by_guess:.1%} by guessing)"
         )
 
 
-def compare(ours: np.ndarray, theirs: np.ndarray, classes: int) -> Agreement:
+def compare(
+    ours: np.ndarray, theirs: np.ndarray, classes: int, of: str = "inputs"
+) -> Agreement:
     """Agreement of two classifiers.
 
     Args:
         ours, theirs: int [rows], the class each gives to each input.
         classes: number of classes there are to give.
+        of: as in ``Agreement``.
     """
     own, other = (
         np.bincount(each, minlength=classes) / len(each) for each in (ours, theirs)
     )
     observed = float(np.mean(ours == theirs))
-    return Agreement(len(ours), observed, float(own @ other), 1 / classes)
+    return Agreement(len(ours), observed, float(own @ other), 1 / classes, of)
 
 
 def draw_by_chance(
@@ -111,8 +116,8 @@ def draw_by_chance(
     answers by chance: a bit or two of the seed's 256.
     """
     public, lock = draw()
-    expected = {} if len(rows) < _LEAST_ROWS else _answers(authorized, rows)
-    expected = {name: s for name, s in expected.items() if _count_classes(s)}
+    expected = {} if len(rows) < _LEAST_ROWS else _answer(authorized, rows)
+    expected = {name: each for name, each in expected.items() if each.classes}
     nearest = _agreement(public, expected, rows)
     if nearest is None:
         return public, lock, None
@@ -138,7 +143,7 @@ def warn_of_answers(agreement: Agreement | None, outputs: Sequence[Sample]) -> N
             f"{agreement}: whoever has it needs no sidecar for those.", stacklevel=4
         )
     if agreement is None and any(
-        all(_is_scores(v) and 0 < _count_classes(v) <= _FEW_CLASSES for v in values)
+        all(0 < _read_scores(v).classes <= _FEW_CLASSES for v in values)
         for values in ([each[name] for each in outputs] for name in outputs[0])
     ):
         warnings.warn(
@@ -149,56 +154,78 @@ def warn_of_answers(agreement: Agreement | None, outputs: Sequence[Sample]) -> N
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class _Answers:
+    """Scores [answers, units] of an output, and what each answer is of."""
+
+    scores: np.ndarray
+    of: str
+
+    @property
+    def classes(self) -> int:
+        """How many classes the scores name; 0 where they are no scores.
+
+        A single value, or values at places, may be anything but probabilities.
+        """
+        units = self.scores.shape[-1]
+        if units == 1:
+            return 2 * int(are_probabilities(self.scores))
+        if self.of == "inputs":
+            return units
+        sums = self.scores.sum(-1)
+        is_share = are_probabilities(self.scores) and np.all(abs(sums - 1) < _ROUNDED)
+        return units if is_share else 0
+
+
+_NONE = _Answers(np.zeros((0, 0)), "inputs")
+
+
 def _agreement(
-    public: bytes, expected: dict[str, Scores], rows: Sequence[Sample]
+    public: bytes, expected: dict[str, _Answers], rows: Sequence[Sample]
 ) -> Agreement | None:
     """None where the public model refuses the numbers that it computes itself."""
-    found = _answers(public, rows) if expected else {}
+    found = _answer(public, rows) if expected else {}
     agreements = []
-    for name, scores in expected.items():
+    for name, theirs in expected.items():
         if name not in found:
             return None
-        count = min(len(scores), len(found[name]))
-        ours, theirs = (predict_classes(s[:count]) for s in (found[name], scores))
-        agreements.append(compare(ours, theirs, _count_classes(scores)))
+        count = min(len(theirs.scores), len(found[name].scores))
+        both = (predict_classes(e.scores[:count]) for e in (found[name], theirs))
+        agreements.append(compare(*both, theirs.classes, theirs.of))
     return max(agreements, key=lambda each: each.excess, default=None)
 
 
-def _answers(model: bytes, rows: Sequence[Sample]) -> dict[str, Scores]:
-    """Scores [examples, classes] by output, as many as there is time for.
+def _answer(model: bytes, rows: Sequence[Sample]) -> dict[str, _Answers]:
+    """Answers by output, as many as there is time for.
 
-    Empty where there are too few; outputs that do not classify are left out.
+    Empty where there are too few; outputs of no numbers are left out.
     """
-    found: dict[str, list[Scores]] = {}
+    found: dict[str, list[_Answers]] = {}
     deadline = time.perf_counter() + MOST_S
     try:
         interpreter = make_interpreter(model)
         for row in rows:
             outputs = call_runtime(run_real, interpreter, row)
             for name, values in outputs.items():
-                if _is_scores(values):
-                    scores = values.reshape(-1, values.shape[-1])
-                    found.setdefault(name, []).append(scores)
+                found.setdefault(name, []).append(_read_scores(values))
             if time.perf_counter() > deadline:
                 break
     except InterpreterError:
         return {}
     joined = {
-        name: np.concatenate(scores)
-        for name, scores in found.items()
-        if len({each.shape[-1] for each in scores}) == 1  # No series of any length.
+        name: _Answers(np.concatenate([e.scores for e in each]), each[0].of)
+        for name, each in found.items()
+        if len({e.scores.shape[-1] for e in each}) == 1  # No series of any length.
     }
-    return {name: each for name, each in joined.items() if len(each) >= _LEAST_ROWS}
+    return {n: each for n, each in joined.items() if len(each.scores) >= _LEAST_ROWS}
 
 
-def _is_scores(values: np.ndarray) -> bool:
-    """Whether an output's values are [examples, classes]."""
+def _read_scores(values: np.ndarray) -> _Answers:
+    """An output's values as answers: of every example, or of places all over them."""
     if values.ndim < 1 or values.dtype.kind not in "fiu" or values.size == 0:
-        return False
-    return values.ndim == 2 or values.size == values.shape[-1]
-
-
-def _count_classes(scores: Scores) -> int:
-    """How many classes scores name; 0 for a single value that is no probability."""
-    units = scores.shape[-1]
-    return units if units != 1 else 2 * int(are_probabilities(scores))
+        return _NONE
+    scores = values.reshape(-1, values.shape[-1])
+    if values.ndim == 2 or len(scores) == 1:
+        return _Answers(scores, "inputs")
+    most = _MOST_PLACES * len(values)
+    return _Answers(scores[:: -(-len(scores) // most)], "places")

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from edgepro_tf.errors import ConversionError, InterpreterError
+from edgepro_tf.inputs import split_inputs
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
-from edgepro_tf.runtime.running import allocate_for, input_details, quantize_input
+from edgepro_tf.runtime.running import allocate_for, ordered_details, quantize_input
 
 Sample = dict[str, np.ndarray]  # inputs of one batch by name
 
@@ -36,7 +37,8 @@ def make_samples(
 
     Args:
         model: the flatbuffer.
-        samples: an array [count, ...]; a list or tuple with such an array for each
+        samples: an array [count, ...] (what ``join_inputs`` makes of several, too); a
+            list or tuple with such an array for each
             input, in the model's order; a dict of them by input name; or what a
             representative dataset yields (a list of lists or dicts of one batch). A
             model of a fixed batch takes as many at a time. None for a few of normal
@@ -48,7 +50,7 @@ def make_samples(
         ConversionError: the samples do not fit the model's inputs.
         InterpreterError: no runtime opens the model.
     """
-    details = call_runtime(_ordered_details, make_interpreter(model), signature)
+    details = call_runtime(ordered_details, make_interpreter(model), signature)
     if samples is None:
         rows = _make_noise(model, details)
     else:
@@ -86,18 +88,6 @@ def _size(rows: list[Any]) -> int:
         for row in rows
         for array in (row.values() if isinstance(row, dict) else row)
     )
-
-
-def _ordered_details(
-    interpreter: Any, signature: str | None
-) -> dict[str, dict[str, Any]]:
-    """Input details by name, in the file's order; a signature's are by alphabet."""
-    details = input_details(interpreter, signature)
-    order = [detail["index"] for detail in interpreter.get_input_details()]
-    if not all(detail["index"] in order for detail in details.values()):
-        return details
-    by_order = sorted(details.items(), key=lambda item: order.index(item[1]["index"]))
-    return dict(by_order)
 
 
 def _make_noise(model: bytes, details: dict[str, dict[str, Any]]) -> list[Sample]:
@@ -154,6 +144,8 @@ def list_samples(samples: Any, shapes: Shapes, most: int) -> list[Sample]:
     """
     if isinstance(samples, (list, tuple, dict)) and not samples:
         return []
+    if isinstance(samples, np.ndarray) and samples.dtype.names:
+        samples = split_inputs(samples)
     if isinstance(samples, list) and isinstance(samples[0], (list, dict)):
         # What a representative dataset yields.
         return [_by_name(sample, list(shapes)) for sample in samples[:most]]

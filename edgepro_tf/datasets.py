@@ -10,10 +10,13 @@ import os
 import pathlib
 import zipfile
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from edgepro_tf.errors import EdgeProError
+from edgepro_tf.inputs import ONLY, join_inputs, split_inputs
 
 _FASHION_FOLDERS = ("/usr/share/datasets/fashion-mnist",)
 _FASHION_VARIABLE = "EDGEPRO_FASHION_MNIST"
@@ -31,11 +34,13 @@ class Dataset:
     """Training and test samples.
 
     Args:
-        x_train: float32 [samples, ...]; x_test the same.
-        y_train: int32 [samples], 0 .. classes-1; y_test the same.
+        x_train: float32 [samples, ...], or what ``join_inputs`` makes of several
+            inputs; x_test the same.
+        y_train: int32 [samples], 0 .. classes-1, or [samples, ...] where a model
+            answers at several places (pixels, steps); y_test the same.
         name: as ``load_dataset`` takes it.
         classes: number of classes.
-        is_scaled: whether they were bytes, 0 to 255.
+        scaled: names of the inputs that were bytes, 0 to 255; ``ONLY`` of a lone one.
     """
 
     x_train: np.ndarray = dataclasses.field(repr=False)
@@ -44,11 +49,16 @@ class Dataset:
     y_test: np.ndarray = dataclasses.field(repr=False)
     name: str
     classes: int
-    is_scaled: bool = False
+    scaled: frozenset[str] = frozenset()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         return tuple(self.x_train.shape[1:])
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Their names; ``ONLY`` of a lone one."""
+        return tuple(split_inputs(self.x_train))
 
     @functools.cached_property
     def digest(self) -> str:
@@ -59,25 +69,45 @@ class Dataset:
             found.update(np.ascontiguousarray(array))
         return found.hexdigest()[:16]
 
-    def fit_input(self, rank: int, *, takes_bytes: bool) -> Dataset:
-        """The same samples as a model's input takes them.
+    def fit_inputs(self, wanted: Mapping[str, tuple[int, bool]]) -> Dataset:
+        """The same samples as a model's inputs take them.
 
         Args:
-            rank: of the input, the batch included. Arrays [samples, a, b] were taken
-                for images and given a channel axis, which goes where it does not fit.
-            takes_bytes: whether samples that were bytes shall be 0 to 255 again.
+            wanted: by name, in the model's order: the input's rank, the batch included
+                (arrays [samples, a, b] were taken for images and given a channel axis,
+                which goes where it does not fit), and whether samples that were bytes
+                shall be 0 to 255 again. A lone input may have any name.
         """
-        parts = [self.x_train, self.x_test]
-        if self.x_test.ndim == rank + 1 and self.x_test.shape[-1] == 1:
-            parts = [x[..., 0] for x in parts]
-        if takes_bytes and self.is_scaled:
-            parts = [np.rint(x * 255) for x in parts]
-        return dataclasses.replace(self, x_train=parts[0], x_test=parts[1])
+        names = dict(zip(wanted, self.inputs, strict=True))
+        if len(names) > 1:
+            names = {name: name for name in wanted}
+        parts = []
+        for x in (self.x_train, self.x_test):
+            given = split_inputs(x)
+            fitted = {}
+            for name, (rank, takes_bytes) in wanted.items():
+                array = given[names[name]]
+                if array.ndim == rank + 1 and array.shape[-1] == 1:
+                    array = array[..., 0]
+                if takes_bytes and names[name] in self.scaled:
+                    array = np.rint(array * 255)
+                fitted[name] = array
+            parts.append(join_inputs(fitted))
+        given_back = {
+            names[name] for name, (_, takes_bytes) in wanted.items() if takes_bytes
+        }
+        return dataclasses.replace(
+            self,
+            x_train=parts[0],
+            x_test=parts[1],
+            scaled=self.scaled - given_back,
+        )
 
     def __str__(self) -> str:
+        shapes = [str(x.shape[1:]) for x in split_inputs(self.x_train).values()]
         return (
             f"{self.name}: {len(self.x_train)} training and {len(self.x_test)} test "
-            f"samples of shape {self.input_shape}, {self.classes} classes"
+            f"samples of shape {' and '.join(shapes)}, {self.classes} classes"
         )
 
 
@@ -89,7 +119,9 @@ def load_dataset(name: str) -> Dataset:
             ``fashion-mnist`` (28 x 28, scaled to 0..1; from the folder in
             $EDGEPRO_FASHION_MNIST, Debian's package dataset-fashion-mnist, or Keras'
             downloader, in that order); or ``npz:PATH``, a file with x_train, y_train,
-            x_test and y_test (bytes are scaled to 0..1, floats taken as they are).
+            x_test and y_test (bytes are scaled to 0..1, floats taken as they are). Of
+            several inputs, x_train_NAME and x_test_NAME for each; labels are [samples],
+            or [samples, ...] where the model answers at several places.
 
     Returns:
         The data set; images have a channel axis.
@@ -117,7 +149,7 @@ def _load_digits() -> Dataset:
     mixed = np.random.RandomState(0).permutation(len(x))
     x, y = x[mixed], y[mixed]
     n = _DIGITS_TRAIN
-    return _dataset("digits", x[:n], y[:n], x[n:], y[n:])
+    return _dataset("digits", *_lone(x[:n], y[:n], x[n:], y[n:]))
 
 
 def _load_fashion() -> Dataset:
@@ -126,13 +158,13 @@ def _load_fashion() -> Dataset:
         import keras
 
         train, test = keras.datasets.fashion_mnist.load_data()
-        return _dataset("fashion-mnist", *train, *test)
+        return _dataset("fashion-mnist", *_lone(*train, *test))
     parts = [
         _read_idx(folder / f"{part}-{kind}-ubyte.gz")
         for part in ("train", "t10k")
         for kind in ("images-idx3", "labels-idx1")
     ]
-    return _dataset("fashion-mnist", *parts)
+    return _dataset("fashion-mnist", *_lone(*parts))
 
 
 def _fashion_folder() -> pathlib.Path | None:
@@ -171,57 +203,104 @@ def _load_npz(name: str) -> Dataset:
     path = name.removeprefix("npz:")
     try:
         with np.load(path, allow_pickle=False) as stored:
-            keys = ("x_train", "y_train", "x_test", "y_test")
-            parts = [np.atleast_1d(stored[key]) for key in keys]
+            prefix = "x_train_"
+            named = [k.removeprefix(prefix) for k in stored if k.startswith(prefix)]
+            ends = [ONLY] if "x_train" in stored or not named else named
+            parts = [
+                {end: stored[f"{key}_{end}" if end else key] for end in ends}
+                for key in ("x_train", "x_test")
+            ]
+            labels = [np.atleast_1d(stored[key]) for key in ("y_train", "y_test")]
     except (*_UNREADABLE, TypeError, AttributeError) as error:
         raise DatasetError(
             f"cannot load data set {name!r}: expected an npz file with x_train, "
             f"y_train, x_test and y_test, got {type(error).__name__}: {error}."
         ) from error
-    return _dataset(name, *parts)
+    parts = [{k: np.atleast_1d(x) for k, x in part.items()} for part in parts]
+    return _dataset(name, parts[0], labels[0], parts[1], labels[1])
+
+
+def _lone(
+    x_train: np.ndarray, y_train: np.ndarray, x_test: np.ndarray, y_test: np.ndarray
+) -> tuple[Any, ...]:
+    return {ONLY: x_train}, y_train, {ONLY: x_test}, y_test
 
 
 def _dataset(
+    name: str,
+    x_train: dict[str, np.ndarray],
+    y_train: np.ndarray,
+    x_test: dict[str, np.ndarray],
+    y_test: np.ndarray,
+) -> Dataset:
+    for end in x_train:
+        _check_counts(name, x_train[end], y_train, x_test[end], y_test)
+        _check_kinds(name, end, x_train[end], x_test[end])
+    labels = [_fit_labels(y) for y in (y_train, y_test)]
+    _check_labels(name, *labels)
+    return Dataset(
+        join_inputs({end: _samples(x) for end, x in x_train.items()}),
+        labels[0].astype(np.int32),
+        join_inputs({end: _samples(x) for end, x in x_test.items()}),
+        labels[1].astype(np.int32),
+        name,
+        int(max(y.max() for y in labels)) + 1,
+        frozenset(end for end, x in x_test.items() if x.dtype == np.uint8),
+    )
+
+
+def _check_counts(
     name: str,
     x_train: np.ndarray,
     y_train: np.ndarray,
     x_test: np.ndarray,
     y_test: np.ndarray,
-) -> Dataset:
-    if len(x_train) != y_train.size or len(x_test) != y_test.size:
-        is_one_hot = y_train.ndim == 2 and len(x_train) == len(y_train)
+) -> None:
+    is_one_hot = _is_one_hot(y_train)
+    differ = len(x_train) != len(y_train) or len(x_test) != len(y_test)
+    if differ or is_one_hot:
         raise DatasetError(
             f"cannot load data set {name!r}: expected a label for each sample, got "
             f"{len(x_train)} and {y_train.size}, {len(x_test)} and {y_test.size}.",
             "Store class numbers: y.argmax(-1)." if is_one_hot else "",
         )
-    _check_kinds(name, x_train, x_test, np.append(y_train, y_test))
-    return Dataset(
-        _samples(x_train),
-        y_train.astype(np.int32).ravel(),
-        _samples(x_test),
-        y_test.astype(np.int32).ravel(),
-        name,
-        int(max(y_train.max(), y_test.max())) + 1,
-        x_test.dtype == np.uint8,
-    )
 
 
-def _check_kinds(
-    name: str, x_train: np.ndarray, x_test: np.ndarray, labels: np.ndarray
-) -> None:
+def _is_one_hot(y: np.ndarray) -> bool:
+    if y.ndim < 2 or y.shape[-1] < 2 or y.dtype.kind not in "biuf":
+        return False
+    return bool(np.all((y == 0) | (y == 1)) and np.all(y.sum(-1) == 1))
+
+
+def _fit_labels(y: np.ndarray) -> np.ndarray:
+    """[samples, ...]: a mask's one channel goes."""
+    return y[..., 0] if y.ndim > 1 and y.shape[-1] == 1 else y
+
+
+def _check_kinds(name: str, end: str, x_train: np.ndarray, x_test: np.ndarray) -> None:
     task = f"cannot load data set {name!r}"
     if not len(x_train) or not len(x_test):
         raise DatasetError(f"{task}: expected samples to train and to test, got none.")
     kinds = {x_train.dtype.kind, x_test.dtype.kind}
     if not kinds <= set("biuf") or x_train.shape[1:] != x_test.shape[1:]:
+        keys = [f"{key}_{end}" if end else key for key in ("x_train", "x_test")]
         raise DatasetError(
-            f"{task}: expected x_train and x_test of numbers, in samples of one shape, "
-            f"got {x_train.dtype} {list(x_train.shape[1:])} and {x_test.dtype} "
+            f"{task}: expected {' and '.join(keys)} of numbers, in samples of one "
+            f"shape, got {x_train.dtype} {list(x_train.shape[1:])} and {x_test.dtype} "
             f"{list(x_test.shape[1:])}."
         )
     if not np.all(np.isfinite(x_train)) or not np.all(np.isfinite(x_test)):
         raise DatasetError(f"{task}: expected finite numbers, got NaN or infinity.")
+
+
+def _check_labels(name: str, y_train: np.ndarray, y_test: np.ndarray) -> None:
+    task = f"cannot load data set {name!r}"
+    if y_train.shape[1:] != y_test.shape[1:]:
+        raise DatasetError(
+            f"{task}: expected y_train and y_test of one shape, got "
+            f"{list(y_train.shape)} and {list(y_test.shape)}."
+        )
+    labels = np.append(y_train, y_test)
     is_number = labels.dtype.kind in "biuf"
     if not is_number:
         raise DatasetError(

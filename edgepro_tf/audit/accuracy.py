@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgepro_tf.errors import InterpreterError
+from edgepro_tf.inputs import split_inputs
 from edgepro_tf.runtime.delegates import open_with_payload
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
 from edgepro_tf.runtime.running import (
     check_shape,
-    input_details,
-    only_input,
+    ordered_details,
+    output_details,
+    pick_output,
     predict_classes,
     quantize_input,
     run_real,
@@ -25,71 +27,112 @@ if TYPE_CHECKING:
 _BATCH = 256
 
 
-def measure_accuracy(interpreter: Any, x: np.ndarray, y: np.ndarray) -> float:
-    """Top-1 accuracy of a classifier with one input and one output.
+def measure_accuracy(
+    interpreter: Any, x: np.ndarray, y: np.ndarray, output: str | None = None
+) -> float:
+    """Top-1 accuracy of a classifier.
 
     One output unit tells two classes apart.
 
     Args:
         interpreter: allocated.
-        x: [examples, ...] real inputs; quantised here where the model's input is.
-        y: int [examples] class numbers.
+        x: [examples, ...] real inputs, or what ``join_inputs`` makes of several;
+            quantised here where the model's inputs are.
+        y: int [examples] class numbers, or [examples, ...] one at each place.
+        output: by name; None for the only one.
 
     Returns:
-        Share of examples whose largest output is at their class, 0 to 1.
+        Share of examples (places) whose largest score is at their class, 0 to 1.
     """
-    ((name, detail),) = input_details(interpreter).items()
-    signature = detail.get("shape_signature", detail["shape"])
-    batch = _BATCH if int(signature[0]) == -1 else int(signature[0])
+    details = ordered_details(interpreter)
+    inputs = dict(zip(details, split_inputs(x).values(), strict=True))
+    output = pick_output("the model", interpreter, output)
+    signatures = [d.get("shape_signature", d["shape"]) for d in details.values()]
+    fixed = int(signatures[0][0])
+    batch = _BATCH if fixed == -1 else fixed
     found = []
     for start in range(0, len(x), batch):
-        piece = x[start : start + batch]
-        count = len(piece)
-        if count < batch and int(signature[0]) != -1:
-            piece = np.concatenate([piece, np.repeat(piece[:1], batch - count, 0)])
-        sample = {name: quantize_input(piece, detail)}
-        (scores,) = call_runtime(run_real, interpreter, sample, _task="run").values()
+        count = min(batch, len(x) - start)
+        # The last rows of a fixed batch are the first again.
+        rows = np.arange(start, start + (count if fixed == -1 else batch)) % len(x)
+        sample = {
+            name: quantize_input(inputs[name][rows], detail)
+            for name, detail in details.items()
+        }
+        scores = call_runtime(run_real, interpreter, sample, _task="run")[output]
         found.append(scores[:count])
     return float(np.mean(predict_classes(np.concatenate(found)) == y))
 
 
-def fit_data(model: str, interpreter: Any, data: Dataset) -> Dataset:
-    """A data set as a classifier's input takes it.
+def fit_data(
+    model: str, interpreter: Any, data: Dataset, output: str | None = None
+) -> Dataset:
+    """A data set as a classifier's inputs take it.
 
     Args:
         model: its name, for errors.
         interpreter: a runtime's interpreter.
         data: what it shall be judged by.
+        output: the one that is judged; None for the only one.
 
     Raises:
-        InterpreterError: the model has several inputs, or one of another shape; or the
-            data set has more classes than the first output.
+        InterpreterError: inputs of other names or shapes, labels of other places or of
+            more classes than the output, or no such output.
     """
-    _, detail = only_input(model, interpreter)
-    is_integer = (
-        np.dtype(detail["dtype"]).kind in "iu" and not detail["quantization"][0]
+    details = ordered_details(interpreter)
+    are_lone = len(details) == len(data.inputs) == 1
+    if not are_lone and set(details) != set(data.inputs):
+        given = ", ".join(data.inputs) if len(data.inputs) > 1 else "one input"
+        raise InterpreterError(
+            f"cannot feed {model}: expected samples of {', '.join(details)}, got "
+            f"{given} in {data.name}.",
+            "Store an array for each: x_train_NAME and x_test_NAME.",
+        )
+    data = data.fit_inputs(
+        {
+            name: (len(detail["shape_signature"]), _takes_bytes(detail))
+            for name, detail in details.items()
+        }
     )
-    data = data.fit_input(len(detail["shape_signature"]), takes_bytes=is_integer)
-    check_shape(model, detail, data.x_test)
-    _check_classes(model, interpreter, data)
+    for detail, x in zip(
+        details.values(), split_inputs(data.x_test).values(), strict=True
+    ):
+        check_shape(model, detail, x)
+    name = pick_output(model, interpreter, output)
+    shape = output_details(interpreter)[name]["shape_signature"]
+    _check_labels(model, [int(extent) for extent in shape], data)
     return data
 
 
-def _check_classes(model: str, interpreter: Any, data: Dataset) -> None:
-    units = int(interpreter.get_output_details()[0]["shape"][-1])
-    classes = max(2, units)
-    if data.classes > classes:
-        raise InterpreterError(
-            f"cannot judge {model}: expected labels of its {classes} classes, got "
-            f"{data.classes} of {data.name}."
+def _takes_bytes(detail: dict[str, Any]) -> bool:
+    is_integer = np.dtype(detail["dtype"]).kind in "iu"
+    return is_integer and not detail["quantization"][0]
+
+
+def _check_labels(model: str, shape: list[int], data: Dataset) -> None:
+    classes = max(2, shape[-1])
+    for y in (data.y_train, data.y_test):
+        fits = y.ndim == len(shape) - 1 and all(
+            extent in (-1, given)
+            for extent, given in zip(shape[1:-1], y.shape[1:], strict=True)
         )
+        is_number = y.dtype.kind in "iu" and 0 <= y.min() <= y.max() < classes
+        if not fits or not is_number:
+            raise InterpreterError(
+                f"cannot judge {model}: expected labels of shape [count"
+                f"{''.join(f', {n}' for n in shape[1:-1])}], class numbers from 0 to "
+                f"{classes - 1}, got {y.dtype} {list(y.shape)} from {y.min():g} to "
+                f"{y.max():g} in {data.name}."
+            )
 
 
-def public_accuracy(public: bytes, x: np.ndarray, y: np.ndarray) -> float:
+def public_accuracy(
+    public: bytes, x: np.ndarray, y: np.ndarray, output: str | None = None
+) -> float:
     """Accuracy of the public model in a stock interpreter, without any lock."""
     interpreter = make_interpreter(public)
     interpreter.allocate_tensors()
-    return measure_accuracy(interpreter, x, y)
+    return measure_accuracy(interpreter, x, y, output)
 
 
 def restored_accuracy(

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgepro_tf.audit.answers import find_answers
 from edgepro_tf.audit.bench import Bench, Candidate
 from edgepro_tf.audit.importer import Network, import_model
 from edgepro_tf.audit.starts import fresh_start
 from edgepro_tf.audit.thief import Arrays, Thief
 from edgepro_tf.errors import ConversionError
+from edgepro_tf.runtime.interpreters import make_interpreter
+from edgepro_tf.runtime.running import output_details
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,12 +21,13 @@ if TYPE_CHECKING:
 _RATE = 1e-3
 
 
-def read_base(network: Network, path: Path) -> Arrays:
+def read_base(network: Network, path: Path, output: str | None = None) -> Arrays:
     """The constants of a base network, in the places of an audited one's.
 
     Args:
         network: the audited one; its heads are its own, a base has others or none.
         path: the base's ``.tflite``, in any number format.
+        output: the audited one's; a base of a single output has it under any name.
 
     Returns:
         float32 arrays in the order of ``network.parameters``; zeros for the heads.
@@ -31,7 +35,12 @@ def read_base(network: Network, path: Path) -> Arrays:
     Raises:
         ConversionError: it is no network of this structure.
     """
-    base = import_model(path)
+    from converters.schema import read_model
+
+    content = path.read_bytes()
+    read_model(content)  # Says no in our words.
+    shared = output if output in output_details(make_interpreter(content)) else None
+    base = import_model(content, find_answers(path.name, content, shared))
     body = [i for i in range(len(network.parameters)) if i not in network.heads]
     out = [np.zeros_like(value) for value in network.values]
     shapes = [value.shape for value in base.values]

@@ -15,6 +15,7 @@ from edgepro_tf.audit import training
 from edgepro_tf.audit.importer import Network
 from edgepro_tf.audit.thief import Arrays, Budget, Outcome, Target, Thief
 from edgepro_tf.audit.tools import Tools
+from edgepro_tf.inputs import flatten_inputs
 
 _VALIDATED = 90  # Examples that a choice should rest on, as far as folds go.
 # Measured: more weight on the loss chooses rates that are too low (letters, 1 %: 50.3 %
@@ -47,7 +48,7 @@ class Bench(Tools):
     Args:
         target: what is attacked.
         budget: what it may cost.
-        x_train, y_train: where thieves draw their data from.
+        x_train, y_train: where thieves draw their data from, as in ``Dataset``.
         x_test, y_test: what accuracy is measured on, or ``Budget.pick_test`` of them.
 
     ``rows`` is the number of examples that every compiled function is given; fewer are
@@ -65,10 +66,11 @@ class Bench(Tools):
     ) -> None:
         super().__init__(target, budget)
         self.classes = self.network.classes
-        self._x_train = np.asarray(x_train, np.float32)
+        self._x_train = flatten_inputs(x_train)
         self._y_train = np.asarray(y_train)
         picked = budget.pick_test(len(x_test))
-        self.x_test = tf.constant(x_test[picked], tf.float32)
+        self.test_inputs = x_test[picked]
+        self.x_test = tf.constant(flatten_inputs(self.test_inputs))
         self.y_test = np.asarray(y_test)[picked]
         self.rows = self._most_examples()
         self._forward = self._share("forward", self.network.forward)
@@ -86,19 +88,14 @@ class Bench(Tools):
     @property
     def chance(self) -> float:
         """Accuracy of always saying the most frequent class."""
-        return float(np.bincount(self.y_test).max() / len(self.y_test))
+        return float(np.bincount(self.y_test.ravel()).max() / self.y_test.size)
 
     def thief(self, share: float, seed: int) -> Thief:
         """A thief's draw: as many examples of each class as the share allows."""
         rng = np.random.default_rng([seed, 77])
-        order = rng.permutation(len(self._y_train))
+        order = training.order_examples(self._y_train, rng)
         count = self._count(share)
-        labels = self._y_train[order]
-        # One of each class first, so that a small share misses none by bad luck.
-        first = [int(np.argmax(labels == c)) for c in np.unique(labels)]
-        rest = np.setdiff1d(np.arange(len(order)), first, assume_unique=True)
-        picked = np.concatenate([rng.permutation(first), rest]).astype(int)
-        mine, others = order[picked[:count]], order[picked[count:]]
+        mine, others = order[:count], order[count:]
         # Who has labels for everything has no other inputs than those.
         pool = (others if len(others) else mine)[: self.budget.unlabelled]
         return Thief(
@@ -133,7 +130,7 @@ class Bench(Tools):
         return self._x_train[picked], self._y_train[picked]
 
     def logits(self, parameters: Arrays, x: Any) -> np.ndarray:
-        """float32 [examples, classes]; compiled once for each number of examples."""
+        """float32 [..., classes]; compiled once for each number of examples."""
         values = [tf.constant(p, tf.float32) for p in parameters]
         return self._forward(values, tf.constant(x, tf.float32)).numpy()
 
@@ -228,7 +225,7 @@ class Bench(Tools):
         examples: np.ndarray,
         rng: np.random.Generator,
     ) -> Arrays:
-        """Train one candidate; y is int classes or float32 [examples, classes].
+        """Train one candidate; y is int classes or float32 [..., classes].
 
         Returns:
             What it learned, in the trainer's space.
@@ -236,7 +233,7 @@ class Bench(Tools):
         steps = len(candidate.plan)
         batches = training.draw_batches(examples, steps, self.budget.batch, rng)
         knob = np.ones(steps) if candidate.knob is None else candidate.knob
-        if y.ndim == 1:
+        if y.dtype.kind in "iu":
             y = np.eye(self.classes, dtype=np.float32)[y]
         schedule = training.Schedule(candidate.plan, batches, knob)
         return trainer.train(
@@ -356,7 +353,7 @@ class Bench(Tools):
         y = thief.y[held_out]
         with np.errstate(invalid="ignore"):  # A start may have no finite answer.
             log_p = logits - np.logaddexp.reduce(logits, -1, keepdims=True)
-        loss = -np.mean(log_p[np.arange(len(y)), y])
+        loss = -np.mean(np.take_along_axis(log_p, y[..., None], -1))
         right = np.mean(np.argmax(logits, -1) == y)
         return float(right - _TIE * (min(loss, 10.0) if np.isfinite(loss) else 10.0))
 

@@ -74,7 +74,7 @@ class Run:
 
     def run(self, x: Any) -> Any:
         """Logits, or what else stands before a last softmax or sigmoid."""
-        self._values[self._graph.inputs[0]] = x
+        self._values.update(self._split(x))
         self._examples = tf.shape(x)[0]
         nodes = [(i, self._graph.nodes[i]) for i in find_computed(self._graph)]
         last = max(i for i, node in nodes if node.kind not in CASTS)
@@ -85,6 +85,18 @@ class Run:
                 fused = node.options.get("fusedActivationFunction", 0)
                 self._values[tensor] = operators.activate(fused, y)
         return self._values[self._graph.outputs[0]]
+
+    def _split(self, x: Any) -> dict[int, Any]:
+        """The inputs by tensor number; several come in one row (``flatten_inputs``)."""
+        inputs = self._graph.inputs
+        if len(inputs) == 1:
+            return {inputs[0]: x}
+        shapes = [self._graph.shapes[tensor][1:] for tensor in inputs]
+        parts = tf.split(x, [int(np.prod(shape)) for shape in shapes], -1)
+        return {
+            tensor: tf.reshape(part, [-1, *shape])
+            for tensor, part, shape in zip(inputs, parts, shapes, strict=True)
+        }
 
     def _step(self, index: int, node: GraphNode) -> list[Any]:
         table = node.inputs[TABLES.get(node.kind, 0)]

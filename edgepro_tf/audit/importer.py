@@ -18,7 +18,6 @@ from edgepro_tf.audit import operators
 from edgepro_tf.audit.forward import (
     BROADCASTS,
     CASTS,
-    HEADS,
     RESHAPES,
     TABLES,
     Run,
@@ -27,11 +26,9 @@ from edgepro_tf.audit.forward import (
     unsupported,
 )
 from edgepro_tf.locks import ElementType
-from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
-from edgepro_tf.runtime.running import only_input, quantize_input, run_model
 
 if TYPE_CHECKING:
-    from converters.views import Graph
+    from converters.views import Graph, GraphNode
 
 
 _LOOPS = (
@@ -40,7 +37,6 @@ _LOOPS = (
     "BIDIRECTIONAL_SEQUENCE_LSTM",
     "UNIDIRECTIONAL_SEQUENCE_RNN",
 )
-_MOST_WRONG = 0.01  # Of the largest answer; float32 sums differ by a thousandth of it.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,10 +98,6 @@ class Network:
     scales: tuple[np.ndarray, ...] = dataclasses.field(repr=False)
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        return self.graph.shapes[self.graph.inputs[0]][1:]
-
-    @property
     def units(self) -> int:
         return int(self.graph.shapes[self.graph.outputs[0]][-1])
 
@@ -157,12 +149,14 @@ class Network:
 
         Args:
             parameters: float32 tensors in the order of ``self.parameters``.
-            x: float32 [batch, *input_shape].
+            x: float32 [batch, ...], or of several inputs what ``flatten_inputs`` makes
+                of them in the file's order.
             observe: called with (position in ``linears``, linear output before the
                 activation function); what it returns goes on.
 
         Returns:
-            float32 [batch, classes].
+            float32 [batch, classes], or [batch, ..., classes] of answers at several
+            places.
         """
         logits = Run(self, parameters, observe).run(x)
         if self.units > 1:
@@ -170,8 +164,13 @@ class Network:
         return tf.concat([tf.zeros_like(logits), logits], -1)  # Softmax is its sigmoid.
 
 
-def import_model(model: str | Path | bytes) -> Network:
+def import_model(model: str | Path | bytes, output: int | None = None) -> Network:
     """Read a ``.tflite``, in any number format, as a trainable network.
+
+    Args:
+        model: the file, or its content.
+        output: tensor number of the answers; None for the only output. What leads to
+            no answer is left out.
 
     Raises:
         ConversionError: the file is no TFLite model, or has an operator that attacks
@@ -186,7 +185,8 @@ def import_model(model: str | Path | bytes) -> Network:
     from converters.schema import read_graph
 
     content = model if isinstance(model, bytes) else Path(model).read_bytes()
-    graph = read_graph(content)
+    whole = read_graph(content)
+    graph = _lead_to(whole, output)
     _check_supported(graph)
     parameters: list[Parameter] = []
     values: list[np.ndarray] = []
@@ -238,15 +238,15 @@ def import_model(model: str | Path | bytes) -> Network:
         elif node.kind in {*operators.WEIGHTED, *BROADCASTS, "PRELU"}:
             for tensor in node.inputs:
                 add(tensor, "constant", -1, kind=node.kind)
-    firsts, heads = _ends(content)
+    firsts, heads = _ends(content, whole)
     return Network(
         graph,
         tuple(parameters),
         tuple(
             Linear(
                 *one,
-                one[0] in firsts,
-                one[0] in heads,
+                graph.nodes[one[0]] in firsts,
+                graph.nodes[one[0]] in heads,
                 _window(one[1], parameters[one[2]].shape),
             )
             for one in linears
@@ -256,85 +256,38 @@ def import_model(model: str | Path | bytes) -> Network:
     )
 
 
-def check_answers(network: Network, values: list[np.ndarray], content: bytes) -> None:
-    """Answer a few examples as the interpreter does, before an audit trains for hours.
-
-    Args:
-        network: imported from this file or another of its structure.
-        values: the constants of this file.
-        content: the file. Where it is quantised its answers are rounded on the way,
-            and only their shape is compared.
-
-    Raises:
-        ConversionError: the graph does not compute here, or something else.
-    """
-    examples, expected = _ask_interpreter(content)
-    try:
-        logits = network.forward(values, examples.astype(np.float32))
-    except (
-        tf.errors.OpError,
-        ArithmeticError,
-        LookupError,
-        TypeError,
-        ValueError,
-    ) as e:
-        raise unsupported(f"one that fails ({str(e).splitlines()[0]})") from e
-    logits = logits[:, -network.units :]
-    wanted = (len(examples), network.units)
-    if not tuple(logits.shape) == expected.shape == wanted:
+def _lead_to(graph: Graph, output: int | None) -> Graph:
+    """The operators that an output is computed by, and it alone."""
+    if output is None and len(graph.outputs) != 1:
         raise unsupported(
-            f"answers of shape {list(logits.shape)} to {len(examples)} examples"
+            f"{len(graph.outputs)} outputs", "Name the one whose classes are labelled."
         )
-    last = [node.kind for node in network.graph.nodes if node.kind not in CASTS][-1]
-    found = operators.activate(last, logits) if last in HEADS else logits
-    difference = np.abs(found - expected).max()
-    is_rounded = bool(network.graph.quantizations)
-    if not is_rounded and not difference <= _MOST_WRONG * max(
-        1, np.abs(expected).max()
-    ):
-        raise unsupported("one that answers otherwise here than in the interpreter")
-
-
-def _ask_interpreter(content: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Two random batches of the model's own size, and a real interpreter's answers."""
-    interpreter = make_interpreter(content)
-    name, detail = only_input("the model", interpreter)
-    batch = int(detail["shape"][0])
-    shape = (2 * batch, *detail["shape"][1:])
-    rng = np.random.default_rng(0)
-    if np.dtype(detail["dtype"]).kind == "f" or detail["quantization"][0]:
-        examples = rng.standard_normal(shape).astype(np.float32)
-    else:
-        examples = rng.integers(0, 2, shape)
-    answers = []
-    for x in (examples[:batch], examples[batch:]):
-        sample = {name: quantize_input(x, detail)}
-        outputs = call_runtime(run_model, interpreter, sample, _task="run")
-        answers.append(next(iter(outputs.values())))
-    return examples, np.concatenate(answers)
+    outputs = graph.outputs if output is None else (output,)
+    wanted, nodes = set(outputs), []
+    for node in reversed(graph.nodes):
+        if not wanted.isdisjoint(node.outputs):
+            wanted.update(node.inputs)
+            nodes.append(node)
+    return dataclasses.replace(graph, nodes=tuple(reversed(nodes)), outputs=outputs)
 
 
 def _window(kind: str, shape: tuple[int, ...]) -> tuple[int, int]:
     return (1, 1) if kind == "FULLY_CONNECTED" else (shape[1], shape[2])
 
 
-def _ends(content: bytes) -> tuple[set[int], set[int]]:
+def _ends(content: bytes, graph: Graph) -> tuple[set[GraphNode], set[GraphNode]]:
     from converters.schema import read_model
 
     operators_ = [o for o in read_model(content).operators if o.subgraph == 0]
     return (
-        {o.index for o in operators_ if o.is_first},
-        {o.index for o in operators_ if o.is_head},
+        {graph.nodes[o.index] for o in operators_ if o.is_first},
+        {graph.nodes[o.index] for o in operators_ if o.is_head},
     )
 
 
 def _check_supported(graph: Graph) -> None:
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-        raise unsupported(
-            f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs"
-        )
     shape = graph.shapes[graph.outputs[0]]
-    if len(shape) != 2:
+    if len(shape) < 2:
         raise unsupported(f"an output of shape {list(shape)}")
     known = {
         *operators.LINEAR_INPUTS, *operators.BINARY, *operators.UNARY,

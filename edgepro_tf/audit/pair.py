@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgepro_tf.audit.accuracy import fit_data
 from edgepro_tf.audit.attacks import all_attacks
 from edgepro_tf.audit.bases import read_base
 from edgepro_tf.audit.bench import Bench
@@ -22,6 +23,7 @@ from edgepro_tf.audit.target import digest, make_target
 from edgepro_tf.audit.thief import QUICK, Attack, AttackResult, Budget
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.files import write_file
+from edgepro_tf.runtime.interpreters import make_interpreter
 
 if TYPE_CHECKING:
     from edgepro_tf.datasets import Dataset
@@ -37,6 +39,7 @@ def audit_pair(
     name: str = "model",
     recipe: str = "",
     others: Sequence[tuple[bytes, bytes]] = (),
+    output: str | None = None,
     base: Path | None = None,
     is_control: bool = False,
     budget: Budget = QUICK,
@@ -53,10 +56,12 @@ def audit_pair(
         payload: its lock. Attacks do not read it, measurements with partial knowledge
             do, and so does the report of what the authorized network reaches.
         data: thieves draw theirs from its training set; accuracy is on its test set.
+            Of several inputs, arrays by the model's names (``join_inputs``).
         name: heading of the report.
         recipe: the recipe's name, for the report.
         others: further draws of the same model's lock, public file and payload each.
             Thieves hold them in turn: a figure of one file alone has its draw's luck.
+        output: name of the one that is labelled; None for the only one.
         base: the public ``.tflite`` that the model was fine-tuned from, for attacks
             that put what is open into it; None makes one from the authorized network,
             which understates them.
@@ -73,6 +78,8 @@ def audit_pair(
         The report; ``write_report`` makes files of it.
 
     Raises:
+        InterpreterError: it has several outputs and none is named, or it takes other
+            inputs, or answers with other classes or places, than the data have.
         ConversionError: the model is no classifier that attacks can be run on, or not
             one of this data, or the base is of another structure.
 
@@ -82,14 +89,14 @@ def audit_pair(
     attacks = all_attacks() if attacks is None else tuple(attacks)
     if SCRATCH not in [attack.name for attack in attacks]:
         raise ValueError(f"attacks are held against {SCRATCH!r}, which is missing")
+    data = fit_data(name, make_interpreter(public), data, output)
     pairs = [(public, payload), *others]
     results: list[AttackResult] = []
     released = []
     for i, (file, lock) in enumerate(pairs):
-        target = make_target(file, lock, name=name, recipe=recipe)
-        _check_labels(data, target.network.classes)
+        target = make_target(file, lock, name=name, recipe=recipe, output=output)
         if base is not None:
-            known_base = read_base(target.network, base)
+            known_base = read_base(target.network, base, output)
             target = dataclasses.replace(target, base=known_base)
         bench = Bench(
             target, budget, data.x_train, data.y_train, data.x_test, data.y_test
@@ -100,6 +107,8 @@ def audit_pair(
         context = [digest(file), data.digest, dataclasses.asdict(budget)]
         if base is not None:
             context.append(digest(base.read_bytes()))
+        if output is not None:
+            context.append(output)
         results += run_attacks(
             bench,
             attacks,
@@ -116,6 +125,7 @@ def audit_pair(
         "test_examples": len(bench.y_test),
         "budget": dataclasses.asdict(budget),
         "locks_drawn": len(pairs),
+        "output": output,
         "base": None if base is None else base.name,
         "model_bytes": len(public),
         "weights": sum(v.size for v in target.public),
@@ -125,17 +135,6 @@ def audit_pair(
         "seconds": round(time.time() - started, 1),
     }
     return summarise(results, attacks, budget, known | (facts or {}))
-
-
-def _check_labels(data: Dataset, classes: int) -> None:
-    for labels in (data.y_train, data.y_test):
-        is_number = labels.ndim == 1 and labels.dtype.kind in "iu"
-        if not is_number or not 0 <= labels.min() <= labels.max() < classes:
-            raise ConversionError(
-                "cannot audit model: expected labels as class numbers from 0 to "
-                f"{classes - 1}, got {labels.dtype} {list(labels.shape)} from "
-                f"{labels.min()} to {labels.max()}."
-            )
 
 
 def _answers_nothing(accuracy: float, chance: float) -> ConversionError:

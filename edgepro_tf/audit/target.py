@@ -9,7 +9,8 @@ from collections.abc import Callable
 import numpy as np
 
 from edgepro_tf import native
-from edgepro_tf.audit.importer import Linear, Network, check_answers, import_model
+from edgepro_tf.audit.answers import check_answers, find_answers
+from edgepro_tf.audit.importer import Linear, Network, import_model
 from edgepro_tf.audit.statistics import pair_rows
 from edgepro_tf.audit.thief import Arrays, Draw, Target
 from edgepro_tf.locks import ModelLock, Step, TensorLock
@@ -17,7 +18,9 @@ from edgepro_tf.locks import Target as Which
 from edgepro_tf.payload import pack_lock, unpack_lock
 
 
-def make_target(public: bytes, payload: bytes, *, name: str, recipe: str) -> Target:
+def make_target(
+    public: bytes, payload: bytes, *, name: str, recipe: str, output: str | None = None
+) -> Target:
     """Open a pair as its developer can, who audits what a thief would see.
 
     Args:
@@ -26,27 +29,32 @@ def make_target(public: bytes, payload: bytes, *, name: str, recipe: str) -> Tar
             partial knowledge are told.
         name: heading of the report.
         recipe: its name, for the report.
+        output: name of the one to attack; None for the only one.
 
     Raises:
         ConversionError: the model is no classifier that attacks can be run on.
+        InterpreterError: it has several outputs and none is named, or no such one.
         WrongModelError: the payload belongs to another file.
     """
+    answers = find_answers(name, public, output)
     restored = bytearray(public)
     native.restore_buffer(restored, payload)
     lock = unpack_lock(payload)
     undrawn = bytearray(public)
     native.restore_buffer(undrawn, pack_lock(_without_values(lock)))
-    network = import_model(public)
-    target = _describe(network, import_model(bytes(restored)), lock, name, recipe)
+    network = import_model(public, answers)
+    authorized = import_model(bytes(restored), answers)
+    target = _describe(network, authorized, lock, name, recipe)
     check_answers(network, target.authorized, bytes(restored))
     return dataclasses.replace(
         target,
         content=public,
         payload=payload,
+        output=output,
         undrawn=[
             value if steps else public_value
             for value, steps, public_value in zip(
-                import_model(bytes(undrawn)).values,
+                import_model(bytes(undrawn), answers).values,
                 target.steps,
                 network.values,
                 strict=True,
@@ -70,7 +78,7 @@ def relock(target: Target, seed: bytes) -> Draw:
     lock = dataclasses.replace(unpack_lock(target.payload), seed=seed)
     locked = bytearray(restored)
     native.apply_lock(locked, pack_lock(lock))
-    values = list(import_model(bytes(locked)).values)
+    values = list(_import_alike(bytes(locked), target.network).values)
     return Draw(values, _find_orders(target, bytes(restored), lock))
 
 
@@ -152,7 +160,7 @@ def _find_orders(target: Target, restored: bytes, lock: ModelLock) -> Arrays:
         return []
     content = bytearray(restored)
     native.apply_lock(content, pack_lock(_without_masks(lock)))
-    unmasked, orders = import_model(bytes(content)), []
+    unmasked, orders = _import_alike(bytes(content), target.network), []
     for one in target.network.linears:
         i, order = one.filter, np.arange(one.channels)
         if target.steps[i] & Step.ORDER:
@@ -162,6 +170,10 @@ def _find_orders(target: Target, restored: bytes, lock: ModelLock) -> Arrays:
             )
         orders.append(order)
     return orders
+
+
+def _import_alike(content: bytes, network: Network) -> Network:
+    return import_model(content, network.graph.outputs[0])
 
 
 def _rows(values: np.ndarray, scales: np.ndarray, one: Linear) -> np.ndarray:

@@ -137,6 +137,7 @@ class Target:
             empty where there are none.
         scale_steps: the recipe's steps on them.
         orders: as in ``Draw``.
+        output: name of the one that is attacked; None for the only one.
         base: the constants of the public network that this one was fine-tuned from, as
             ``authorized``, zeros for the heads; None where it is not known.
     """
@@ -154,6 +155,7 @@ class Target:
     scales: Arrays = dataclasses.field(default_factory=list, repr=False)
     scale_steps: tuple[Step, ...] = ()
     orders: Arrays = dataclasses.field(default_factory=list, repr=False)
+    output: str | None = None
     base: Arrays | None = dataclasses.field(default=None, repr=False)
 
     @property
@@ -236,7 +238,7 @@ class Thief:
 
     Args:
         share: of the training data that he has labels for.
-        x, y: labelled, int classes.
+        x, y: labelled, int classes; several inputs in one row (``flatten_inputs``).
         pool: inputs without labels.
     """
 

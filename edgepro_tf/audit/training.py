@@ -23,7 +23,7 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
 
 
 def cross_entropy(logits: Any, y: Any) -> Any:
-    """Mean cross-entropy against a distribution over classes [batch, classes]."""
+    """Mean cross-entropy against a distribution over classes [batch, ..., classes]."""
     return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, logits))
 
 
@@ -36,7 +36,7 @@ def information(logits: Any, y: Any) -> Any:
     del y
     p = tf.nn.softmax(logits)
     each = -tf.reduce_mean(tf.reduce_sum(p * tf.math.log(p + 1e-9), -1))
-    mean = tf.reduce_mean(p, 0)
+    mean = tf.reduce_mean(tf.reshape(p, [-1, p.shape[-1]]), 0)
     return each + tf.reduce_sum(mean * tf.math.log(mean + 1e-9))
 
 
@@ -70,6 +70,27 @@ class Schedule:
     rates: np.ndarray
     batches: np.ndarray
     knob: np.ndarray
+
+
+def order_examples(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Numbers of examples as a thief comes by them.
+
+    One of each class first, so that a small share misses none by bad luck.
+
+    Args:
+        labels: int [examples], or [examples, ...] with several in an example.
+        rng: draws the order.
+
+    Returns:
+        int [examples].
+    """
+    order = rng.permutation(len(labels))
+    mixed = labels[order].reshape(len(labels), -1)
+    found = [int(np.argmax((mixed == c).any(1))) for c in np.unique(mixed)]
+    first = list(dict.fromkeys(found))
+    rest = np.setdiff1d(np.arange(len(order)), first, assume_unique=True)
+    picked = np.concatenate([rng.permutation(first), rest]).astype(int)
+    return np.asarray(order[picked])
 
 
 def draw_batches(
@@ -126,7 +147,7 @@ class Trainer:
         Args:
             theta: float32 arrays, the start.
             x: float32 [examples, ...]; keep its shape the same between calls.
-            y: float32 [examples, classes].
+            y: float32 [examples, ..., classes].
             schedule: rates, batches, knob.
             masks: 0 or 1 for each element of theta; where 0 it stays as it is.
 

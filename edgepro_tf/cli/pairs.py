@@ -110,12 +110,14 @@ def read_samples(source: str | None) -> Any:
         return load_array(path)
     if path.suffix == ".npz" and not source.startswith("npz:"):
         arrays = load_arrays(path)
-        if "x_train" not in arrays:
+        if not any(name.startswith("x_train") for name in arrays):
             return arrays
         source = f"npz:{source}"
     from edgepro_tf.datasets import load_dataset
+    from edgepro_tf.inputs import split_inputs
 
-    return load_dataset(source).x_train
+    inputs = split_inputs(load_dataset(source).x_train)
+    return inputs if len(inputs) > 1 else next(iter(inputs.values()))
 
 
 def representative_dataset(

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgepro_tf.errors import ConversionError
+from edgepro_tf.errors import ConversionError, EdgeProError
 from edgepro_tf.files import check_regular
 
 if TYPE_CHECKING:
@@ -61,6 +61,13 @@ def build_network(
     """
     from edgepro_tf import locking, zoo
 
+    if len(data.inputs) > 1 or data.y_train.ndim > 1:
+        raise EdgeProError(
+            f"cannot train {kind} on {data.name}: expected samples of one input and "
+            f"one label each, got {len(data.inputs)} inputs and labels "
+            f"{list(data.y_train.shape)}.",
+            "Train your own Keras model, and 'edgepro convert' it.",
+        )
     shape = data.x_train.shape[1:]
     width = zoo.WIDTH if width is None else width
     model = zoo.build_model(kind, shape, data.classes, width=width)

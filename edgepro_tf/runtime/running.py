@@ -29,6 +29,50 @@ def input_details(
     return _by_name(interpreter.get_input_details())
 
 
+def ordered_details(
+    interpreter: Any, signature: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """``input_details`` in the file's order; a signature's are by alphabet."""
+    details = input_details(interpreter, signature)
+    order = [detail["index"] for detail in interpreter.get_input_details()]
+    if not all(detail["index"] in order for detail in details.values()):
+        return details
+    by_order = sorted(details.items(), key=lambda item: order.index(item[1]["index"]))
+    return dict(by_order)
+
+
+def output_details(interpreter: Any) -> dict[str, dict[str, Any]]:
+    """The runtime's output details by name, of the first signature if there is one."""
+    key = _first_signature(interpreter)
+    if key is not None:
+        return dict(interpreter.get_signature_runner(key).get_output_details())
+    return _by_name(interpreter.get_output_details())
+
+
+def pick_output(model: str, interpreter: Any, output: str | None = None) -> str:
+    """The name of the output to judge.
+
+    Args:
+        model: its name, for the error.
+        interpreter: a runtime's interpreter.
+        output: None for the only one.
+
+    Raises:
+        InterpreterError: there is none of this name, or several to choose from.
+    """
+    known = list(output_details(interpreter))
+    if output is None and len(known) == 1:
+        return known[0]
+    if output not in known:
+        got = "several" if output is None else repr(output)
+        raise InterpreterError(
+            f"cannot judge {model}: expected one of the outputs {', '.join(known)}, "
+            f"got {got}.",
+            "Name it: --answers NAME, in Python output=NAME." if output is None else "",
+        )
+    return output
+
+
 def run_model(
     interpreter: Any, inputs: dict[str, np.ndarray], signature: str | None = None
 ) -> dict[str, np.ndarray]:
@@ -52,7 +96,7 @@ def run_model(
     interpreter.invoke()
     return {
         name: interpreter.get_tensor(detail["index"])
-        for name, detail in _output_details(interpreter).items()
+        for name, detail in output_details(interpreter).items()
     }
 
 
@@ -65,22 +109,20 @@ def run_real(interpreter: Any, inputs: dict[str, np.ndarray]) -> dict[str, np.nd
     outputs = run_model(interpreter, inputs)
     if all(value.dtype.kind == "f" for value in outputs.values()):
         return outputs  # Asking for their details takes as long as a small network.
-    details = _output_details(interpreter)
+    details = output_details(interpreter)
     return {name: _dequantize(value, details[name]) for name, value in outputs.items()}
 
 
-def only_input(
-    model: str, interpreter: Any, signature: str | None = None
-) -> tuple[str, dict[str, Any]]:
-    """The name and details of a model's one input.
+def check_signature(model: str, interpreter: Any, signature: str | None) -> None:
+    """Refuse a signature that the model has not; None is none.
 
     Args:
         model: its name, for the error.
         interpreter: a runtime's interpreter.
-        signature: as for ``input_details``.
+        signature: by name.
 
     Raises:
-        InterpreterError: it has several, or no such signature.
+        InterpreterError: the model has no such signature.
     """
     known = signatures_of(interpreter)
     if signature is not None and signature not in known:
@@ -88,14 +130,6 @@ def only_input(
             f"cannot feed {model}: expected a signature of "
             f"{', '.join(known) or 'none at all'}, got {signature!r}."
         )
-    details = input_details(interpreter, signature)
-    if len(details) != 1:
-        raise InterpreterError(
-            f"cannot feed {model}: expected a model of one input, got inputs "
-            f"{', '.join(details)}.",
-            "Use edgepro_tf.runtime.open_interpreter from Python.",
-        )
-    return next(iter(details.items()))
 
 
 def check_shape(model: str, detail: dict[str, Any], values: np.ndarray) -> None:
@@ -184,13 +218,6 @@ def predict_classes(scores: np.ndarray) -> np.ndarray:
 def are_probabilities(scores: np.ndarray) -> bool:
     """Whether there are numbers, and all of them lie from 0 to 1."""
     return bool(scores.size and scores.min() >= 0 and scores.max() <= 1)
-
-
-def _output_details(interpreter: Any) -> dict[str, dict[str, Any]]:
-    key = _first_signature(interpreter)
-    if key is not None:
-        return dict(interpreter.get_signature_runner(key).get_output_details())
-    return _by_name(interpreter.get_output_details())
 
 
 def _dequantize(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:

@@ -123,6 +123,44 @@ def test_every_output_that_classifies_is_compared(
     assert agreement is not None and agreement.by_guess == 0.5
 
 
+@pytest.mark.parametrize("units", [1, 2])
+def test_an_answer_at_every_pixel_is_compared(digits: Dataset, units: int) -> None:
+    """Of masks, a draw may give most of a picture right by luck, too."""
+    layers = keras.layers
+    image = keras.Input((8, 8, 1))
+    hidden = layers.Conv2D(8, 3, padding="same", activation="relu")(image)
+    activation = "sigmoid" if units == 1 else "softmax"
+    model = keras.Model(image, layers.Conv2D(units, 1, activation=activation)(hidden))
+    loss = "binary_crossentropy" if units == 1 else "sparse_categorical_crossentropy"
+    model.compile(keras.optimizers.Adam(1e-2), loss)
+    bright = (digits.x_train > 0.4).astype(np.float32)
+    model.fit(digits.x_train, bright, epochs=3, verbose=0)
+    with pytest.warns(UserWarning, match="two or three classes"):
+        protected = convert_keras(model)
+    samples = make_samples(protected.authorized, digits.x_test, most=200)
+    draws = itertools.chain(
+        [protected.authorized] * 2, itertools.repeat(protected.public)
+    )
+    public, _, agreement = draw_by_chance(
+        lambda: (next(draws), protected.lock), protected.authorized, samples
+    )
+    assert public == protected.public
+    assert agreement is not None and agreement.rows == 200 * 64
+    assert agreement.by_guess == 0.5 and "12,800 places" in str(agreement)
+
+
+def test_maps_of_values_are_no_classes(digits: Dataset) -> None:
+    image = keras.Input((8, 8, 1))
+    for head in (
+        keras.layers.Conv2D(2, 1),
+        keras.layers.Conv2D(3, 1, activation="relu"),
+    ):
+        model = keras.Model(
+            image, head(keras.layers.Conv2D(4, 3, activation="relu")(image))
+        )
+        assert convert_keras(model, samples=digits.x_test).agreement is None
+
+
 def test_a_lock_of_few_classes_drawn_blindly_warns(digits: Dataset) -> None:
     layers = [
         keras.Input((8, 8, 1)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import pathlib
 
@@ -10,6 +11,7 @@ import pytest
 
 from edgepro_tf import datasets
 from edgepro_tf.datasets import DatasetError, load_dataset
+from edgepro_tf.inputs import flatten_inputs, join_inputs
 
 
 def test_digits() -> None:
@@ -149,10 +151,10 @@ def test_samples_are_as_an_input_takes_them(tmp_path: pathlib.Path) -> None:
     labels = {"y_train": np.arange(6) % 2, "y_test": np.arange(6) % 2}
     np.savez(tmp_path / "d.npz", x_train=x, x_test=x, **labels)
     data = load_dataset(f"npz:{tmp_path / 'd.npz'}")
-    assert data.x_train.shape == (6, 5, 4, 1) and data.is_scaled
-    series = data.fit_input(3, takes_bytes=True)
+    assert data.x_train.shape == (6, 5, 4, 1) and data.scaled == {""}
+    series = data.fit_inputs({"x": (3, True)})
     np.testing.assert_array_equal(series.x_test, x)
-    image = data.fit_input(4, takes_bytes=False)
+    image = data.fit_inputs({"x": (4, False)})
     np.testing.assert_array_equal(image.x_test, data.x_test)
     assert data.digest == load_dataset(data.name).digest != series.digest
 
@@ -167,3 +169,43 @@ def test_labels_of_other_forms_say_what_to_store(tmp_path: pathlib.Path) -> None
         np.savez(tmp_path / "d.npz", x_train=x, x_test=x, y_train=y, y_test=y)
         with pytest.raises(DatasetError, match=words):
             load_dataset(f"npz:{tmp_path / 'd.npz'}")
+
+
+def test_several_inputs_and_labels_at_places(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "d.npz"
+    rng = np.random.default_rng(0)
+    arrays = {
+        "image": rng.integers(0, 256, (6, 4, 4, 3)).astype(np.uint8),
+        "table": rng.normal(size=(6, 2)).astype(np.float32),
+    }
+    stored = {f"x_{k}_{n}": x for k in ("train", "test") for n, x in arrays.items()}
+    masks = np.arange(96).reshape(6, 4, 4, 1) % 3
+    np.savez(path, y_train=masks, y_test=masks, **stored)
+    data = load_dataset(f"npz:{path}")
+    assert data.inputs == ("image", "table") and data.scaled == {"image"}
+    assert data.y_test.shape == (6, 4, 4) and data.classes == 3
+    np.testing.assert_array_equal(data.x_test["table"], arrays["table"])
+    assert "samples of shape (4, 4, 3) and (2,)" in str(data)
+    wanted = {"table": (2, False), "image": (4, True)}
+    fitted = data.fit_inputs(wanted)
+    assert fitted.inputs == ("table", "image")
+    again = fitted.fit_inputs(wanted)
+    for name, x in arrays.items():
+        np.testing.assert_array_equal(fitted.x_train[name], x)
+        np.testing.assert_array_equal(again.x_train[name], x)
+    flat = flatten_inputs(fitted.x_test)
+    assert flat.shape == (6, 2 + 48) and flat.dtype == np.float32
+    np.testing.assert_array_equal(flat[:, 2:].reshape(6, 4, 4, 3), arrays["image"])
+    assert data.digest != fitted.digest == dataclasses.replace(fitted).digest
+    del stored["x_test_table"]
+    np.savez(path, y_train=masks, y_test=masks, **stored)
+    with pytest.raises(DatasetError, match="x_test_table"):
+        load_dataset(data.name)
+    with pytest.raises(DatasetError, match="y_train and y_test of one shape"):
+        np.savez(path, **_GOOD | {"y_test": np.zeros((6, 2), int)})
+        load_dataset(data.name)
+
+
+def test_inputs_of_different_counts_are_refused() -> None:
+    with pytest.raises(ValueError, match="as many samples for each input"):
+        join_inputs({"a": np.zeros(3), "b": np.zeros(4)})

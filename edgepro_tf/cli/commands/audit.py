@@ -6,6 +6,9 @@ nothing. What counts is the thief's advantage: the best of all attacks minus wha
 same labels give to someone who trains the same network from nothing (scratch).
 Files of every number format can be audited, as they ship.
 
+Classifiers of any inputs, one answer for each example or one at each place (a pixel,
+a step); several outputs are audited one at a time (--answers).
+
 Two ways:
   - audit a pair that ships; you hold the sidecar's key, some measurements need it
   - with --model, train a ready-made network, lock it, audit it, all in one go
@@ -49,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the report"
+    )
+    parser.add_argument(
+        "--answers",
+        metavar="NAME",
+        help="of several outputs, the one that the data set's labels are for",
     )
     parser.add_argument(
         "--base",
@@ -151,6 +159,7 @@ def run(args: argparse.Namespace) -> None:
         data,
         name=name,
         recipe=recipe,
+        output=args.answers,
         base=args.base,
         budget=budget,
         cache=args.out / CACHE_FILE,
@@ -170,7 +179,7 @@ def _open_pair(args: argparse.Namespace, data: Dataset) -> tuple[bytes, bytes, D
     opened = keyring.open_for_run(args)
     public = args.model.read_bytes()
     interpreter = make_interpreter(public)
-    data = fit_data(args.model.name, interpreter, data)
+    data = fit_data(args.model.name, interpreter, data, args.answers)
     make_folder(args.out)
     return public, opened.payload, data
 

@@ -1,7 +1,7 @@
 """Run a public model with its sidecar.
 
 With --dataset, prints the accuracy on the test set, with the sidecar and without. With
---input, feeds an array and writes the outputs.
+--input, feeds an array, or an .npz of one for each input, and writes the outputs.
 
 example:
   edgepro run shipped/digits.tflite --keys keys --dataset digits
@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgepro_tf.cli import console, keyring
-from edgepro_tf.cli.arrays import load_array, pack_arrays
+from edgepro_tf.cli.arrays import load_array, load_arrays, pack_arrays
 from edgepro_tf.errors import EdgeProError
 
 
@@ -39,8 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     job.add_argument(
         "--input",
         type=Path,
-        metavar="FILE.npy",
-        help="array [count, ...], or one example without count",
+        metavar="FILE",
+        help=".npy array [count, ...], or one example without count; of several "
+        "inputs, an .npz of such arrays by input name",
+    )
+    parser.add_argument(
+        "--answers",
+        metavar="NAME",
+        help="of several outputs, the one that the labels of --dataset are for",
     )
     parser.add_argument(
         "--signature",
@@ -78,6 +85,11 @@ def run(args: argparse.Namespace) -> None:
     from edgepro_tf.files import check_absent, make_folder
     from edgepro_tf.runtime import open_interpreter
 
+    if args.answers is not None and not args.dataset:
+        raise EdgeProError(
+            "cannot run: expected --answers with --dataset alone, got it with --input.",
+            "Leave it out: all outputs are given.",
+        )
     for flag in ("output", "signature"):
         if getattr(args, flag) is not None and args.dataset:
             raise EdgeProError(
@@ -109,11 +121,12 @@ def _measure(args: argparse.Namespace, interpreter: object) -> None:
     from edgepro_tf.audit.accuracy import fit_data, measure_accuracy, public_accuracy
     from edgepro_tf.datasets import load_dataset
 
-    data = fit_data(args.model.name, interpreter, load_dataset(args.dataset))
-    x, y = data.x_test, data.y_test
-    console.say(f"{len(x):,} test examples of {args.dataset}")
-    console.say(f"with its sidecar:  {measure_accuracy(interpreter, x, y):.2%}")
-    bare = public_accuracy(args.model.read_bytes(), x, y)
+    data = load_dataset(args.dataset)
+    data = fit_data(args.model.name, interpreter, data, args.answers)
+    test = data.x_test, data.y_test, args.answers
+    console.say(f"{len(data.x_test):,} test examples of {args.dataset}")
+    console.say(f"with its sidecar:  {measure_accuracy(interpreter, *test):.2%}")
+    bare = public_accuracy(args.model.read_bytes(), *test)
     console.say(f"public file alone: {bare:.2%} (chance {1 / data.classes:.2%})")
 
 
@@ -121,18 +134,14 @@ def _answer(args: argparse.Namespace, interpreter: object) -> None:
     from edgepro_tf.files import write_file
     from edgepro_tf.runtime.interpreters import call_runtime
     from edgepro_tf.runtime.running import (
-        check_shape,
-        only_input,
-        quantize_input,
+        check_signature,
+        ordered_details,
         run_model,
     )
 
-    name, detail = only_input(args.model.name, interpreter, args.signature)
-    values = load_array(args.input)
-    if values.ndim == len(detail["shape"]) - 1:
-        values = values[None]
-    check_shape(args.model.name, detail, values)
-    sample = {name: quantize_input(values, detail)}
+    check_signature(args.model.name, interpreter, args.signature)
+    details = ordered_details(interpreter, args.signature)
+    sample = _read_sample(args.model.name, args.input, details)
     outputs = call_runtime(run_model, interpreter, sample, args.signature, _task="run")
     for output, value in outputs.items():
         console.say(f"{output}  {value.dtype} {list(value.shape)}")
@@ -141,3 +150,36 @@ def _answer(args: argparse.Namespace, interpreter: object) -> None:
     if args.output is not None:
         write_file(args.output, pack_arrays(outputs))
         console.say(f"wrote {args.output}")
+
+
+def _read_sample(
+    model: str, path: Path, details: dict[str, dict[str, Any]]
+) -> dict[str, np.ndarray]:
+    """Arrays by input name, in the model's types; examples alone get their count."""
+    from edgepro_tf.runtime.running import check_shape, quantize_input
+
+    if path.suffix == ".npz":
+        given = load_arrays(path)
+        if len(given) == len(details) == 1:
+            given = dict(zip(details, given.values(), strict=True))
+    elif len(details) > 1:
+        raise EdgeProError(
+            f"cannot feed {model}: expected an .npz with {', '.join(details)}, got "
+            f"{path}.",
+            "numpy.savez(path, **arrays) writes one.",
+        )
+    else:
+        given = {name: load_array(path) for name in details}
+    if given.keys() != details.keys():
+        raise EdgeProError(
+            f"cannot feed {model}: expected arrays {', '.join(details)}, got "
+            f"{', '.join(given)}."
+        )
+    sample = {}
+    for name, detail in details.items():
+        values = given[name]
+        if values.ndim == len(detail["shape"]) - 1:
+            values = values[None]
+        check_shape(model, detail, values)
+        sample[name] = quantize_input(values, detail)
+    return sample

@@ -8,12 +8,13 @@ import pytest
 
 from converters import convert_keras
 from converters.keras_export import ExportOptions, export_keras
+from edgepro_tf.audit.answers import check_answers
 from edgepro_tf.audit.attacks import all_attacks
-from edgepro_tf.audit.importer import check_answers, import_model
+from edgepro_tf.audit.importer import import_model
 from edgepro_tf.audit.pair import audit_pair
 from edgepro_tf.audit.thief import Target
 from edgepro_tf.datasets import Dataset
-from edgepro_tf.errors import ConversionError
+from edgepro_tf.errors import ConversionError, InterpreterError
 from tests.edgepro_tf.audit.conftest import BUDGET, make_bench
 
 SCRATCH = [attack for attack in all_attacks() if attack.name == "scratch"]
@@ -53,7 +54,7 @@ def test_labels_that_are_no_classes_of_the_network_are_refused(
     other = dataclasses.replace(
         data, y_train=labels(data.y_train), y_test=labels(data.y_test)
     )
-    with pytest.raises(ConversionError, match="class numbers from 0 to 4, got"):
+    with pytest.raises(InterpreterError, match="class numbers from 0 to 4, got"):
         audit(model, other)
     with pytest.raises(ValueError, match="'scratch'"):
         audit(model, data, attacks=())

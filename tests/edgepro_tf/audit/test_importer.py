@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from converters.keras_export import ExportOptions, export_keras
-from edgepro_tf.audit.importer import check_answers, import_model
+from edgepro_tf.audit.answers import check_answers
+from edgepro_tf.audit.importer import Network, import_model
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import input_details, run_model
@@ -18,12 +19,17 @@ CLASSIFIERS = (
 )  # fmt: skip
 
 
+def shape_of(network: Network) -> tuple[int, ...]:
+    """Of one example."""
+    return network.graph.shapes[network.graph.inputs[0]][1:]
+
+
 @pytest.mark.parametrize("number_format", ["float32", "float16"])
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_equals_the_interpreter(name: str, number_format: str) -> None:
     content = export_cached(name, number_format)
     network = import_model(content)
-    shape = (5, *network.input_shape)
+    shape = (5, *shape_of(network))
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     interpreter = make_interpreter(content)
     interpreter.allocate_tensors()
@@ -44,7 +50,7 @@ def test_networks_of_mobile_developers_are_imported(name: str) -> None:
     keras.utils.set_random_seed(0)
     model = NETWORKS[name]()
     network = import_model(export_keras(model, ExportOptions()))
-    x = np.random.default_rng(0).normal(size=(3, *network.input_shape))
+    x = np.random.default_rng(0).normal(size=(3, *shape_of(network)))
     logits = network.forward(list(network.values), x.astype(np.float32)).numpy()
     has_softmax = network.graph.nodes[-1].kind == "SOFTMAX"
     found = keras.ops.softmax(logits) if has_softmax else logits
@@ -187,7 +193,7 @@ def test_a_quantised_file_computes_nearly_the_same(
     assert [p.shape for p in network.parameters if p.role == "filter"] == [
         p.shape for p in plain.parameters if p.role == "filter"
     ]
-    x = np.random.default_rng(0).normal(size=(50, *network.input_shape))
+    x = np.random.default_rng(0).normal(size=(50, *shape_of(network)))
     logits, expected = (
         one.forward(list(one.values), x.astype(np.float32)).numpy()
         for one in (network, plain)
@@ -225,9 +231,7 @@ def test_what_cannot_be_attacked_is_refused() -> None:
     )
     with pytest.raises(ConversionError, match=r"a loop \(WHILE\).*unroll=True"):
         import_model(export_keras(rolled, ExportOptions()))
-    with pytest.raises(ConversionError, match=r"output of shape \[1, 32, 32, 2\]"):
-        import_model(export_keras(NETWORKS["u_net"](), ExportOptions()))
-    with pytest.raises(ConversionError, match="2 inputs"):
-        import_model(export_cached("shared", "float32"))
+    with pytest.raises(ConversionError, match="2 outputs"):
+        import_model(export_keras(NETWORKS["two_towers"](), ExportOptions()))
     with pytest.raises(ConversionError, match="TFL3"):
         import_model(b"no model at all")

@@ -8,7 +8,7 @@ from edgepro_tf.runtime.buffers import restore_to_buffer
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import (
     check_shape,
-    only_input,
+    input_details,
     predict_classes,
     quantize_input,
 )
@@ -16,7 +16,7 @@ from tests.edgepro_tf.native.sample_models import read_model
 
 
 def test_values_of_another_shape_are_refused() -> None:
-    _, detail = only_input("m.tflite", make_interpreter(read_model("float32")))
+    (detail,) = input_details(make_interpreter(read_model("float32"))).values()
     shape = tuple(detail["shape"][1:])
     check_shape("m.tflite", detail, np.zeros((7, *shape)))
     for other in (shape, (7, *shape, 1), (7, shape[0] + 1, *shape[1:])):

@@ -1,0 +1,104 @@
+"""An imported network held against the interpreter before an audit trains for hours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from edgepro_tf.audit import operators
+from edgepro_tf.audit.forward import CASTS, HEADS, unsupported
+from edgepro_tf.audit.importer import Network
+from edgepro_tf.inputs import flatten_inputs, join_inputs, split_inputs
+from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
+from edgepro_tf.runtime.running import (
+    ordered_details,
+    output_details,
+    pick_output,
+    quantize_input,
+    run_model,
+)
+
+_MOST_WRONG = 0.01  # Of the largest answer; float32 sums differ by a thousandth of it.
+
+
+def find_answers(model: str, content: bytes, output: str | None) -> int:
+    """Tensor number of an output.
+
+    Args:
+        model: its name, for the error.
+        content: the file.
+        output: the output's name; None for the only one.
+
+    Raises:
+        InterpreterError: there are several and none is named, or none of this name.
+    """
+    interpreter = make_interpreter(content)
+    name = pick_output(model, interpreter, output)
+    return int(output_details(interpreter)[name]["index"])
+
+
+def check_answers(network: Network, values: list[np.ndarray], content: bytes) -> None:
+    """Answer a few examples as the interpreter does, before an audit trains for hours.
+
+    Args:
+        network: imported from this file or another of its structure.
+        values: the constants of this file.
+        content: the file. Where it is quantised its answers are rounded on the way,
+            and only their shape is compared.
+
+    Raises:
+        ConversionError: the graph does not compute here, or something else.
+    """
+    examples, expected = _ask_interpreter(content, network.graph.outputs[0])
+    try:
+        logits = network.forward(values, flatten_inputs(examples))
+    except (
+        tf.errors.OpError,
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as e:
+        raise unsupported(f"one that fails ({str(e).splitlines()[0]})") from e
+    logits = logits[..., -network.units :]
+    if not tuple(logits.shape) == expected.shape or len(logits) != len(examples):
+        raise unsupported(
+            f"answers of shape {list(logits.shape)} to {len(examples)} examples"
+        )
+    last = [node.kind for node in network.graph.nodes if node.kind not in CASTS][-1]
+    found = operators.activate(last, logits) if last in HEADS else logits
+    difference = np.abs(found - expected).max()
+    is_rounded = bool(network.graph.quantizations)
+    if not is_rounded and not difference <= _MOST_WRONG * max(
+        1, np.abs(expected).max()
+    ):
+        raise unsupported("one that answers otherwise here than in the interpreter")
+
+
+def _ask_interpreter(content: bytes, output: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two random batches of the model's own size, and a real interpreter's answers."""
+    interpreter = make_interpreter(content)
+    rng = np.random.default_rng(0)
+    inputs = ordered_details(interpreter)
+    examples = join_inputs({n: _draw_examples(d, rng) for n, d in inputs.items()})
+    (name,) = [
+        n for n, d in output_details(interpreter).items() if d["index"] == output
+    ]
+    answers = []
+    for half in np.split(examples, 2):
+        parts = split_inputs(half).values()
+        sample = {
+            name: quantize_input(x, detail)
+            for (name, detail), x in zip(inputs.items(), parts, strict=True)
+        }
+        answers.append(call_runtime(run_model, interpreter, sample, _task="run")[name])
+    return examples, np.concatenate(answers)
+
+
+def _draw_examples(detail: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
+    shape = (2 * int(detail["shape"][0]), *detail["shape"][1:])
+    if np.dtype(detail["dtype"]).kind == "f" or detail["quantization"][0]:
+        return rng.standard_normal(shape).astype(np.float32)
+    return rng.integers(0, 2, shape)
