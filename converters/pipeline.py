@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from converters.chance import MOST_DRAWS, Agreement, draw_by_chance, warn_of_answers
 from converters.leftovers import warn_of_leftovers
 from converters.ranges import level_ranges
 from converters.recipe import DEFAULT_PRESET, Recipe, find_recipe, plan_lock
-from converters.samples import COUNT, MOST_ROWS, Sample, make_samples, take_samples
+from converters.samples import (
+    COUNT,
+    MOST_ROWS,
+    Sample,
+    make_samples,
+    name_arrays,
+    take_samples,
+)
 from converters.schema import read_model
 from converters.split import Split, clear_placeholders, split_models, unsplit
 from converters.verify import verify_interpreter, verify_keras, verify_restored
@@ -118,10 +122,11 @@ def convert_keras(
         number_format: ``float32``, ``float16``, ``dynamic``, ``int8``, ``int16x8``.
         representative_dataset: as for the stock converter; int8 and int16x8 need it.
         inference_type: type of inputs and outputs, int8 format only.
-        samples: real inputs to verify with: an array [count, ...], or a list or dict
-            of arrays for several inputs. None for the representative dataset's, or
-            normal noise. With a hundred or more (up to a thousand are used) a
-            classifier's public file is also seen to answer by chance.
+        samples: real inputs to verify with: an array [count, ...], a list or dict of
+            arrays for several inputs, or a ``tf.data.Dataset`` as for ``fit``. None
+            for the representative dataset's, or normal noise. With a hundred or more
+            (up to a thousand are used) a classifier's public file is also seen to
+            answer by chance.
         restore_budget: share of the model's bytes that restoring may rewrite, 0 to 1;
             the lock then takes what gives most for the fewest bytes.
 
@@ -165,9 +170,9 @@ def convert_keras(
     converted = time.perf_counter()
     if samples is None and representative_dataset is not None:
         samples = take_samples(representative_dataset())
-    elif isinstance(samples, (list, tuple)) and _are_arrays(samples):
-        names = [tensor.name for tensor in plain.inputs]
-        samples = dict(zip(names, samples, strict=False))
+    else:
+        shapes = {tensor.name: tensor.shape for tensor in plain.inputs}
+        samples = name_arrays(samples, shapes)
     protected, inputs, outputs = _protect(authorized, released, chosen, samples)
     difference = None
     if inference_type == "float32":
@@ -238,10 +243,6 @@ def _protect(
     warn_of_leftovers(protected, recipe, view)
     warn_of_answers(agreement, outputs)
     return protected, inputs, outputs
-
-
-def _are_arrays(samples: Sequence[Any]) -> bool:
-    return all(isinstance(each, np.ndarray) for each in samples)
 
 
 def _read_content(model: str | Path | bytes) -> bytes:

@@ -38,8 +38,8 @@ def make_samples(
     Args:
         model: the flatbuffer.
         samples: an array [count, ...] (what ``join_inputs`` makes of several, too); a
-            list or tuple with such an array for each
-            input, in the model's order; a dict of them by input name; or what a
+            list or tuple with such an array for each input, in the model's order; a
+            dict of them by input name; a ``tf.data.Dataset`` as for ``fit``; or what a
             representative dataset yields (a list of lists or dicts of one batch). A
             model of a fixed batch takes as many at a time. None for a few of normal
             noise, and zeros and ones for integers: they may be indices.
@@ -144,8 +144,7 @@ def list_samples(samples: Any, shapes: Shapes, most: int) -> list[Sample]:
     """
     if isinstance(samples, (list, tuple, dict)) and not samples:
         return []
-    if isinstance(samples, np.ndarray) and samples.dtype.names:
-        samples = split_inputs(samples)
+    samples = name_arrays(samples, shapes)
     if isinstance(samples, list) and isinstance(samples[0], (list, dict)):
         # What a representative dataset yields.
         return [_by_name(sample, list(shapes)) for sample in samples[:most]]
@@ -167,6 +166,56 @@ def list_samples(samples: Any, shapes: Shapes, most: int) -> list[Sample]:
         }
         for i in range(min(most, *counts))
     ]
+
+
+def name_arrays(samples: Any, shapes: Shapes) -> Any:
+    """Samples of several inputs, or of a ``tf.data.Dataset``, as arrays by name.
+
+    Args:
+        samples: as for ``make_samples``.
+        shapes: of the model's inputs by name, in the order of the samples.
+
+    Returns:
+        Arrays [count, ...] by name, at most ``MOST_ROWS`` of a dataset's; whatever else
+        is given, as it is.
+    """
+    if hasattr(samples, "as_numpy_iterator"):
+        return _take_elements(samples.as_numpy_iterator(), shapes)
+    if isinstance(samples, np.ndarray) and samples.dtype.names:
+        return split_inputs(samples)
+    is_list = isinstance(samples, (list, tuple)) and len(samples) > 0
+    if is_list and all(isinstance(each, np.ndarray) for each in samples):
+        return dict(zip(shapes, samples, strict=False))
+    return samples
+
+
+def _take_elements(elements: Iterable[Any], shapes: Shapes) -> dict[str, np.ndarray]:
+    """The first inputs of a dataset, batched or not, as ``fit`` takes it: of a tuple
+    the first part, without labels and weights.
+    """
+    found: dict[str, list[np.ndarray]] = {name: [] for name in shapes}
+    count = size = 0
+    for element in elements:
+        inputs = element[0] if isinstance(element, tuple) else element
+        several = isinstance(inputs, (dict, list, tuple))
+        named = _by_name(inputs if several else [inputs], list(shapes))
+        for name, shape in shapes.items():
+            is_one = named[name].ndim < len(shape)
+            found[name].append(named[name][None] if is_one else named[name])
+        count += len(found[name][-1])
+        size += _size([named])
+        if count >= MOST_ROWS or size >= _MOST_BYTES:
+            break
+    if not count:
+        raise ConversionError(
+            "cannot verify model: expected a sample at least, got none."
+        )
+    try:
+        return {name: np.concatenate(each) for name, each in found.items()}
+    except ValueError as error:
+        raise ConversionError(
+            f"cannot verify model: expected samples of one shape, got others: {error}."
+        ) from error
 
 
 def _batch(shape: Sequence[int | None], array: np.ndarray) -> int:

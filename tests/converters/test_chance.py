@@ -12,11 +12,10 @@ import pytest
 from converters import convert_keras
 from converters.chance import Agreement, compare, draw_by_chance
 from converters.pipeline import ProtectedModel
-from converters.samples import COUNT, make_samples, take_samples
+from converters.samples import COUNT, Sample, make_samples, take_samples
 from edgepro_tf.cli.training_job import train_network
 from edgepro_tf.datasets import Dataset, load_dataset
 from edgepro_tf.locking import LockConfig, lock_model
-from edgepro_tf.locks import ModelLock
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +26,20 @@ def digits() -> Dataset:
 @pytest.fixture(scope="module")
 def network(digits: Dataset) -> keras.Model:
     return train_network("mlp", digits, lock="none", epochs=3, seed=0, verbose=0).model
+
+
+def draw_twice_in_vain(
+    protected: ProtectedModel, rows: list[Sample]
+) -> Agreement | None:
+    """The first two draws are no locks: their file is the model itself."""
+    draws = itertools.chain(
+        [protected.authorized] * 2, itertools.repeat(protected.public)
+    )
+    public, _, agreement = draw_by_chance(
+        lambda: (next(draws), protected.lock), protected.authorized, rows
+    )
+    assert public == protected.public
+    return agreement
 
 
 def test_agreement_is_measured_against_independent_answers() -> None:
@@ -66,15 +79,7 @@ def test_a_draw_that_answers_like_the_model_is_drawn_again(
 ) -> None:
     protected = convert_keras(network, samples=digits.x_test)
     rows = make_samples(protected.authorized, digits.x_test, most=200)
-    draws = itertools.chain(
-        [protected.authorized] * 2, itertools.repeat(protected.public)
-    )
-
-    def draw() -> tuple[bytes, ModelLock]:
-        return next(draws), protected.lock
-
-    public, _, agreement = draw_by_chance(draw, protected.authorized, rows)
-    assert public == protected.public
+    agreement = draw_twice_in_vain(protected, rows)
     assert agreement is not None and agreement.excess < 0.05
 
 
@@ -113,13 +118,7 @@ def test_every_output_that_classifies_is_compared(
         representative_dataset=lambda: iter(rows),
     )
     samples = make_samples(protected.authorized, digits.x_test, most=200)
-    draws = itertools.chain(
-        [protected.authorized] * 2, itertools.repeat(protected.public)
-    )
-    public, _, agreement = draw_by_chance(
-        lambda: (next(draws), protected.lock), protected.authorized, samples
-    )
-    assert public == protected.public
+    agreement = draw_twice_in_vain(protected, samples)
     assert agreement is not None and agreement.by_guess == 0.5
 
 
@@ -138,13 +137,7 @@ def test_an_answer_at_every_pixel_is_compared(digits: Dataset, units: int) -> No
     with pytest.warns(UserWarning, match="two or three classes"):
         protected = convert_keras(model)
     samples = make_samples(protected.authorized, digits.x_test, most=200)
-    draws = itertools.chain(
-        [protected.authorized] * 2, itertools.repeat(protected.public)
-    )
-    public, _, agreement = draw_by_chance(
-        lambda: (next(draws), protected.lock), protected.authorized, samples
-    )
-    assert public == protected.public
+    agreement = draw_twice_in_vain(protected, samples)
     assert agreement is not None and agreement.rows == 200 * 64
     assert agreement.by_guess == 0.5 and "12,800 places" in str(agreement)
 

@@ -3,11 +3,14 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from converters import convert_keras, lock_tflite
 from converters.keras_export import ExportOptions, export_keras
+from converters.samples import make_samples
 from edgepro_tf.errors import ConversionError, VerificationError
 from tests.flatbuffers import representative
+from tests.networks import NETWORKS
 
 RNG = np.random.default_rng(0)
 
@@ -55,6 +58,36 @@ def test_what_is_no_array_is_refused() -> None:
     for samples in ((row for row in np.zeros((5, 8))), 1.0):
         with pytest.raises(ConversionError, match=r"arrays \[count, \.\.\.\], got"):
             convert_keras(model, samples=samples)
+
+
+def make_series(x: tf.Tensor, *labels: tf.Tensor) -> tf.Tensor | tuple[tf.Tensor, ...]:
+    """[12] numbers or a batch of them as series [3, 4]; labels stay."""
+    series = tf.reshape(x, [*x.shape[:-1], 3, 4] if x.shape.rank == 1 else [-1, 3, 4])
+    return (series, *labels) if labels else series
+
+
+def test_a_dataset_is_taken_as_fit_takes_it() -> None:
+    """Batched or not, by name or in order; labels are no inputs."""
+    rng = np.random.default_rng(0)
+    x = {n: rng.normal(size=(30, 12)).astype(np.float32) for n in ("left", "right")}
+    y = np.zeros(30, np.int32)
+    content = export_keras(NETWORKS["two_towers"](), ExportOptions())
+    expected = make_samples(content, x, most=30)
+    of = tf.data.Dataset.from_tensor_slices
+    for data in (of((x, y)), of((x, y)).batch(7), of(x).batch(7)):
+        found = make_samples(content, data, most=30)
+        assert len(found) == 30
+        for a, b in zip(found, expected, strict=True):
+            for name in x:
+                np.testing.assert_array_equal(a[name], b[name])
+    for spec in (of((x["left"], y)).batch(7), of(x["left"])):
+        protected = convert_keras(long_filter(3), samples=spec.map(make_series))
+        assert protected.keras_difference < 1e-5
+    with pytest.raises(ConversionError, match="a sample at least"):
+        make_samples(content, of((x, y)).take(0))
+    ragged = tf.data.Dataset.range(1, 4).map(lambda n: tf.zeros([2, 12 + n, 4]))
+    with pytest.raises(ConversionError, match="of one shape"):
+        convert_keras(long_filter(3), samples=ragged)
 
 
 @pytest.mark.parametrize("recipe", ["standard", "strict"])
