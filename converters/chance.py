@@ -15,14 +15,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from converters.samples import MOST_S, Sample
+from converters.samples import COMPARED, LONGEST_S, Sample, is_enough
 from edgepro_tf.errors import InterpreterError
 from edgepro_tf.locks import ModelLock
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
 from edgepro_tf.runtime.running import are_probabilities, predict_classes, run_real
 
 _FEW_CLASSES = 3  # Measured: of four, no draw of a hundred gained 20 points by luck.
-_LEAST_ROWS = 100  # The agreement of fewer is noise.
 MOST_DRAWS = 16
 _MOST_PLACES = 256  # Of one input, all over it.
 _ROUNDED = 0.1  # Sums of quantised probabilities.
@@ -115,14 +114,15 @@ def draw_by_chance(
     A thief who knows that draws are rejected learns no more than that this file
     answers by chance: a bit or two of the seed's 256.
     """
+    started = time.perf_counter()
     public, lock = draw()
-    expected = {} if len(rows) < _LEAST_ROWS else _answer(authorized, rows)
+    expected = {} if len(rows) < COMPARED else _answer(authorized, rows)
     expected = {name: each for name, each in expected.items() if each.classes}
     nearest = _agreement(public, expected, rows)
     if nearest is None:
         return public, lock, None
     for _ in range(most_draws - 1):
-        if nearest.excess <= _TOLERANCE:
+        if nearest.excess <= _TOLERANCE or time.perf_counter() - started > LONGEST_S:
             break
         other = draw()
         found = _agreement(other[0], expected, rows)
@@ -131,25 +131,38 @@ def draw_by_chance(
     return public, lock, nearest
 
 
-def warn_of_answers(agreement: Agreement | None, outputs: Sequence[Sample]) -> None:
+def warn_of_answers(
+    agreement: Agreement | None, outputs: Sequence[Sample], given: int
+) -> None:
     """Warn of a public file that works, or that nobody looked at though it may.
 
     Args:
         agreement: from ``draw_by_chance``.
         outputs: the authorized model's answers to a few inputs, by name.
+        given: how many inputs there were.
     """
-    if agreement is not None and agreement.gain > _MOST_GAIN:
+    if agreement is not None:
+        if agreement.gain > _MOST_GAIN:
+            warnings.warn(
+                f"{agreement}: whoever has it needs no sidecar for those.", stacklevel=4
+            )
+        return
+    found = [
+        {_read_scores(each[name]).classes for each in outputs} for name in outputs[0]
+    ]
+    classes = [each.pop() for each in found if len(each) == 1]
+    if given >= COMPARED and any(classes):
         warnings.warn(
-            f"{agreement}: whoever has it needs no sidecar for those.", stacklevel=4
+            "the public file was not compared with the model: running them takes too "
+            f"long, more than {LONGEST_S:.0f} seconds for {COMPARED} of the {given:,} "
+            "inputs given, or the public file refuses its own numbers.",
+            stacklevel=4,
         )
-    if agreement is None and any(
-        all(0 < _read_scores(v).classes <= _FEW_CLASSES for v in values)
-        for values in ([each[name] for each in outputs] for name in outputs[0])
-    ):
+    elif any(0 < count <= _FEW_CLASSES for count in classes):
         warnings.warn(
             "the public file was not compared with the model: where answers are two or "
             "three classes it may give most of them right by luck, or all wrong. Pass "
-            f"{_LEAST_ROWS} real inputs as samples, and such draws are rejected.",
+            f"{COMPARED} real inputs as samples, and such draws are rejected.",
             stacklevel=4,
         )
 
@@ -201,14 +214,14 @@ def _answer(model: bytes, rows: Sequence[Sample]) -> dict[str, _Answers]:
     Empty where there are too few; outputs of no numbers are left out.
     """
     found: dict[str, list[_Answers]] = {}
-    deadline = time.perf_counter() + MOST_S
+    started = time.perf_counter()
     try:
         interpreter = make_interpreter(model)
-        for row in rows:
+        for count, row in enumerate(rows, 1):
             outputs = call_runtime(run_real, interpreter, row)
             for name, values in outputs.items():
                 found.setdefault(name, []).append(_read_scores(values))
-            if time.perf_counter() > deadline:
+            if is_enough(count, started):
                 break
     except InterpreterError:
         return {}
@@ -217,7 +230,7 @@ def _answer(model: bytes, rows: Sequence[Sample]) -> dict[str, _Answers]:
         for name, each in found.items()
         if len({e.scores.shape[-1] for e in each}) == 1  # No series of any length.
     }
-    return {n: each for n, each in joined.items() if len(each.scores) >= _LEAST_ROWS}
+    return {n: each for n, each in joined.items() if len(each.scores) >= COMPARED}
 
 
 def _read_scores(values: np.ndarray) -> _Answers:

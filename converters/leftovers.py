@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from converters.ranges import find_ranges
-from converters.views import ModelView, Role
+from converters.views import ModelView, Operand, Role, WeightedOperator
 from edgepro_tf.locks import ModelLock
 
 if TYPE_CHECKING:
     from converters.pipeline import ProtectedModel
     from converters.recipe import Recipe
+
+_LARGE = 0.05  # Of all constants' bytes.
 
 
 def warn_of_leftovers(
@@ -41,6 +43,13 @@ def _leftovers(
                 "model's first layer, embedding or head needs few labels, and fewer "
                 "with a public network of its kind. A larger restore_budget locks more."
             )
+        others = _open_others(protected.lock, view)
+        if others:
+            yield (
+                f"the restore budget leaves open: {', '.join(others)}, which may be "
+                "filters: what reads them does not say. A larger restore_budget locks "
+                "more."
+            )
     elif recipe.hidden and protected.bytes_left > protected.constant_bytes / 2:
         yield (
             f"the lock leaves {protected.bytes_left:,} of the model's "
@@ -51,14 +60,39 @@ def _leftovers(
 
 def _open_ends(lock: ModelLock, view: ModelView) -> list[str]:
     """Names of first filters, embeddings and heads that a lock does not reach."""
+    return _find_open(
+        lock,
+        view,
+        lambda operator, operand: (
+            operand.role is Role.FILTER and (operator.is_first or operator.is_head)
+        ),
+    )
+
+
+def _open_others(lock: ModelLock, view: ModelView) -> list[str]:
+    """Names of large constants without a known role that a lock does not reach."""
+    least = _LARGE * view.constant_bytes
+    return _find_open(
+        lock,
+        view,
+        lambda _, operand: (
+            operand.role is not Role.FILTER and operand.constant.data[1] >= least
+        ),
+    )
+
+
+def _find_open(
+    lock: ModelLock,
+    view: ModelView,
+    is_asked: Callable[[WeightedOperator, Operand], bool],
+) -> list[str]:
     records = {(record.subgraph, record.tensor) for record in lock.tensors}
-    locked, ends = set(), {}
+    locked, asked = set(), {}
     for operator in view.operators:
-        for constant in (
-            each.constant for each in operator.operands if each.role is Role.FILTER
-        ):
+        for operand in operator.operands:
+            constant = operand.constant
             if (constant.subgraph, constant.tensor) in records:
                 locked.add(constant.buffer)
-            if operator.is_first or operator.is_head:
-                ends[constant.buffer] = constant.name
-    return [name for buffer, name in ends.items() if buffer not in locked]
+            if is_asked(operator, operand):
+                asked[constant.buffer] = constant.name
+    return [name for buffer, name in asked.items() if buffer not in locked]

@@ -241,7 +241,7 @@ def _protect(
         agreement=agreement,
     )
     warn_of_leftovers(protected, recipe, view)
-    warn_of_answers(agreement, outputs)
+    warn_of_answers(agreement, outputs, 0 if samples is None else len(rows))
     return protected, inputs, outputs
 
 

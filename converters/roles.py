@@ -21,6 +21,7 @@ _TWO_LSTMS = (
     *_filters(*range(1, 9), 16, *range(18, 26), 33, *range(40, 48)),
     *_biases(*range(9, 16), 17, *range(26, 33), 34),
 )
+# By their names in TFLite's schema; the last one is a custom operator that LiteRT has.
 LINEAR: dict[str, Operands] = {
     "CONV_2D": _filters(1) + _biases(2),
     "DEPTHWISE_CONV_2D": ((1, Role.FILTER, -1), *_biases(2)),
@@ -31,6 +32,7 @@ LINEAR: dict[str, Operands] = {
     "BATCH_MATMUL": ((0, Role.FILTER, -1), (1, Role.FILTER, -1)),
     # An embedding's rows are its vocabulary.
     "GATHER": _filters(0),
+    "GATHER_ND": _filters(0),
     "EMBEDDING_LOOKUP": _filters(1),
     "SVDF": _filters(1, 2) + _biases(3),
     "RNN": _filters(1, 2) + _biases(3),
@@ -38,6 +40,7 @@ LINEAR: dict[str, Operands] = {
     "LSTM": _LSTM + _biases(17),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": _LSTM + _biases(17, *range(20, 24)),
     "BIDIRECTIONAL_SEQUENCE_LSTM": _TWO_LSTMS,
+    "Convolution2DTransposeBias": _filters(1) + _biases(2),
 }
 # Their output is their constant input in another form.
 PASSES_CONSTANTS = ("DEQUANTIZE", "DENSIFY")

@@ -17,9 +17,11 @@ from edgepro_tf.runtime.running import allocate_for, ordered_details, quantize_i
 Sample = dict[str, np.ndarray]  # inputs of one batch by name
 
 COUNT = 4
+COMPARED = 100  # The agreement of fewer answers is noise.
 MOST_ROWS = 1000
-MOST_S = 2.0  # For each pass over so many rows.
-_MOST_BYTES = 1 << 26
+MOST_S = 2.0  # For each pass over so many rows, if there are enough by then.
+LONGEST_S = 30.0
+_MOST_BYTES = 1 << 29  # A hundred inputs of 5 MB.
 # Of axes that the model leaves open, the batch apart: the first that a runtime takes.
 _EXTENTS = (32, 128, 512)
 
@@ -60,25 +62,30 @@ def make_samples(
             raise ConversionError(
                 "cannot verify model: expected a sample at least, got none."
             )
-        rows = rows[: max(COUNT, _MOST_BYTES // max(1, _size(rows[:1])))]
-    return [
-        {name: _fit(row[name], name, detail) for name, detail in details.items()}
-        for row in rows
-    ]
+    most_rows = _MOST_BYTES // max(1, _size([_fit_all(rows[0], details)]))
+    return [_fit_all(row, details) for row in rows[: max(COUNT, most_rows)]]
 
 
 def take_samples(dataset: Iterable[Any]) -> list[Any]:
-    """The first of what a representative dataset yields: a few, and as many more as
-    there is time and memory for.
+    """The first of what a representative dataset yields: enough to compare answers, and
+    as many more as there is time and memory for.
     """
     found: list[Any] = []
-    left, deadline = _MOST_BYTES, time.perf_counter() + MOST_S
+    left, started = _MOST_BYTES, time.perf_counter()
     for sample in itertools.islice(dataset, MOST_ROWS):
         found.append(sample)
         left -= _size([sample])
-        if len(found) >= COUNT and (left <= 0 or time.perf_counter() > deadline):
+        if is_enough(len(found), started) or (left <= 0 and len(found) >= COUNT):
             break
     return found
+
+
+def is_enough(rows: int, started: float) -> bool:
+    """Whether a pass over rows shall end: enough of them in ``MOST_S``, or not even
+    these in ``LONGEST_S``.
+    """
+    passed = time.perf_counter() - started
+    return passed > (MOST_S if rows >= COMPARED else LONGEST_S) and rows >= COUNT
 
 
 def _size(rows: list[Any]) -> int:
@@ -248,6 +255,10 @@ def _by_name(arrays: Any, names: list[str]) -> dict[str, np.ndarray]:
             "Pass a dict of arrays by input name.",
         )
     return {name: np.asarray(arrays[name]) for name in names}
+
+
+def _fit_all(row: Sample, details: dict[str, dict[str, Any]]) -> Sample:
+    return {name: _fit(row[name], name, detail) for name, detail in details.items()}
 
 
 def _fit(values: np.ndarray, name: str, detail: dict[str, Any]) -> np.ndarray:

@@ -233,6 +233,9 @@ class _Reader:
 
     def kind_of(self, opcode_index: int) -> str:
         code = self._model.OperatorCodes(opcode_index)
+        custom = (code.CustomCode() or b"").decode("utf-8", "replace")
+        if custom in LINEAR:
+            return custom
         value = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         return self._names.get(value, f"BUILTIN_{value}")
 

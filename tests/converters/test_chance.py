@@ -188,8 +188,32 @@ def test_answers_of_any_length_are_no_classes() -> None:
 
 
 def test_no_more_samples_are_taken_than_there_is_memory_for() -> None:
-    megabytes = np.zeros((1, 1 << 22), np.float32)  # 16 of them
+    megabytes = np.zeros((1, 1 << 25), np.float32)  # 128 of them
     assert len(take_samples(itertools.repeat([megabytes]))) == COUNT
     small = np.zeros((1, 4), np.float32)
     assert len(take_samples(itertools.repeat({"x": small}))) == 1000
     assert len(take_samples([[small]] * 3)) == 3
+
+
+def test_large_samples_are_compared_whatever_their_type() -> None:
+    """Of 100 inputs given 100 are compared, though they are hundreds of megabytes."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((160, 160, 3))
+    pooled = keras.layers.AveragePooling2D(32)(image)
+    answers = keras.layers.Dense(4)(keras.layers.Flatten()(pooled))
+    model = keras.Model(image, answers)
+    wide = np.random.default_rng(0).normal(size=(110, 160, 160, 3))
+    for samples in (wide, wide.astype(np.float32)):
+        agreement = convert_keras(model, samples=samples).agreement
+        assert agreement is not None and agreement.rows >= 100
+    taken = take_samples([row[None]] for row in wide)
+    assert len(taken) >= 100
+
+
+def test_a_model_too_slow_to_compare_says_so(
+    digits: Dataset, network: keras.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("converters.samples.LONGEST_S", 0.0)
+    with pytest.warns(UserWarning, match=r"not compared .* of the 360 inputs given"):
+        protected = convert_keras(network, samples=digits.x_test)
+    assert protected.agreement is None

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import warnings
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from converters import convert_keras, lock_tflite
 from converters.keras_export import FORMATS
 from converters.ranges import find_ranges
 from converters.samples import make_samples
 from converters.schema import read_model
+from converters.views import Role
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import run_model
 from tests import models
@@ -81,3 +84,30 @@ def test_a_budget_that_leaves_an_end_open_warns() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         convert_keras(model, restore_budget=1.0)
+
+
+def test_a_budget_that_leaves_large_constants_of_no_role_open_warns() -> None:
+    """They may be a network's filters, handed to a subgraph or multiplied by a mask."""
+    inputs = keras.Input((64,))
+    hidden = keras.layers.Dense(64, activation="relu")(inputs)
+    table = tf.random.normal([256, 64], seed=0)
+    spread = keras.layers.Reshape((1, 64))(hidden) * table
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.ops.mean(spread, 1)))
+    with pytest.warns(UserWarning, match=r"leaves open: .*, which may be filters"):
+        convert_keras(model, restore_budget=0.3)
+
+
+def test_a_table_read_by_gather_nd_is_a_first_filter() -> None:
+    table = tf.Variable(tf.random.normal([300, 16], seed=0))
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 4, 1], tf.int32)])
+    def embed(words: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_mean(tf.gather_nd(table, words), 1)
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [embed.get_concrete_function()], embed
+    )
+    content = converter.convert()
+    (operator,) = read_model(content).operators
+    assert operator.kind == "GATHER_ND" and operator.is_first
+    assert operator.operands[0].role is Role.FILTER
