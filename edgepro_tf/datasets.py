@@ -203,12 +203,13 @@ def _load_npz(name: str) -> Dataset:
     path = name.removeprefix("npz:")
     try:
         with np.load(path, allow_pickle=False) as stored:
-            prefix = "x_train_"
-            named = [k.removeprefix(prefix) for k in stored if k.startswith(prefix)]
-            ends = [ONLY] if "x_train" in stored or not named else named
+            named = [k for k in stored if k.startswith("x_train_")]
+            keys = ["x_train"] if "x_train" in stored or not named else named
+            several = {key.removeprefix("x_train_"): key for key in keys}
+            of = several if len(several) > 1 else {ONLY: keys[0]}
             parts = [
-                {end: stored[f"{key}_{end}" if end else key] for end in ends}
-                for key in ("x_train", "x_test")
+                {end: stored[key.replace("train", part, 1)] for end, key in of.items()}
+                for part in ("train", "test")
             ]
             labels = [np.atleast_1d(stored[key]) for key in ("y_train", "y_test")]
     except (*_UNREADABLE, TypeError, AttributeError) as error:

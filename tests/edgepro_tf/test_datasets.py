@@ -197,6 +197,10 @@ def test_several_inputs_and_labels_at_places(tmp_path: pathlib.Path) -> None:
     assert flat.shape == (6, 2 + 48) and flat.dtype == np.float32
     np.testing.assert_array_equal(flat[:, 2:].reshape(6, 4, 4, 3), arrays["image"])
     assert data.digest != fitted.digest == dataclasses.replace(fitted).digest
+    image = _X.astype(np.uint8)
+    np.savez(path, x_train_image=image, x_test_image=image, y_train=_Y, y_test=_Y)
+    alone = load_dataset(data.name)
+    assert alone.inputs == ("",) and alone.scaled == {""}
     del stored["x_test_table"]
     np.savez(path, y_train=masks, y_test=masks, **stored)
     with pytest.raises(DatasetError, match="x_test_table"):
