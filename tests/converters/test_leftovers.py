@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 
 import keras
@@ -18,7 +19,7 @@ from converters.views import Role
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import run_model
 from tests import models
-from tests.crafted import unpack
+from tests.crafted import Crafted, unpack
 from tests.flatbuffers import build_cached, export_cached, representative
 
 
@@ -111,3 +112,18 @@ def test_a_table_read_by_gather_nd_is_a_first_filter() -> None:
     (operator,) = read_model(content).operators
     assert operator.kind == "GATHER_ND" and operator.is_first
     assert operator.operands[0].role is Role.FILTER
+
+
+def test_a_custom_operator_that_litert_has_is_locked() -> None:
+    """MediaPipe's transposed convolution: padding 1 (same), strides of two."""
+    crafted = Crafted()
+    source, out = crafted.add_tensor([1, 4, 4, 3]), crafted.add_tensor([1, 8, 8, 5])
+    filters, bias = (
+        crafted.add_tensor(shape, crafted.draw(*shape)) for shape in ([5, 2, 2, 3], [5])
+    )
+    crafted.add_operator(
+        "CUSTOM", [source, filters, bias], [out], custom="Convolution2DTransposeBias",
+        custom_options=struct.pack("<iii", 1, 2, 2),
+    )  # fmt: skip
+    protected = lock_tflite(crafted.finish([source], [out]))
+    assert {record.tensor for record in protected.lock.tensors} == {filters, bias}
