@@ -57,7 +57,7 @@ def pack_arrays(arrays: dict[str, np.ndarray]) -> bytes:
 
 
 def _numbers(path: Path, values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind not in "biuf" or values.ndim == 0 or values.size == 0:
+    if values.dtype.kind not in "biuf" or values.size == 0:
         raise EdgeProError(
             f"cannot read {path}: expected numbers [count, ...], got "
             f"{values.dtype} {list(values.shape)}."

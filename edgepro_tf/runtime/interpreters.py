@@ -8,6 +8,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import re
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 from edgepro_tf.errors import InterpreterError
 
 _MOST_THREADS = 256
+_MOST_LETTERS = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,6 +205,8 @@ def call_runtime(
 
 
 def _own_words(error: Exception) -> str:
-    """The first sentence of the runtime's report, without its source locations."""
+    """The first line of the runtime's report, which may be one long line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    return textwrap.shorten(lines[0], _MOST_LETTERS, placeholder=" ...")

@@ -139,7 +139,7 @@ def check_shape(model: str, detail: dict[str, Any], values: np.ndarray) -> None:
     Args:
         model: its name, for the error.
         detail: from ``input_details``.
-        values: array [count, ...]; the count is free.
+        values: array [count, ...]; the count is free. [] for an input without axes.
 
     Raises:
         InterpreterError: they have another shape.
@@ -151,9 +151,9 @@ def check_shape(model: str, detail: dict[str, Any], values: np.ndarray) -> None:
     )
     if not fits:
         rest = "".join(f", {'any' if n == -1 else n}" for n in wanted[1:])
+        shape = f"an array of shape [count{rest}]" if wanted else "a single number"
         raise InterpreterError(
-            f"cannot feed {model}: expected an array of shape [count{rest}], got "
-            f"{list(values.shape)}."
+            f"cannot feed {model}: expected {shape}, got {list(values.shape)}."
         )
 
 
@@ -181,7 +181,7 @@ def quantize_input(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
     """
     dtype = np.dtype(detail["dtype"])
     if dtype.kind not in "iu":
-        return np.ascontiguousarray(values, dtype)
+        return np.asarray(values, dtype, order="C")
     info = np.iinfo(dtype)
     scale, zero_point = detail["quantization"]
     is_real = values.dtype.kind == "f"
@@ -195,7 +195,7 @@ def quantize_input(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
             f"{values.max():g}.",
             "Real numbers (float) are quantised here." if scale else "",
         )
-    return np.ascontiguousarray(values, dtype)
+    return np.asarray(values, dtype, order="C")
 
 
 def predict_classes(scores: np.ndarray) -> np.ndarray:

@@ -178,8 +178,11 @@ def _read_sample(
     sample = {}
     for name, detail in details.items():
         values = given[name]
-        if values.ndim == len(detail["shape"]) - 1:
+        rank = len(detail["shape"])
+        if values.ndim == rank - 1:
             values = values[None]
+        elif values.shape == (1,) and rank == 0:
+            values = values[0, ...]
         check_shape(model, detail, values)
         sample[name] = quantize_input(values, detail)
     return sample

@@ -5,7 +5,7 @@ import pytest
 
 from edgepro_tf.errors import InterpreterError
 from edgepro_tf.runtime.buffers import restore_to_buffer
-from edgepro_tf.runtime.interpreters import make_interpreter
+from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
 from edgepro_tf.runtime.running import (
     check_shape,
     input_details,
@@ -31,6 +31,27 @@ def test_an_extent_that_is_free_takes_any() -> None:
     check_shape("m", detail, np.zeros((2, 9, 3)))
     with pytest.raises(InterpreterError, match=r"\[count, any, 3\], got \[2, 9, 4\]"):
         check_shape("m", detail, np.zeros((2, 9, 4)))
+
+
+def test_an_input_without_axes_takes_a_single_number() -> None:
+    detail = {"name": "x", "shape_signature": np.array([]), "dtype": np.int32}
+    detail["quantization"] = (0.0, 0)
+    check_shape("m", detail, np.array(3))
+    assert quantize_input(np.array(3.0), detail).shape == ()
+    assert quantize_input(np.array(3), {**detail, "dtype": np.float32}).shape == ()
+    for other in (np.zeros(1), np.zeros((2, 2))):
+        with pytest.raises(InterpreterError, match=r"expected a single number, got \["):
+            check_shape("m", detail, other)
+
+
+def test_a_long_report_is_cut() -> None:
+    def refuse() -> None:
+        raise ValueError("Tensor 33 has invalid parameters." * 50)
+
+    with pytest.raises(InterpreterError) as refused:
+        call_runtime(refuse)
+    assert str(refused.value).startswith("cannot open model: Tensor 33 has invalid")
+    assert len(str(refused.value)) < 230
 
 
 @pytest.mark.parametrize(
