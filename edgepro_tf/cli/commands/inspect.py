@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
     if stat.S_ISREG(args.file.stat().st_mode):  # Not of a pipe: it is read once.
         with open(args.file, "rb") as file:
             beginning = file.read(8)
-        if beginning[4:8] == b"TFL3":
+        if beginning[4:8] == b"TFL3" or args.file.suffix == ".tflite":
             _describe_model(args.file.read_bytes())
             return
     console.say(str(inspect_sidecar(args.file)))
@@ -49,6 +49,7 @@ def _describe_model(content: bytes) -> None:
         operand.constant.buffer: operand.constant.data[1]
         for operator in view.operators
         for operand in operator.operands
+        if operand.constant.buffer not in view.structural
     }
     console.say(f"model      {ModelBinding.of(content)}")
     console.say(

@@ -74,6 +74,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edgepro: Edgepro) ->
         "cut.tflite": model[:2000],
         "damaged.tflite": _changed(model),
         "none.npy": b"",
+        "none.tflite": b"{}",
         "damaged.npz": b"PK\x03\x04" + bytes(50),
     }.items():
         Path(name).write_bytes(content)
@@ -143,6 +144,7 @@ def test_inspect(folder: Path, edgepro: Edgepro) -> None:
                 "identity.jwk": "expected a JWE",
                 "cut.edgepro": "ends at byte 300",
                 "cut.tflite": "its flatbuffer is damaged",
+                "none.tflite": "expected a TFLite flatbuffer",
             }.items()
         ],
     )
