@@ -159,12 +159,12 @@ def plan_lock(
                 ranked.append((_RANK_SMALL, record))
     records = _imply_scales(_within_budget(recipe, ranked, len(model)))
     if not records:
-        raise _nothing_to_lock(recipe, ranked)
+        raise _nothing_to_lock(recipe, ranked, view.custom_operators)
     return tuple(records)
 
 
 def _nothing_to_lock(
-    recipe: Recipe, ranked: list[tuple[int, TensorLock]]
+    recipe: Recipe, ranked: list[tuple[int, TensorLock]], custom: tuple[str, ...]
 ) -> ConversionError:
     if ranked:
         least = min(record.size_bytes for _, record in ranked)
@@ -173,12 +173,18 @@ def _nothing_to_lock(
             f"constant, {least:,} bytes, got restore_budget={recipe.restore_budget:g}.",
             "Raise the budget; it is a share of the model's bytes.",
         )
+    hint = "Check that the file is a trained network, frozen for inference."
+    if recipe.name == "paper":
+        hint = "Lock-train the model first, or use the recipe 'standard'."
+    elif custom:
+        hint = (
+            f"Weights of custom operators ({', '.join(map(repr, custom))}) cannot be "
+            "locked. Those of a file that is not compiled for an accelerator can."
+        )
     return ConversionError(
         "cannot lock model: expected weights that are constants of its graph, found "
         f"none that the recipe {recipe.name!r} protects.",
-        "Lock-train the model first, or use the recipe 'standard'."
-        if recipe.name == "paper"
-        else "Check that the file is a trained network, frozen for inference.",
+        hint,
     )
 
 

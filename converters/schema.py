@@ -52,6 +52,7 @@ _ELEMENT_TYPES = {
 }
 _UNSEEN = b"VALIDATION:"  # Subgraphs that runtimes show no delegate.
 _SHAPE_TYPES = (ElementType.INT32, ElementType.INT64)
+_DAMAGE = (IndexError, ValueError, TypeError, AttributeError, OverflowError)
 
 
 def read_model(tflite: bytes | bytearray) -> ModelView:
@@ -85,14 +86,7 @@ def read_model(tflite: bytes | bytearray) -> ModelView:
             operators.extend(found)
         if not kinds:
             raise ValueError("no subgraph")
-    except (
-        IndexError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        struct.error,
-        OverflowError,
-    ) as error:
+    except (*_DAMAGE, struct.error) as error:
         raise ConversionError(
             "cannot read model: its flatbuffer is damaged.",
             "Convert or transfer the file again.",
@@ -102,6 +96,7 @@ def read_model(tflite: bytes | bytearray) -> ModelView:
         tuple(kinds),
         frozenset(reader.structural),
         sum(reader.constants.values()),
+        tuple(sorted(reader.custom)),
     )
 
 
@@ -182,11 +177,13 @@ class _Reader:
     Attributes:
         constants: bytes of each constant, by its buffer.
         structural: buffers that are read as something else than weights.
+        custom: names of the custom operators.
     """
 
     def __init__(self, schema: ModuleType, model: Any, data: bytes | bytearray):
         self.constants: dict[int, int] = {}
         self.structural: set[int] = set()
+        self.custom: set[str] = set()
         self._model = model
         self._size = len(data)
         self._base = np.frombuffer(data, np.uint8).__array_interface__["data"][0]
@@ -237,7 +234,10 @@ class _Reader:
         if custom in LINEAR:
             return custom
         value = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        return self._names.get(value, f"BUILTIN_{value}")
+        name = self._names.get(value, f"BUILTIN_{value}")
+        if name == "CUSTOM":
+            self.custom.add((code.CustomCode() or b"").decode("utf-8", "replace"))
+        return name
 
     def _weighted(
         self,
@@ -320,6 +320,10 @@ class _Reader:
 
     def _find_data(self, index: int) -> tuple[int, int]:
         """(byte offset, byte count) of a buffer; (0, 0) for none."""
+        if self._model.BuffersLength() == 0:
+            return 0, 0  # Runtimes open such a file.
+        if index >= self._model.BuffersLength():
+            raise ValueError("a buffer that the file does not have")
         buffer = self._model.Buffers(index)
         if buffer.DataLength():
             return self._span(buffer.DataAsNumpy())

@@ -121,12 +121,14 @@ class ModelView:
             converter stores equal bytes once: a bias of zeros may be the crops of a
             BATCH_TO_SPACE_ND, and a public model with other crops does not run.
         constant_bytes: of all constants, each once.
+        custom_operators: their names, by alphabet.
     """
 
     operators: tuple[WeightedOperator, ...]
     operator_kinds: tuple[tuple[str, ...], ...]
     structural: frozenset[int]
     constant_bytes: int
+    custom_operators: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
