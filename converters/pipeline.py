@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from converters.samples import (
     make_samples,
     name_arrays,
     take_samples,
+    vary_noise,
 )
 from converters.schema import read_model
 from converters.split import Split, clear_placeholders, split_models, unsplit
@@ -209,7 +211,7 @@ def lock_tflite(
 
 def _protect(
     authorized: bytes, released: bytes, recipe: Recipe, samples: Any
-) -> tuple[ProtectedModel, list[Sample], list[Sample]]:
+) -> tuple[ProtectedModel, Sequence[Sample], list[Sample]]:
     started = time.perf_counter()
     view = read_model(authorized)
     split = unsplit(authorized)
@@ -227,8 +229,9 @@ def _protect(
     )
     payload = pack_lock(lock)
     verify_restored(public, payload, authorized)
-    inputs = rows[:COUNT]
-    outputs = verify_interpreter(public, payload, authorized, inputs)
+    rows = rows[:COUNT]
+    others = vary_noise(rows) if samples is None else []
+    inputs, outputs = verify_interpreter(public, payload, authorized, rows, others)
     protected = ProtectedModel(
         public,
         payload,

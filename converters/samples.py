@@ -12,7 +12,12 @@ import numpy as np
 from edgepro_tf.errors import ConversionError, InterpreterError
 from edgepro_tf.inputs import split_inputs
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
-from edgepro_tf.runtime.running import allocate_for, ordered_details, quantize_input
+from edgepro_tf.runtime.running import (
+    allocate_for,
+    ordered_details,
+    quantize_input,
+    signatures_of,
+)
 
 Sample = dict[str, np.ndarray]  # inputs of one batch by name
 
@@ -52,12 +57,13 @@ def make_samples(
         ConversionError: the samples do not fit the model's inputs.
         InterpreterError: no runtime opens the model.
     """
-    details = call_runtime(ordered_details, make_interpreter(model), signature)
+    interpreter = make_interpreter(model)
+    details = call_runtime(ordered_details, interpreter, signature)
     if samples is None:
         rows = _make_noise(model, details)
     else:
         shapes = {name: _signature(detail) for name, detail in details.items()}
-        rows = list_samples(samples, shapes, most)
+        rows = _list_for(interpreter, samples, shapes, most)
         if not rows:
             raise ConversionError(
                 "cannot verify model: expected a sample at least, got none."
@@ -111,6 +117,19 @@ def _make_noise(model: bytes, details: dict[str, dict[str, Any]]) -> list[Sample
     return rows
 
 
+def vary_noise(rows: Sequence[Sample]) -> list[list[Sample]]:
+    """What a model may take where it takes no noise: float inputs that it casts to
+    indices, say. No negative numbers, then ones.
+    """
+    return [
+        [
+            {n: change(v) if v.dtype.kind == "f" else v for n, v in row.items()}
+            for row in rows
+        ]
+        for change in (np.abs, np.ones_like)
+    ]
+
+
 def _noise(detail: dict[str, Any], extent: int, rng: np.random.Generator) -> np.ndarray:
     shape = [
         extent if axis and unknown < 0 else known
@@ -135,6 +154,23 @@ def _fits(model: bytes, details: dict[str, dict[str, Any]], row: Sample) -> bool
 
 def _signature(detail: dict[str, Any]) -> tuple[int, ...]:
     return tuple(int(n) for n in detail.get("shape_signature", detail["shape"]))
+
+
+def _list_for(
+    interpreter: Any, samples: Any, shapes: Shapes, most: int
+) -> list[Sample]:
+    """``list_samples``; of several signatures, an error names the one that is fed."""
+    try:
+        return list_samples(samples, shapes, most)
+    except ConversionError as error:
+        first, *rest = signatures_of(interpreter) or [""]
+        if not rest:
+            raise
+        raise ConversionError(
+            error.problem,
+            f"Samples are for the file's first signature, {first!r}; others are "
+            f"{', '.join(rest)}.",
+        ) from error
 
 
 def list_samples(samples: Any, shapes: Shapes, most: int) -> list[Sample]:

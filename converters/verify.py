@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ _REPORT = "Nothing was written. Please report this model's architecture."
 
 # How runtimes say that they lack an operator.
 _NO_OPERATOR = ("unresolved", "Didn't find op", "not supported", "Unsupported")
+_NO_CUSTOM_OPERATOR = re.compile(r"unresolved custom op: (.+?)\.?$", re.MULTILINE)
 
 # Share of the largest output. float32 sums in another order: measured below 1e-5 on
 # networks of a hundred layers; float16 weights have 11 bits, errors add up by layer.
@@ -68,15 +70,20 @@ def verify_restored(public: bytes, payload: bytes, authorized: bytes) -> None:
 
 
 def verify_interpreter(
-    public: bytes, payload: bytes, authorized: bytes, samples: Sequence[Sample]
-) -> list[Sample]:
+    public: bytes,
+    payload: bytes,
+    authorized: bytes,
+    samples: Sequence[Sample],
+    others: Sequence[Sequence[Sample]] = (),
+) -> tuple[Sequence[Sample], list[Sample]]:
     """Run the pair through a real interpreter, beside the authorized model.
 
     Args:
         samples: inputs by name, for the first signature.
+        others: to take in their place, where the model does not run on them.
 
     Returns:
-        The authorized model's outputs for each sample.
+        The samples taken, and the authorized model's outputs for each.
 
     Raises:
         VerificationError: no installed runtime runs the model, an output differs in
@@ -84,7 +91,7 @@ def verify_interpreter(
             (a warning, where the authorized model itself gives one answer to every
             sample, or another one each time: nothing can be seen there).
     """
-    options, expected = _run_authorized(authorized, samples)
+    options, samples, expected = _run_authorized(authorized, [samples, *others])
     _check_answers(expected)
     restored = open_with_payload(public, payload, allocate=False, **options)
     answers = [call_runtime(run_model, restored, sample) for sample in samples]
@@ -106,7 +113,7 @@ def verify_interpreter(
         for signature in signatures_of(restored)[1:]
     ):
         _refuse_same_answers(expected)
-    return expected
+    return samples, expected
 
 
 def _check_answers(outputs: Sequence[Sample]) -> None:
@@ -125,26 +132,38 @@ def _check_answers(outputs: Sequence[Sample]) -> None:
 
 
 def _run_authorized(
-    authorized: bytes, samples: Sequence[Sample]
-) -> tuple[dict[str, Any], list[Sample]]:
-    """Options of the first interpreter that runs the model, and its answers.
+    authorized: bytes, choices: Sequence[Sequence[Sample]]
+) -> tuple[dict[str, Any], Sequence[Sample], list[Sample]]:
+    """The first interpreter that runs the model: options, the samples, its answers.
 
     Few runtimes have every operator, and XNNPACK refuses what the built-in kernels run.
     What a runtime refuses for its inputs' sizes no other is asked: tf.lite of
-    TensorFlow 2.21 ends the process over some of them.
+    TensorFlow 2.21 ends the process over some of them. Nor for a custom operator: all
+    of them have the same few.
     """
     errors: list[InterpreterError] = []
-    for runtime, use_xnnpack in itertools.product(installed_runtimes(), (True, False)):
-        if errors and use_xnnpack and not _lacks_operator(errors[-1]):
+    custom = None
+    for runtime, use_xnnpack, samples in itertools.product(
+        installed_runtimes(), (True, False), choices
+    ):
+        is_next = errors and use_xnnpack and samples is choices[0]
+        if custom or (is_next and not _lacks_operator(errors[-1])):
             break
         options = {"runtime": runtime, "use_xnnpack": use_xnnpack}
         try:
-            return options, _run_samples(authorized, samples, options)
+            return options, samples, _run_samples(authorized, samples, options)
         except InterpreterError as error:
             errors.append(error)
+            custom = _NO_CUSTOM_OPERATOR.search(str(error.__cause__))
     words = _words(errors[0]) if errors else "no runtime"
     hint = "Pass real inputs as samples, or install a runtime with its operators."
-    if "Flex delegate" in words:
+    if custom:
+        words = f"none with the custom operator {custom[1]!r}"
+        hint = (
+            "A model is verified by running it. Convert it without that operator, or "
+            "lock the parts of it that run as files of their own."
+        )
+    elif "Flex delegate" in words:
         words = "none with TensorFlow's own operators (Select TF)"
         hint = (
             "Convert it without SELECT_TF_OPS: no runtime on PyPI links their delegate."

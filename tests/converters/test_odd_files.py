@@ -348,16 +348,6 @@ def test_random_answers_are_a_warning() -> None:
         lock_tflite(bytes(converter_of(network).convert()))
 
 
-def test_an_operator_no_runtime_has_says_so() -> None:
-    crafted = Crafted()
-    source = crafted.add_tensor([1, 8])
-    hidden = crafted.add_dense(source, crafted.add_weights(8, 8), 8)
-    out = crafted.add_tensor([1, 8])
-    crafted.add_operator("CUSTOM", [hidden], [out], custom="OfMyOwn")
-    with pytest.raises(VerificationError, match=r"custom op: OfMyOwn\..*a runtime"):
-        lock_tflite(crafted.finish([source], [out]))
-
-
 @pytest.mark.filterwarnings("default:the lock leaves")
 def test_what_is_left_as_it_is_is_told() -> None:
     """A large table of integers is no weight that a lock knows."""

@@ -1,0 +1,100 @@
+"""Files that cannot be locked say why; those that only noise does not suit are."""
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from converters import lock_tflite, verify
+from converters.schema import read_model
+from edgepro_tf.errors import ConversionError, VerificationError
+from edgepro_tf.runtime.interpreters import make_interpreter
+from tests.crafted import Crafted, pack, unpack
+
+
+def make_custom(name: str, *, has_weights: bool) -> bytes:
+    """A custom operator, behind a dense layer or by itself."""
+    crafted = Crafted()
+    x = source = crafted.add_tensor([1, 8])
+    if has_weights:
+        x = crafted.add_dense(x, crafted.add_weights(8, 8), 8)
+    out = crafted.add_tensor([1, 8])
+    crafted.add_operator("CUSTOM", [x], [out], custom=name, custom_options=b"\1" * 64)
+    return crafted.finish([source], [out])
+
+
+def test_a_custom_operator_is_named_and_no_other_runtime_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def make(*args: object, **options: object) -> object:
+        asked.append(options["runtime"])
+        return make_interpreter(*args, **options)
+
+    monkeypatch.setattr(verify, "make_interpreter", make)
+    words = r"none with the custom operator 'Of\.My own'\. A model is verified by runn"
+    with pytest.raises(VerificationError, match=words):
+        lock_tflite(make_custom("Of.My own", has_weights=True))
+    assert len(asked) == 1
+
+
+def test_what_is_compiled_into_a_custom_operator_is_named() -> None:
+    words = r"none that.* Weights of custom operators \('ethos-u'\) cannot be locked"
+    with pytest.raises(ConversionError, match=words):
+        lock_tflite(make_custom("ethos-u", has_weights=False))
+
+
+def make_lookup(count: int) -> bytes:
+    """Floats that are cast to indices of a table."""
+    crafted = Crafted()
+    source = crafted.add_tensor([1, 64])
+    indices = crafted.add_tensor([1, 64], type_=schema.TensorType.INT32)
+    rows = crafted.add_tensor([1, 64, 4])
+    crafted.add_operator(
+        "CAST", [source], [indices], outDataType=schema.TensorType.INT32
+    )
+    table = crafted.add_tensor([count, 4], crafted.draw(count, 4))
+    crafted.add_operator("GATHER", [table, indices], [rows])
+    return crafted.finish([source], [rows])
+
+
+@pytest.mark.parametrize("count", [9, 2])
+def test_floats_that_are_indices_are_found(count: int) -> None:
+    assert lock_tflite(make_lookup(count)).tensors_protected == 1
+
+
+def test_a_file_without_buffers_is_not_damaged() -> None:
+    model = unpack(make_custom("fake", has_weights=False))
+    for buffers in (None, []):
+        model.buffers = buffers
+        assert read_model(pack(model)).operators == ()
+
+
+def test_a_buffer_that_is_not_there_is_damage() -> None:
+    model = unpack(make_custom("fake", has_weights=True))
+    model.subgraphs[0].tensors[1].buffer = len(model.buffers)
+    with pytest.raises(ConversionError, match="damaged"):
+        read_model(pack(model))
+
+
+def test_samples_of_another_signature_are_told_the_first() -> None:
+    crafted = Crafted()
+    source = crafted.add_tensor([1, 8])
+    out = crafted.add_dense(source, crafted.add_weights(8, 8), 8)
+    crafted.model.signatureDefs = []
+    for key, name in (("decode", "code"), ("encode", "sound")):
+        signature = schema.SignatureDefT()
+        signature.signatureKey, signature.inputs, signature.outputs = key, [], []
+        for into, n, i in (
+            (signature.inputs, name, source),
+            (signature.outputs, "y", out),
+        ):
+            into.append(schema.TensorMapT())
+            into[0].name, into[0].tensorIndex = n, i
+        crafted.model.signatureDefs.append(signature)
+    content = crafted.finish([source], [out])
+    x = np.zeros((4, 8), np.float32)
+    assert lock_tflite(content, samples={"code": x + np.arange(8)}).tensors_protected
+    words = "none for code. Samples are for the file's first signature, 'decode'; oth"
+    with pytest.raises(ConversionError, match=words):
+        lock_tflite(content, samples={"sound": x})
