@@ -305,18 +305,11 @@ class _Reader:
             for values in (quantization.MinAsNumpy(), quantization.MaxAsNumpy()):
                 if np.size(values) > 1:
                     ranges.append(self._span(values))
+        name = (tensor.Name() or b"").decode("utf-8", "replace")
         return Constant(
-            subgraph,
-            index,
-            buffer,
-            (tensor.Name() or b"").decode("utf-8", "replace"),
-            element_type,
-            shape,
-            data,
-            scales,
-            zero_point,
-            tuple(ranges),
-        )
+            subgraph, index, buffer, name, element_type, shape, data, scales,
+            zero_point, tuple(ranges),
+        )  # fmt: skip
 
     def _find_data(self, index: int) -> tuple[int, int]:
         """(byte offset, byte count) of a buffer; (0, 0) for none."""
