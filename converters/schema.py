@@ -14,6 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from converters.number_formats import (
+    ELEMENT_TYPES,
+    name_unread,
+    packed_in_byte,
+    read_elements,
+)
 from converters.roles import (
     COMPUTES_SHAPE,
     KEEPS_CHANNELS,
@@ -39,17 +45,6 @@ _SCHEMAS = (
     "ai_edge_litert.schema_py_generated",
     "tensorflow.lite.python.schema_py_generated",
 )
-# TensorType of the schema -> element type of a lock. Others cannot be locked. To a lock
-# uint8 is bytes without a meaning: packed integers of 2 and 4 bits, bfloat16, float8.
-_ELEMENT_TYPES = {
-    0: ElementType.FLOAT32,
-    1: ElementType.FLOAT16,
-    2: ElementType.INT32,
-    4: ElementType.INT64,
-    7: ElementType.INT16,
-    9: ElementType.INT8,
-    **dict.fromkeys((3, 17, 18, 19, 20, 21, 22), ElementType.UINT8),
-}
 _UNSEEN = b"VALIDATION:"  # Subgraphs that runtimes show no delegate.
 _SHAPE_TYPES = (ElementType.INT32, ElementType.INT64)
 _DAMAGE = (IndexError, ValueError, TypeError, AttributeError, OverflowError)
@@ -108,25 +103,33 @@ def read_graph(tflite: bytes | bytearray) -> Graph:
     """
     read_model(tflite)  # Says no in our words.
     schema = _schema_module()
-    reader = _Reader(schema, schema.Model.GetRootAs(tflite, 0), tflite)
+    model = schema.Model.GetRootAs(tflite, 0)
+    reader = _Reader(schema, model, tflite)
     tree = schema.ModelT.InitFromPackedBuf(bytes(tflite), 0)
     graph = tree.subgraphs[0]
     shapes = tuple(
         tuple(_ints(t.shape)) if t.shape is not None else () for t in graph.tensors
     )
-    constants, quantizations = {}, {}
+    constants, quantizations, unread, packed = {}, {}, {}, {}
+    buffers = [tensor.buffer for tensor in graph.tensors]
     for index, tensor in enumerate(graph.tensors):
-        data = tree.buffers[tensor.buffer].data
-        element_type = _ELEMENT_TYPES.get(tensor.type, ElementType.UINT8)
-        is_raw = element_type is ElementType.UINT8 or tensor.sparsity is not None
-        if data is not None and len(data) and not is_raw:
-            values = np.frombuffer(
-                np.asarray(data, np.uint8).tobytes(), element_type.dtype
-            )
-            constants[index] = values.reshape(shapes[index])
-            quantization = _read_quantization(tensor)
-            if quantization is not None and not element_type.is_float:
-                quantizations[index] = quantization
+        constant = reader.constant(0, model.Subgraphs(0), index)
+        if constant is None:
+            continue
+        buffers[index] = constant.buffer
+        if name := name_unread(tensor):
+            unread[index] = name
+            continue
+        quantization, in_byte = _read_quantization(tensor), packed_in_byte(tensor.type)
+        is_raw = constant.element_type is ElementType.UINT8 and in_byte == 1
+        values = read_elements(constant, tflite, tensor.type, shapes[index])
+        if values is None or (is_raw and quantization is None):
+            continue
+        constants[index] = values
+        if quantization is not None and not constant.element_type.is_float:
+            quantizations[index] = quantization
+        if in_byte > 1:
+            packed[index] = in_byte
     return Graph(
         tuple(
             GraphNode(
@@ -142,7 +145,9 @@ def read_graph(tflite: bytes | bytearray) -> Graph:
         shapes,
         constants,
         quantizations,
-        tuple(tensor.buffer for tensor in graph.tensors),
+        tuple(buffers),
+        unread,
+        packed,
     )
 
 
@@ -249,7 +254,7 @@ class _Reader:
     ) -> dict[int, tuple[Operand, ...]]:
         """Operators with weights, by position; what else they read is structural."""
         tensors = [
-            self._constant(subgraph, graph, index)
+            self.constant(subgraph, graph, index)
             for index in range(graph.TensorsLength())
         ]
         _check_fed(_ints(graph.InputsAsNumpy()), tensors)
@@ -279,14 +284,14 @@ class _Reader:
             )
         return weighted
 
-    def _constant(self, subgraph: int, graph: Any, index: int) -> Constant | None:
+    def constant(self, subgraph: int, graph: Any, index: int) -> Constant | None:
         tensor = graph.Tensors(index)
         data = self._find_data(tensor.Buffer())
         if data[1] == 0 or tensor.IsVariable():
             return None
         buffer = self._buffer_at.setdefault(data[0], tensor.Buffer())
         self.constants[buffer] = data[1]
-        element_type = _ELEMENT_TYPES.get(tensor.Type())
+        element_type = ELEMENT_TYPES.get(tensor.Type())
         if element_type is None:
             self.structural.add(buffer)
             return None

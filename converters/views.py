@@ -171,9 +171,12 @@ class Graph:
         nodes: operators in execution order; an absent input is -1.
         inputs, outputs: tensor numbers.
         shapes: shape of every tensor, as stored (batch size 1).
-        constants: values by tensor number, in their own type.
+        constants: values by tensor number, in their own type; integers of fewer bits
+            than a byte as int8. Bytes that stand for no numbers are left out.
         quantizations: of constants that are integers for real numbers.
-        buffers: flatbuffer buffer of every tensor.
+        buffers: flatbuffer buffer of every tensor, the first one over its bytes.
+        unread: what the other constants with weights have that is not read.
+        packed: elements in a byte, of constants that have several there.
     """
 
     nodes: tuple[GraphNode, ...]
@@ -183,6 +186,17 @@ class Graph:
     constants: dict[int, np.ndarray]
     quantizations: dict[int, Quantization]
     buffers: tuple[int, ...]
+    unread: dict[int, str] = dataclasses.field(default_factory=dict)
+    packed: dict[int, int] = dataclasses.field(default_factory=dict)
+
+    def place_of(self, tensor: int) -> tuple[Any, ...]:
+        """What two constants have in common if they are one.
+
+        Equal bytes are stored once, and may stand for other numbers elsewhere.
+        """
+        found = self.quantizations.get(tensor)
+        means = found and (found.scales.tobytes(), found.zero_point, found.axis)
+        return self.buffers[tensor], self.constants[tensor].shape, means
 
     def real_values(self, tensor: int) -> np.ndarray | None:
         """float32: the real numbers of a constant; None if it holds none."""

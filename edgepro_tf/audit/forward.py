@@ -24,10 +24,10 @@ CASTS = ("QUANTIZE", "DEQUANTIZE", "CAST")
 
 def find_source(graph: Graph, tensor: int) -> int | None:
     """The constant behind a tensor, through DEQUANTIZE."""
-    if tensor in graph.constants:
+    if tensor in graph.constants or tensor in graph.unread:
         return tensor
     for node in graph.nodes:
-        if node.kind == "DEQUANTIZE" and tensor in node.outputs:
+        if node.kind in ("DEQUANTIZE", "DENSIFY") and tensor in node.outputs:
             return find_source(graph, node.inputs[0])
     return None
 
@@ -65,7 +65,7 @@ class Run:
         self._parameters = parameters
         # Equal constants share a buffer; biases are known by their operators.
         self._by_place = {
-            (p.buffer, p.shape): value
+            self._graph.place_of(p.tensor): value
             for p, value in zip(network.parameters, parameters, strict=True)
             if p.role != "bias"
         }
@@ -159,7 +159,11 @@ class Run:
     def _constant(self, tensor: int) -> np.ndarray:
         if tensor not in self._graph.constants:
             raise unsupported("an operator whose bounds are computed")
-        return self._graph.constants[tensor]
+        value = self._graph.constants[tensor]
+        if value.dtype.itemsize > 2:  # Shapes and axes, whatever scale they have.
+            return value
+        real = self._graph.real_values(tensor)
+        return value if real is None else real
 
     def _get(self, tensor: int) -> Any:
         if tensor in self._values:
@@ -167,7 +171,7 @@ class Run:
         source = find_source(self._graph, tensor)
         if source is None:
             raise unsupported("a constant that is no number, or operators out of order")
-        place = self._graph.buffers[source], self._graph.constants[source].shape
+        place = self._graph.place_of(source)
         if place in self._by_place:
             return self._by_place[place]
         value = self._graph.real_values(source)

@@ -25,6 +25,7 @@ def redraw_tensor(
     *,
     exponent_range: int = 2,
     element_type: ElementType = ElementType.FLOAT32,
+    packed: int = 1,
 ) -> np.ndarray:
     """One constant with a share of the lock's effect known, the rest drawn anew.
 
@@ -35,6 +36,7 @@ def redraw_tensor(
         known: share of channels (of elements, for ``SHUFFLE`` and ``MASK``) that are
             right.
         rng: draws which are known, and the guesses.
+        packed: elements in a byte, which ``SHUFFLE`` leaves together.
 
     Returns:
         A constant of the same shape; the authorized one when all is known.
@@ -42,11 +44,13 @@ def redraw_tensor(
     if not steps:  # A scalar has no channels.
         return np.array(values, np.float32)
     if steps & Step.SHUFFLE:
-        flat = values.reshape(-1).copy()
-        unknown = _draw_unknown(flat.size, known, rng)
-        flat[unknown] = flat[rng.permutation(unknown)]
+        last_byte = (0, -values.size % packed)
+        places = np.pad(values.reshape(-1), last_byte).reshape(-1, packed)
+        unknown = _draw_unknown(len(places), known, rng)
+        places[unknown] = places[rng.permutation(unknown)]
         if steps & Step.SIGNS:
-            flat[unknown] *= rng.choice([-1.0, 1.0], len(unknown))
+            places[unknown] *= rng.choice([-1.0, 1.0], (len(unknown), 1))
+        flat = places.reshape(-1)[: values.size]
         return flat.reshape(values.shape).astype(np.float32)
     rows = np.moveaxis(values, axis, 0).copy()
     unknown = _draw_unknown(len(rows), known, rng)

@@ -49,6 +49,7 @@ class Parameter:
         channel_axis: axis of the channels.
         element_type: of its elements in the file.
         neutral: what all elements of a bias or constant begin with.
+        packed: elements in a byte, which a shuffle leaves together.
     """
 
     tensor: int
@@ -58,6 +59,7 @@ class Parameter:
     channel_axis: int
     element_type: ElementType
     neutral: float = 0.0
+    packed: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,12 +199,14 @@ def import_model(model: str | Path | bytes, output: int | None = None) -> Networ
         tensor: int, role: str, axis: int, of: int = -1, kind: str = ""
     ) -> int | None:
         source = find_source(graph, tensor)
-        value = None if source is None else graph.real_values(source)
-        if source is None or value is None:
+        if source not in graph.constants:
+            return None
+        value = graph.real_values(source)
+        if value is None:
             return None
         # Equal biases (all zero) share a buffer by chance: the thief trains them apart,
         # but for those of one filter, a recurrent cell's.
-        key = (graph.buffers[source], value.shape, of)
+        key = (*graph.place_of(source), of)
         if key not in found:
             found[key] = len(parameters)
             parameters.append(
@@ -214,6 +218,7 @@ def import_model(model: str | Path | bytes, output: int | None = None) -> Networ
                     axis % max(value.ndim, 1),
                     ElementType[graph.constants[source].dtype.name.upper()],
                     1.0 if kind in ("MUL", "DIV") else 0.0,
+                    graph.packed.get(source, 1),
                 )
             )
             values.append(value)
@@ -228,7 +233,9 @@ def import_model(model: str | Path | bytes, output: int | None = None) -> Networ
             axis = operators.channel_axis(node.kind, rank)
             filter_index = add(node.inputs[w], "filter", axis)
             if filter_index is None:
-                raise unsupported(f"{node.kind} whose filter is no constant")
+                is_given = find_source(graph, node.inputs[w]) is None
+                what = "no constant" if is_given else "integers without a scale"
+                raise unsupported(f"{node.kind} whose filter is {what}")
             bias = node.inputs[b] if len(node.inputs) > b else -1
             bias_index = add(bias, "bias", 0, filter_index) if bias >= 0 else None
             channels = parameters[filter_index].shape[axis]
@@ -302,6 +309,13 @@ def _check_supported(graph: Graph) -> None:
             raise unsupported(f"a loop ({node.kind})", "Convert it with unroll=True.")
         if node.kind not in known:
             raise unsupported(f"operator {node.kind}")
+        for tensor in node.inputs:
+            source = find_source(graph, tensor)
+            if source in graph.unread:
+                raise unsupported(
+                    f"weights with {graph.unread[source]}",
+                    "Audit the same network in another number format.",
+                )
         if node.kind not in ("BATCH_MATMUL", "GATHER"):
             continue
         constant = [find_source(graph, t) is not None for t in node.inputs]

@@ -1,0 +1,76 @@
+"""How a file stores the elements of a constant, by the schema's TensorType."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from converters.views import Constant
+from edgepro_tf.locks import ElementType
+
+# TensorType of the schema -> element type of a lock. Others cannot be locked. To a lock
+# uint8 is bytes without a meaning: packed integers of 2 and 4 bits, bfloat16, float8.
+ELEMENT_TYPES = {
+    0: ElementType.FLOAT32,
+    1: ElementType.FLOAT16,
+    2: ElementType.INT32,
+    4: ElementType.INT64,
+    7: ElementType.INT16,
+    9: ElementType.INT8,
+    **dict.fromkeys((3, 17, 18, 19, 20, 21, 22), ElementType.UINT8),
+}
+_BITS = {17: 4, 19: 2}  # Signed, with a zero point of 0.
+_UNREAD = {
+    18: "bfloat16",
+    20: "4 bits without a sign",
+    **dict.fromkeys((21, 22), "float8"),
+}
+
+
+def packed_in_byte(type_: int) -> int:
+    """Elements of a type that share a byte; 1 where none do."""
+    return 8 // _BITS.get(type_, 8)
+
+
+def name_unread(tensor: Any) -> str:
+    """What the elements of a schema's ``TensorT`` are, if not read; else nothing."""
+    if tensor.sparsity is not None:
+        return "zeros left out"
+    quantization = tensor.quantization
+    if quantization is not None and quantization.details is not None:
+        return "a scale for every block"
+    zero_points = None if quantization is None else quantization.zeroPoint
+    if zero_points is not None and len({int(point) for point in zero_points}) > 1:
+        return "a zero point for every channel"
+    return _UNREAD.get(tensor.type, "")
+
+
+def read_elements(
+    constant: Constant, model: bytes | bytearray, type_: int, shape: tuple[int, ...]
+) -> np.ndarray | None:
+    """The elements in their shape; packed ones as int8.
+
+    Args:
+        constant: as found in the file.
+        model: the file.
+        type_: TensorType of the schema.
+        shape: of the tensor; raw and packed constants have another, flat one.
+
+    Returns:
+        None where there are more elements than the shape has, or fewer.
+    """
+    values, count = constant.read(model), int(np.prod(shape))
+    if type_ in _BITS:
+        packed = packed_in_byte(type_)
+        if values.size != -(-count // packed):
+            return None
+        values = _unpack(values, _BITS[type_])[:count]
+    return values.reshape(shape) if values.size == count else None
+
+
+def _unpack(packed: np.ndarray, bits: int) -> np.ndarray:
+    """int8: signed integers of 2 or 4 bits, the lowest bits of a byte first."""
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    moved = packed[:, None] << (8 - bits - shifts)  # To the top; the sign comes along.
+    return (moved.astype(np.uint8).view(np.int8) >> (8 - bits)).reshape(-1)
