@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from converters.views import Constant
+from converters.views import Constant, Quantization
 from edgepro_tf.locks import ElementType
 
+_UINT8 = 3
 # TensorType of the schema -> element type of a lock. Others cannot be locked. To a lock
 # uint8 is bytes without a meaning: packed integers of 2 and 4 bits, bfloat16, float8.
 ELEMENT_TYPES = {
@@ -18,7 +19,7 @@ ELEMENT_TYPES = {
     4: ElementType.INT64,
     7: ElementType.INT16,
     9: ElementType.INT8,
-    **dict.fromkeys((3, 17, 18, 19, 20, 21, 22), ElementType.UINT8),
+    **dict.fromkeys((_UINT8, 17, 18, 19, 20, 21, 22), ElementType.UINT8),
 }
 _BITS = {17: 4, 19: 2}  # Signed, with a zero point of 0.
 _UNREAD = {
@@ -26,6 +27,31 @@ _UNREAD = {
     20: "4 bits without a sign",
     **dict.fromkeys((21, 22), "float8"),
 }
+
+
+def read_quantization(tensor: Any) -> Quantization | None:
+    """What the integers of a ``TensorT`` stand for; None if only for themselves."""
+    found = tensor.quantization
+    if found is None or found.scale is None or not len(found.scale):
+        return None
+    zero_points = found.zeroPoint
+    has_one = zero_points is not None and len(zero_points) > 0
+    return Quantization(
+        np.asarray(found.scale, np.float32),
+        int(zero_points[0]) if has_one else 0,
+        int(found.quantizedDimension),
+    )
+
+
+def find_ceiling(tensor: Any) -> float | None:
+    """The greatest number that a ``TensorT`` of uint8 can be, if its least is 0.
+
+    TensorFlow 1 often left an activation function to this range: [0, 6] is ReLU6.
+    """
+    found = read_quantization(tensor)
+    if tensor.type != _UINT8 or found is None or found.zero_point != 0:
+        return None
+    return float(255 * found.scales[0])
 
 
 def packed_in_byte(type_: int) -> int:

@@ -16,9 +16,11 @@ import numpy as np
 
 from converters.number_formats import (
     ELEMENT_TYPES,
+    find_ceiling,
     name_unread,
     packed_in_byte,
     read_elements,
+    read_quantization,
 )
 from converters.roles import (
     COMPUTES_SHAPE,
@@ -34,7 +36,6 @@ from converters.views import (
     GraphNode,
     ModelView,
     Operand,
-    Quantization,
     Role,
     WeightedOperator,
 )
@@ -120,7 +121,7 @@ def read_graph(tflite: bytes | bytearray) -> Graph:
         if name := name_unread(tensor):
             unread[index] = name
             continue
-        quantization, in_byte = _read_quantization(tensor), packed_in_byte(tensor.type)
+        quantization, in_byte = read_quantization(tensor), packed_in_byte(tensor.type)
         is_raw = constant.element_type is ElementType.UINT8 and in_byte == 1
         values = read_elements(constant, tflite, tensor.type, shapes[index])
         if values is None or (is_raw and quantization is None):
@@ -148,19 +149,11 @@ def read_graph(tflite: bytes | bytearray) -> Graph:
         tuple(buffers),
         unread,
         packed,
-    )
-
-
-def _read_quantization(tensor: Any) -> Quantization | None:
-    found = tensor.quantization
-    if found is None or found.scale is None or not len(found.scale):
-        return None
-    zero_points = found.zeroPoint
-    has_one = zero_points is not None and len(zero_points) > 0
-    return Quantization(
-        np.asarray(found.scale, np.float32),
-        int(zero_points[0]) if has_one else 0,
-        int(found.quantizedDimension),
+        {
+            index: ceiling
+            for index, tensor in enumerate(graph.tensors)
+            if (ceiling := find_ceiling(tensor)) is not None
+        },
     )
 
 

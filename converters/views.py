@@ -177,6 +177,7 @@ class Graph:
         buffers: flatbuffer buffer of every tensor, the first one over its bytes.
         unread: what the other constants with weights have that is not read.
         packed: elements in a byte, of constants that have several there.
+        ceilings: of activations whose type holds nothing below 0: the greatest.
     """
 
     nodes: tuple[GraphNode, ...]
@@ -188,6 +189,7 @@ class Graph:
     buffers: tuple[int, ...]
     unread: dict[int, str] = dataclasses.field(default_factory=dict)
     packed: dict[int, int] = dataclasses.field(default_factory=dict)
+    ceilings: dict[int, float] = dataclasses.field(default_factory=dict)
 
     def place_of(self, tensor: int) -> tuple[Any, ...]:
         """What two constants have in common if they are one.

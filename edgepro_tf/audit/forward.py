@@ -82,9 +82,14 @@ class Run:
             if index == last and node.kind in HEADS:
                 return self._get(node.inputs[0])
             for tensor, y in zip(node.outputs, self._step(index, node), strict=True):
-                fused = node.options.get("fusedActivationFunction", 0)
-                self._values[tensor] = operators.activate(fused, y)
+                self._values[tensor] = self._activate(node, tensor, y)
         return self._values[self._graph.outputs[0]]
+
+    def _activate(self, node: GraphNode, tensor: int, y: Any) -> Any:
+        fused = node.options.get("fusedActivationFunction")
+        if fused == 0 and tensor in self._graph.ceilings:
+            return tf.clip_by_value(y, 0.0, self._graph.ceilings[tensor])
+        return operators.activate(fused or 0, y)
 
     def _split(self, x: Any) -> dict[int, Any]:
         """The inputs by tensor number; several come in one row (``flatten_inputs``)."""
