@@ -23,9 +23,9 @@ ELEMENT_TYPES = {
 }
 _BITS = {17: 4, 19: 2}  # Signed, with a zero point of 0.
 _UNREAD = {
-    18: "bfloat16",
-    20: "4 bits without a sign",
-    **dict.fromkeys((21, 22), "float8"),
+    18: "numbers of bfloat16",
+    20: "4 bits and no sign",
+    **dict.fromkeys((21, 22), "numbers of float8"),
 }
 
 

@@ -159,7 +159,7 @@ class Quantization:
         """float32: the scales in a shape that fits a tensor of this rank."""
         shape = [1] * rank
         if self.scales.size > 1:
-            shape[self.axis] = -1
+            shape[min(self.axis, rank - 1)] = -1  # A bias may name its filter's axis.
         return self.scales.reshape(shape)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -120,6 +121,62 @@ def make_dense_chain(add_weights: Callable[[Crafted, int, int], int]) -> bytes:
         weights = add_weights(crafted, units, 64)
         x = crafted.add_dense(x, weights, units)
     return crafted.finish([source], [x])
+
+
+def add_int4(crafted: Crafted, units: int, inputs: int) -> int:
+    packed = crafted.rng.integers(0, 256, units * inputs // 2).astype(np.uint8)
+    scales = crafted.rng.uniform(0.1, 0.2, units)
+    return crafted.add_tensor([units, inputs], packed, type_=INT4, scales=scales)
+
+
+def add_blockwise(crafted: Crafted, units: int, inputs: int) -> int:
+    """4 bits with a scale for every 32 elements, as ai-edge-quantizer writes them."""
+    scales = crafted.rng.uniform(0.1, 0.2, (units, inputs // 32)).astype(np.float16)
+    details = schema.BlockwiseQuantizationT()
+    details.scales = crafted.add_tensor(scales.shape, scales)
+    details.zeroPoints, details.blockSize = -1, 32
+    packed = crafted.rng.integers(0, 256, units * inputs // 2).astype(np.uint8)
+    tensor = crafted.add_tensor([units, inputs], packed, type_=INT4)
+    quantization = schema.QuantizationParametersT()
+    quantization.detailsType = schema.QuantizationDetails.BlockwiseQuantization
+    quantization.details = details
+    crafted.model.subgraphs[-1].tensors[tensor].quantization = quantization
+    return tensor
+
+
+def make_first_generation() -> bytes:
+    """Asymmetric uint8 with one scale a tensor, as TensorFlow 1 wrote it."""
+    crafted = Crafted()
+    activation = {"type_": schema.TensorType.UINT8, "scales": 0.05, "zero_point": 128}
+    x = source = crafted.add_tensor([1, 16], **activation)
+    for units in (16, 16, 4):
+        levels = crafted.rng.integers(0, 256, (units, 16)).astype(np.uint8)
+        weights = crafted.add_tensor([units, 16], levels, scales=0.01, zero_point=120)
+        values = crafted.rng.integers(-900, 900, units).astype(np.int32)
+        bias = crafted.add_tensor([units], values, scales=0.05 * 0.01)
+        x = crafted.add_dense(x, weights, units, bias, **activation)
+    return crafted.finish([source], [x])
+
+
+def move_constants_behind(content: bytes) -> bytes:
+    """The same model with its larger constants behind the flatbuffer."""
+    model = unpack(content)
+    moved = {
+        index: bytes(bytearray(buffer.data))
+        for index, buffer in enumerate(model.buffers)
+        if buffer.data is not None and len(buffer.data) >= 64
+    }
+    for index in moved:
+        buffer = model.buffers[index]
+        buffer.data, buffer.offset, buffer.size = None, 2, 3
+    file = bytearray(pack(model))
+    for index, data in moved.items():
+        file.extend(bytes(-len(file) % 16))
+        table = schema.Model.GetRootAs(file, 0).Buffers(index)._tab
+        struct.pack_into("<Q", file, table.Pos + table.Offset(6), len(file))
+        struct.pack_into("<Q", file, table.Pos + table.Offset(8), len(data))
+        file.extend(data)
+    return bytes(file)
 
 
 def unpack(model: bytes) -> schema.ModelT:

@@ -18,7 +18,17 @@ from edgepro_tf.locks import Step
 from edgepro_tf.runtime.delegates import open_with_payload
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import run_model
-from tests.crafted import INT4, Crafted, make_dense_chain, pack, schema, unpack
+from tests.crafted import (
+    Crafted,
+    add_blockwise,
+    add_int4,
+    make_dense_chain,
+    make_first_generation,
+    move_constants_behind,
+    pack,
+    schema,
+    unpack,
+)
 from tests.flatbuffers import export_cached
 
 pytestmark = pytest.mark.filterwarnings("error:the lock leaves")
@@ -42,27 +52,6 @@ def lock_exactly(original: bytes) -> ProtectedModel:
     return protected
 
 
-def add_int4(crafted: Crafted, units: int, inputs: int) -> int:
-    packed = crafted.rng.integers(0, 256, units * inputs // 2).astype(np.uint8)
-    scales = crafted.rng.uniform(0.1, 0.2, units)
-    return crafted.add_tensor([units, inputs], packed, type_=INT4, scales=scales)
-
-
-def add_blockwise(crafted: Crafted, units: int, inputs: int) -> int:
-    """4 bits with a scale for every 32 elements, as ai-edge-quantizer writes them."""
-    scales = crafted.rng.uniform(0.1, 0.2, (units, inputs // 32)).astype(np.float16)
-    details = schema.BlockwiseQuantizationT()
-    details.scales = crafted.add_tensor(scales.shape, scales)
-    details.zeroPoints, details.blockSize = -1, 32
-    packed = crafted.rng.integers(0, 256, units * inputs // 2).astype(np.uint8)
-    tensor = crafted.add_tensor([units, inputs], packed, type_=INT4)
-    quantization = schema.QuantizationParametersT()
-    quantization.detailsType = schema.QuantizationDetails.BlockwiseQuantization
-    quantization.details = details
-    crafted.model.subgraphs[-1].tensors[tensor].quantization = quantization
-    return tensor
-
-
 def add_lowest_int8(crafted: Crafted, units: int, inputs: int) -> int:
     data = crafted.rng.integers(-128, 128, (units, inputs)).astype(np.int8)
     data[0, 0] = -128
@@ -83,16 +72,7 @@ def test_weights_of_every_kind_are_locked_whole(
 
 def test_a_quantised_model_of_the_first_generation() -> None:
     """Asymmetric uint8 with one scale a tensor, as TensorFlow 1 wrote it."""
-    crafted = Crafted()
-    activation = {"type_": schema.TensorType.UINT8, "scales": 0.05, "zero_point": 128}
-    x = source = crafted.add_tensor([1, 16], **activation)
-    for units in (16, 16, 4):
-        levels = crafted.rng.integers(0, 256, (units, 16)).astype(np.uint8)
-        weights = crafted.add_tensor([units, 16], levels, scales=0.01, zero_point=120)
-        values = crafted.rng.integers(-900, 900, units).astype(np.int32)
-        bias = crafted.add_tensor([units], values, scales=0.05 * 0.01)
-        x = crafted.add_dense(x, weights, units, bias, **activation)
-    assert lock_exactly(crafted.finish([source], [x])).bytes_left == 0
+    assert lock_exactly(make_first_generation()).bytes_left == 0
 
 
 def test_sparse_weights() -> None:
@@ -120,26 +100,11 @@ def converter_of(function: tf.types.experimental.PolymorphicFunction) -> tf.lite
 
 
 def test_constants_behind_the_flatbuffer() -> None:
-    model = unpack(export_cached("mobile"))
-    moved = {
-        index: bytes(bytearray(buffer.data))
-        for index, buffer in enumerate(model.buffers)
-        if buffer.data is not None and len(buffer.data) >= 64
-    }
-    for index in moved:
-        buffer = model.buffers[index]
-        buffer.data, buffer.offset, buffer.size = None, 2, 3
-    file = bytearray(pack(model))
-    for index, data in moved.items():
-        file.extend(bytes(-len(file) % 16))
-        table = schema.Model.GetRootAs(file, 0).Buffers(index)._tab
-        struct.pack_into("<Q", file, table.Pos + table.Offset(6), len(file))
-        struct.pack_into("<Q", file, table.Pos + table.Offset(8), len(data))
-        file.extend(data)
-    protected = lock_exactly(bytes(file))
+    file = move_constants_behind(export_cached("mobile"))
+    protected = lock_exactly(file)
     assert protected.bytes_left < 0.01 * protected.constant_bytes
     with pytest.raises(ConversionError, match="damaged"):
-        lock_tflite(bytes(file[:-1000]))
+        lock_tflite(file[:-1000])
 
 
 def test_one_constant_in_several_shapes_and_tables() -> None:
