@@ -229,9 +229,9 @@ def _protect(
     )
     payload = pack_lock(lock)
     verify_restored(public, payload, authorized)
-    rows = rows[:COUNT]
-    others = vary_noise(rows) if samples is None else []
-    inputs, outputs = verify_interpreter(public, payload, authorized, rows, others)
+    few = rows[:COUNT]
+    others = vary_noise(few) if samples is None else []
+    inputs, outputs = verify_interpreter(public, payload, authorized, few, others)
     protected = ProtectedModel(
         public,
         payload,

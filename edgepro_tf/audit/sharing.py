@@ -52,14 +52,14 @@ def structure_of(network: Network) -> str:
     learned = {p.tensor for p in network.parameters}
     document = [
         [[n.kind, n.inputs, n.outputs, sorted(n.options.items())] for n in graph.nodes],
-        [graph.inputs, graph.outputs, graph.shapes],
+        [graph.inputs, graph.outputs, graph.shapes, sorted(graph.ceilings.items())],
         [[p.tensor, p.role, p.shape, p.channel_axis] for p in network.parameters],
         [
             [one.node, one.filter, one.bias, one.is_first, one.is_head]
             for one in network.linears
         ],
         [
-            [tensor, str(value.dtype), value.tobytes().hex()]
+            [tensor, str(value.dtype), value.tobytes().hex(), graph.place_of(tensor)]
             for tensor, value in sorted(graph.constants.items())
             if tensor not in learned
         ],
