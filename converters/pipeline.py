@@ -190,6 +190,7 @@ def lock_tflite(
     recipe: str | Recipe = DEFAULT_PRESET,
     samples: Any = None,
     restore_budget: float | None = None,
+    runs: bool = True,
 ) -> ProtectedModel:
     """Lock an existing ``.tflite``; no Keras, no training, no data.
 
@@ -198,6 +199,8 @@ def lock_tflite(
         recipe: a preset's name, or a ``Recipe``.
         samples: as for ``convert_keras``; None for noise.
         restore_budget: as for ``convert_keras``.
+        runs: whether the pair is run to be verified. False for a model whose custom
+            operators no runtime here has: its bytes alone are verified.
 
     Raises:
         ConversionError: it is no TFLite model, too large, or nothing in it can be
@@ -206,11 +209,21 @@ def lock_tflite(
     """
     content = _read_content(model)
     chosen = find_recipe(recipe, restore_budget=restore_budget)
-    return _protect(content, b"", chosen, samples)[0]
+    if samples is not None and not runs:
+        raise ConversionError(
+            "cannot lock model: expected no samples for a model that is not run.",
+            "Leave samples out, or let it run.",
+        )
+    return _protect(content, b"", chosen, samples, runs=runs)[0]
 
 
 def _protect(
-    authorized: bytes, released: bytes, recipe: Recipe, samples: Any
+    authorized: bytes,
+    released: bytes,
+    recipe: Recipe,
+    samples: Any,
+    *,
+    runs: bool = True,
 ) -> tuple[ProtectedModel, Sequence[Sample], list[Sample]]:
     started = time.perf_counter()
     view = read_model(authorized)
@@ -219,7 +232,7 @@ def _protect(
         split = split_models(authorized, released, view, read_model(released))
         _check_complete(split, recipe)
     records = plan_lock(recipe, view, split.model, split.stored, split.stored_scales)
-    rows = make_samples(authorized, samples, most=MOST_ROWS)
+    rows = make_samples(authorized, samples, most=MOST_ROWS) if runs else []
     is_drawn = any(record.steps & ~Step.SET for record in records)
     public, lock, agreement = draw_by_chance(
         lambda: _draw(records, split.model, authorized),
@@ -229,9 +242,12 @@ def _protect(
     )
     payload = pack_lock(lock)
     verify_restored(public, payload, authorized)
-    few = rows[:COUNT]
-    others = vary_noise(few) if samples is None else []
-    inputs, outputs = verify_interpreter(public, payload, authorized, few, others)
+    inputs, outputs = rows[:COUNT], list[Sample]()
+    if runs:
+        others = vary_noise(inputs) if samples is None else []
+        inputs, outputs = verify_interpreter(
+            public, payload, authorized, inputs, others
+        )
     protected = ProtectedModel(
         public,
         payload,
@@ -244,7 +260,8 @@ def _protect(
         agreement=agreement,
     )
     warn_of_leftovers(protected, recipe, view)
-    warn_of_answers(agreement, outputs, 0 if samples is None else len(rows))
+    if runs:
+        warn_of_answers(agreement, outputs, 0 if samples is None else len(rows))
     return protected, inputs, outputs
 
 

@@ -160,8 +160,8 @@ def _run_authorized(
     if custom:
         words = f"none with the custom operator {custom[1]!r}"
         hint = (
-            "A model is verified by running it. Convert it without that operator, or "
-            "lock the parts of it that run as files of their own."
+            "A model is verified by running it. Pass --no_run, in Python runs=False, "
+            "and its bytes alone are; the device's runtime must have the operator."
         )
     elif "Flex delegate" in words:
         words = "none with TensorFlow's own operators (Select TF)"

@@ -82,6 +82,8 @@ def _ask_interpreter(content: bytes, output: int) -> tuple[np.ndarray, np.ndarra
     interpreter = make_interpreter(content)
     rng = np.random.default_rng(0)
     inputs = ordered_details(interpreter)
+    if len({int(detail["shape"][0]) for detail in inputs.values()}) != 1:
+        raise unsupported("inputs of different batches")
     examples = join_inputs({n: _draw_examples(d, rng) for n, d in inputs.items()})
     (name,) = [
         n for n, d in output_details(interpreter).items() if d["index"] == output

@@ -6,6 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from converters import lock_tflite, verify
 from converters.schema import read_model
+from edgepro_tf import native
 from edgepro_tf.errors import ConversionError, VerificationError
 from edgepro_tf.runtime.interpreters import make_interpreter
 from tests.crafted import Crafted, pack, unpack
@@ -36,6 +37,17 @@ def test_a_custom_operator_is_named_and_no_other_runtime_is_asked(
     with pytest.raises(VerificationError, match=words):
         lock_tflite(make_custom("Of.My own", has_weights=True))
     assert len(asked) == 1
+
+
+def test_a_model_that_no_runtime_here_runs_is_locked_by_its_bytes() -> None:
+    content = make_custom("Of.My own", has_weights=True)
+    protected = lock_tflite(content, runs=False)
+    assert protected.public != content and protected.tensors_protected == 1
+    restored = bytearray(protected.public)
+    native.restore_buffer(restored, protected.payload)
+    assert restored == content
+    with pytest.raises(ConversionError, match="no samples for a model that is not run"):
+        lock_tflite(content, samples=np.zeros((2, 4), np.float32), runs=False)
 
 
 def test_what_is_compiled_into_a_custom_operator_is_named() -> None:
