@@ -82,7 +82,8 @@ def _ask_interpreter(content: bytes, output: int) -> tuple[np.ndarray, np.ndarra
     interpreter = make_interpreter(content)
     rng = np.random.default_rng(0)
     inputs = ordered_details(interpreter)
-    if len({int(detail["shape"][0]) for detail in inputs.values()}) != 1:
+    batches = {tuple(detail["shape"][:1]) for detail in inputs.values()}
+    if len(batches) != 1 or () in batches:
         raise unsupported("inputs of different batches")
     examples = join_inputs({n: _draw_examples(d, rng) for n, d in inputs.items()})
     (name,) = [

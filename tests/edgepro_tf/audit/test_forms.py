@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from converters import convert_keras
+from converters import convert_keras, lock_tflite
 from converters.pipeline import ProtectedModel
 from edgepro_tf.audit.accuracy import (
     fit_data,
@@ -19,11 +19,12 @@ from edgepro_tf.audit.bases import read_base
 from edgepro_tf.audit.pair import audit_pair
 from edgepro_tf.audit.target import make_target
 from edgepro_tf.datasets import Dataset
-from edgepro_tf.errors import InterpreterError
+from edgepro_tf.errors import ConversionError, InterpreterError
 from edgepro_tf.inputs import join_inputs, split_inputs
 from edgepro_tf.runtime.delegates import open_with_payload
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import output_details
+from tests.crafted import Crafted
 from tests.edgepro_tf.audit.conftest import BUDGET, make_bench
 
 layers = keras.layers
@@ -203,3 +204,17 @@ def test_labels_of_other_places_are_refused(masks: Dataset) -> None:
     lone = dataclasses.replace(masks, y_test=masks.y_test[:, 0, 0])
     with pytest.raises(InterpreterError, match=r"labels of shape \[count, 8, 8\]"):
         fit_data("m", make_interpreter(pair.public), lone)
+
+
+def test_inputs_of_different_batches_are_refused() -> None:
+    crafted = Crafted()
+    left, right = crafted.add_tensor([1, 8]), crafted.add_tensor([2, 8])
+    out = crafted.add_tensor([2, 3])
+    both = crafted.add_tensor([2, 8])
+    crafted.add_operator("ADD", [left, right], [both])
+    crafted.add_operator(
+        "FULLY_CONNECTED", [both, crafted.add_weights(3, 8), -1], [out]
+    )
+    pair = lock_tflite(crafted.finish([left, right], [out]))
+    with pytest.raises(ConversionError, match="inputs of different batches"):
+        make_target(pair.public, pair.payload, name="m", recipe="standard")
