@@ -172,8 +172,8 @@ def convert_keras(
     converted = time.perf_counter()
     if samples is None and representative_dataset is not None:
         samples = take_samples(representative_dataset())
-    else:
-        shapes = {tensor.name: tensor.shape for tensor in plain.inputs}
+    elif inputs := getattr(plain, "inputs", None):  # A subclassed model has none.
+        shapes = {tensor.name: tensor.shape for tensor in inputs}
         samples = name_arrays(samples, shapes)
     protected, inputs, outputs = _protect(authorized, released, chosen, samples)
     difference = None
