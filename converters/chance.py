@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from converters.samples import COMPARED, LONGEST_S, Sample, is_enough
+from converters.samples import COMPARED, LONGEST_S, Sample, count_inputs, is_enough
 from edgepro_tf.errors import InterpreterError
 from edgepro_tf.locks import ModelLock
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
@@ -103,7 +103,7 @@ def draw_by_chance(
     Args:
         draw: makes a public model and its lock, from a fresh seed.
         authorized: the flatbuffer.
-        rows: real inputs of one batch by name.
+        rows: real inputs by name, in the model's own batches.
         most_draws: 1 for a lock without draws, which is the same each time.
 
     Returns:
@@ -116,7 +116,7 @@ def draw_by_chance(
     """
     started = time.perf_counter()
     public, lock = draw()
-    expected = {} if len(rows) < COMPARED else _answer(authorized, rows)
+    expected = {} if count_inputs(rows) < COMPARED else _answer(authorized, rows)
     expected = {name: each for name, each in expected.items() if each.classes}
     nearest = _agreement(public, expected, rows)
     if nearest is None:
@@ -180,14 +180,25 @@ class _Answers:
 
         A single value, or values at places, may be anything but probabilities.
         """
+        if self.of == "inputs" and self.scores.shape[-1] > 1:
+            return self.scores.shape[-1]
+        if not are_probabilities(self.scores):
+            return 0
+        return max(2, self.scores.shape[-1] * int(not self.are_apart))
+
+    @property
+    def are_apart(self) -> bool:
+        """Whether each value at a place is a yes or no of its own: no softmax."""
         units = self.scores.shape[-1]
-        if units == 1:
-            return 2 * int(are_probabilities(self.scores))
-        if self.of == "inputs":
-            return units
-        sums = self.scores.sum(-1)
-        is_share = are_probabilities(self.scores) and np.all(abs(sums - 1) < _ROUNDED)
-        return units if is_share else 0
+        if self.of == "inputs" or units == 1 or not are_probabilities(self.scores):
+            return False
+        rounded = max(_ROUNDED, min(0.5, units / 400))  # Quantised, in 256 steps.
+        return bool(np.any(abs(self.scores.sum(-1) - 1) > rounded))
+
+    def predict(self, count: int, *, are_apart: bool) -> np.ndarray:
+        """int [...]: the classes of the first answers."""
+        scores = self.scores[:count]
+        return predict_classes(scores.reshape(-1, 1) if are_apart else scores)
 
 
 _NONE = _Answers(np.zeros((0, 0)), "inputs")
@@ -203,7 +214,10 @@ def _agreement(
         if name not in found:
             return None
         count = min(len(theirs.scores), len(found[name].scores))
-        both = (predict_classes(e.scores[:count]) for e in (found[name], theirs))
+        both = (
+            each.predict(count, are_apart=theirs.are_apart)
+            for each in (found[name], theirs)
+        )
         agreements.append(compare(*both, theirs.classes, theirs.of))
     return max(agreements, key=lambda each: each.excess, default=None)
 
@@ -214,14 +228,15 @@ def _answer(model: bytes, rows: Sequence[Sample]) -> dict[str, _Answers]:
     Empty where there are too few; outputs of no numbers are left out.
     """
     found: dict[str, list[_Answers]] = {}
-    started = time.perf_counter()
+    started, seen = time.perf_counter(), 0
     try:
         interpreter = make_interpreter(model)
-        for count, row in enumerate(rows, 1):
+        for row in rows:
+            seen += count_inputs([row])
             outputs = call_runtime(run_real, interpreter, row)
             for name, values in outputs.items():
                 found.setdefault(name, []).append(_read_scores(values))
-            if is_enough(count, started):
+            if is_enough(seen, started):
                 break
     except InterpreterError:
         return {}
@@ -240,5 +255,6 @@ def _read_scores(values: np.ndarray) -> _Answers:
     scores = values.reshape(-1, values.shape[-1])
     if values.ndim == 2 or len(scores) == 1:
         return _Answers(scores, "inputs")
-    most = _MOST_PLACES * len(values)
-    return _Answers(scores[:: -(-len(scores) // most)], "places")
+    most = min(_MOST_PLACES * len(values), len(scores))
+    places = np.random.default_rng(0).choice(len(scores), most, replace=False)
+    return _Answers(scores[places], "places")  # The same ones of every file.

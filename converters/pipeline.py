@@ -19,6 +19,7 @@ from converters.samples import (
     COUNT,
     MOST_ROWS,
     Sample,
+    count_inputs,
     make_samples,
     name_arrays,
     take_samples,
@@ -261,7 +262,9 @@ def _protect(
     )
     warn_of_leftovers(protected, recipe, view)
     if runs:
-        warn_of_answers(agreement, outputs, 0 if samples is None else len(rows))
+        warn_of_answers(
+            agreement, outputs, 0 if samples is None else count_inputs(rows)
+        )
     return protected, inputs, outputs
 
 

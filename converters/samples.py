@@ -69,7 +69,7 @@ def make_samples(
                 "cannot verify model: expected a sample at least, got none."
             )
     most_rows = _MOST_BYTES // max(1, _size([_fit_all(rows[0], details)]))
-    return [_fit_all(row, details) for row in rows[: max(COUNT, most_rows)]]
+    return [_fit_all(row, details) for row in rows[: max(COMPARED, most_rows)]]
 
 
 def take_samples(dataset: Iterable[Any]) -> list[Any]:
@@ -84,6 +84,11 @@ def take_samples(dataset: Iterable[Any]) -> list[Any]:
         if is_enough(len(found), started) or (left <= 0 and len(found) >= COUNT):
             break
     return found
+
+
+def count_inputs(rows: Sequence[Sample]) -> int:
+    """How many inputs rows of a batch each have."""
+    return sum(max([1, *(len(a) for a in r.values() if a.ndim)]) for r in rows)
 
 
 def is_enough(rows: int, started: float) -> bool:
@@ -243,7 +248,7 @@ def _take_elements(elements: Iterable[Any], shapes: Shapes) -> dict[str, np.ndar
         several = isinstance(inputs, (dict, list, tuple))
         named = _by_name(inputs if several else [inputs], list(shapes))
         for name, shape in shapes.items():
-            is_one = named[name].ndim < len(shape)
+            is_one = _is_one(named[name], shape)
             found[name].append(named[name][None] if is_one else named[name])
         count += len(found[name][-1])
         size += _size([named])
@@ -259,6 +264,14 @@ def _take_elements(elements: Iterable[Any], shapes: Shapes) -> dict[str, np.ndar
         raise ConversionError(
             f"cannot verify model: expected samples of one shape, got others: {error}."
         ) from error
+
+
+def _is_one(array: np.ndarray, shape: Sequence[int | None]) -> bool:
+    """Whether it is a single example for an input of this shape, not a batch."""
+    extents = [extent for extent in shape[1:] if extent is not None and extent > 0]
+    if len(extents) < len(shape) - 1:
+        return array.ndim < len(shape)
+    return array.size == int(np.prod(extents)) and array.shape[:1] != (1,)
 
 
 def _batch(shape: Sequence[int | None], array: np.ndarray) -> int:

@@ -203,7 +203,7 @@ def _load_npz(name: str) -> Dataset:
     path = name.removeprefix("npz:")
     try:
         with np.load(path, allow_pickle=False) as stored:
-            named = [k for k in stored if k.startswith("x_train_")]
+            named = [k for k in stored if k.startswith("x_train_") and k != "x_train_"]
             keys = ["x_train"] if "x_train" in stored or not named else named
             several = {key.removeprefix("x_train_"): key for key in keys}
             of = several if len(several) > 1 else {ONLY: keys[0]}
@@ -257,7 +257,7 @@ def _check_counts(
     x_test: np.ndarray,
     y_test: np.ndarray,
 ) -> None:
-    is_one_hot = _is_one_hot(y_train)
+    is_one_hot = _is_one_hot(y_train) and x_train.shape[1:2] != y_train.shape[1:2]
     differ = len(x_train) != len(y_train) or len(x_test) != len(y_test)
     if differ or is_one_hot:
         raise DatasetError(
@@ -283,12 +283,14 @@ def _check_kinds(name: str, end: str, x_train: np.ndarray, x_test: np.ndarray) -
     if not len(x_train) or not len(x_test):
         raise DatasetError(f"{task}: expected samples to train and to test, got none.")
     kinds = {x_train.dtype.kind, x_test.dtype.kind}
-    if not kinds <= set("biuf") or x_train.shape[1:] != x_test.shape[1:]:
+    are_bytes = {x_train.dtype == np.uint8, x_test.dtype == np.uint8}
+    is_alike = x_train.shape[1:] == x_test.shape[1:] and len(are_bytes) == 1
+    if not kinds <= set("biuf") or not is_alike:
         keys = [f"{key}_{end}" if end else key for key in ("x_train", "x_test")]
         raise DatasetError(
             f"{task}: expected {' and '.join(keys)} of numbers, in samples of one "
-            f"shape, got {x_train.dtype} {list(x_train.shape[1:])} and {x_test.dtype} "
-            f"{list(x_test.shape[1:])}."
+            f"shape and type, got {x_train.dtype} {list(x_train.shape[1:])} and "
+            f"{x_test.dtype} {list(x_test.shape[1:])}."
         )
     if not np.all(np.isfinite(x_train)) or not np.all(np.isfinite(x_test)):
         raise DatasetError(f"{task}: expected finite numbers, got NaN or infinity.")
@@ -302,6 +304,8 @@ def _check_labels(name: str, y_train: np.ndarray, y_test: np.ndarray) -> None:
             f"{list(y_train.shape)} and {list(y_test.shape)}."
         )
     labels = np.append(y_train, y_test)
+    if not y_train.size or not y_test.size:
+        raise DatasetError(f"{task}: expected labels, got none.")
     is_number = labels.dtype.kind in "biuf"
     if not is_number:
         raise DatasetError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -99,8 +100,14 @@ def fit_data(
     ):
         check_shape(model, detail, x)
     name = pick_output(model, interpreter, output)
-    shape = output_details(interpreter)[name]["shape_signature"]
-    _check_labels(model, [int(extent) for extent in shape], data)
+    shape = [int(n) for n in output_details(interpreter)[name]["shape_signature"]]
+    if all(extent == 1 for extent in shape[1:-1]):  # One place is no place.
+        labels = [
+            y.reshape(len(y), *shape[1:-1]) if y.size == len(y) else y
+            for y in (data.y_train, data.y_test)
+        ]
+        data = dataclasses.replace(data, y_train=labels[0], y_test=labels[1])
+    _check_labels(model, shape, data)
     return data
 
 

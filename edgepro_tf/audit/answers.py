@@ -8,11 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from edgepro_tf.audit import operators
-from edgepro_tf.audit.forward import CASTS, HEADS, unsupported
+from edgepro_tf.audit.forward import find_head, find_last, unsupported
 from edgepro_tf.audit.importer import Network
 from edgepro_tf.inputs import flatten_inputs, join_inputs, split_inputs
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
 from edgepro_tf.runtime.running import (
+    are_probabilities,
     ordered_details,
     output_details,
     pick_output,
@@ -20,6 +21,8 @@ from edgepro_tf.runtime.running import (
     run_model,
 )
 
+_BATCHES = 8
+_ROUNDED = 0.1  # Of sums of quantised probabilities.
 _MOST_WRONG = 0.01  # Of the largest answer; float32 sums differ by a thousandth of it.
 
 
@@ -39,7 +42,7 @@ def find_answers(model: str, content: bytes, output: str | None) -> int:
     return int(output_details(interpreter)[name]["index"])
 
 
-def check_answers(network: Network, values: list[np.ndarray], content: bytes) -> None:
+def check_answers(network: Network, values: list[np.ndarray], content: bytes) -> bool:
     """Answer a few examples as the interpreter does, before an audit trains for hours.
 
     Args:
@@ -47,6 +50,9 @@ def check_answers(network: Network, values: list[np.ndarray], content: bytes) ->
         values: the constants of this file.
         content: the file. Where it is quantised its answers are rounded on the way,
             and only their shape is compared.
+
+    Returns:
+        Whether the answers are probabilities that no last softmax or sigmoid makes.
 
     Raises:
         ConversionError: the graph does not compute here, or something else.
@@ -67,18 +73,23 @@ def check_answers(network: Network, values: list[np.ndarray], content: bytes) ->
         raise unsupported(
             f"answers of shape {list(logits.shape)} to {len(examples)} examples"
         )
-    last = [node.kind for node in network.graph.nodes if node.kind not in CASTS][-1]
-    found = operators.activate(last, logits) if last in HEADS else logits
+    head = find_head(network.graph)
+    kind = "" if head is None else network.graph.nodes[head].kind
+    found = operators.activate(kind, logits) if kind else logits
     difference = np.abs(found - expected).max()
     is_rounded = bool(network.graph.quantizations)
     if not is_rounded and not difference <= _MOST_WRONG * max(
         1, np.abs(expected).max()
     ):
         raise unsupported("one that answers otherwise here than in the interpreter")
+    last = network.graph.nodes[find_last(network.graph)].kind
+    if kind or last in operators.LINEAR_INPUTS or not are_probabilities(expected):
+        return False
+    return network.units == 1 or bool(np.all(abs(expected.sum(-1) - 1) < _ROUNDED))
 
 
 def _ask_interpreter(content: bytes, output: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two random batches of the model's own size, and a real interpreter's answers."""
+    """Some random batches of the model's own size, and a real interpreter's answers."""
     interpreter = make_interpreter(content)
     rng = np.random.default_rng(0)
     inputs = ordered_details(interpreter)
@@ -90,8 +101,8 @@ def _ask_interpreter(content: bytes, output: int) -> tuple[np.ndarray, np.ndarra
         n for n, d in output_details(interpreter).items() if d["index"] == output
     ]
     answers = []
-    for half in np.split(examples, 2):
-        parts = split_inputs(half).values()
+    for batch in np.split(examples, _BATCHES):
+        parts = split_inputs(batch).values()
         sample = {
             name: quantize_input(x, detail)
             for (name, detail), x in zip(inputs.items(), parts, strict=True)
@@ -101,7 +112,7 @@ def _ask_interpreter(content: bytes, output: int) -> tuple[np.ndarray, np.ndarra
 
 
 def _draw_examples(detail: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
-    shape = (2 * int(detail["shape"][0]), *detail["shape"][1:])
+    shape = (_BATCHES * int(detail["shape"][0]), *detail["shape"][1:])
     if np.dtype(detail["dtype"]).kind == "f" or detail["quantization"][0]:
         return rng.standard_normal(shape).astype(np.float32)
     return rng.integers(0, 2, shape)

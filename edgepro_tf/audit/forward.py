@@ -55,6 +55,31 @@ def unsupported(
     )
 
 
+def find_head(graph: Graph) -> int | None:
+    """The node of a last softmax or sigmoid, behind which numbers only move.
+
+    A softmax is over the last axis: behind it that one stays.
+    """
+    index = find_last(graph)
+    node = graph.nodes[index]
+    if node.kind not in HEADS:
+        return None
+    ends = (graph.shapes[t][-1:] for t in (node.outputs[0], graph.outputs[0]))
+    return index if node.kind == "LOGISTIC" or len(set(ends)) == 1 else None
+
+
+def find_last(graph: Graph) -> int:
+    """The last node that does more than move numbers."""
+    makers = {t: i for i, node in enumerate(graph.nodes) for t in node.outputs}
+    index = makers[graph.outputs[0]]
+    while graph.nodes[index].kind in (*CASTS, *RESHAPES):
+        source = graph.nodes[index].inputs[0]
+        if source not in makers:
+            break
+        index = makers[source]
+    return index
+
+
 class Run:
     """One pass over the graph."""
 
@@ -76,11 +101,12 @@ class Run:
         """Logits, or what else stands before a last softmax or sigmoid."""
         self._values.update(self._split(x))
         self._examples = tf.shape(x)[0]
-        nodes = [(i, self._graph.nodes[i]) for i in find_computed(self._graph)]
-        last = max(i for i, node in nodes if node.kind not in CASTS)
-        for index, node in nodes:
-            if index == last and node.kind in HEADS:
-                return self._get(node.inputs[0])
+        head = find_head(self._graph)
+        for index in find_computed(self._graph):
+            node = self._graph.nodes[index]
+            if index == head:
+                self._values[node.outputs[0]] = self._get(node.inputs[0])
+                continue
             for tensor, y in zip(node.outputs, self._step(index, node), strict=True):
                 self._values[tensor] = self._activate(node, tensor, y)
         return self._values[self._graph.outputs[0]]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from converters.views import Graph, GraphNode
 
 
+_LEAST = 1e-6  # Of a probability.
 _LOOPS = (
     "WHILE",
     "UNIDIRECTIONAL_SEQUENCE_LSTM",
@@ -91,6 +92,8 @@ class Network:
         values: float32 arrays, the file's own constants.
         scales: float32 arrays that fit them: quantisation scales, 1 where there are
             none.
+        gives_probabilities: whether the answers are probabilities that no last softmax
+            or sigmoid makes (a mean of two heads): their logarithms are the logits.
     """
 
     graph: Graph
@@ -98,6 +101,7 @@ class Network:
     linears: tuple[Linear, ...]
     values: tuple[np.ndarray, ...] = dataclasses.field(repr=False)
     scales: tuple[np.ndarray, ...] = dataclasses.field(repr=False)
+    gives_probabilities: bool = False
 
     @property
     def units(self) -> int:
@@ -161,6 +165,9 @@ class Network:
             places.
         """
         logits = Run(self, parameters, observe).run(x)
+        if self.gives_probabilities:
+            p = tf.clip_by_value(logits, _LEAST, 1 - _LEAST)
+            logits = tf.math.log(p) if self.units > 1 else tf.math.log(p / (1 - p))
         if self.units > 1:
             return logits
         return tf.concat([tf.zeros_like(logits), logits], -1)  # Softmax is its sigmoid.

@@ -45,7 +45,9 @@ def make_target(
     network = import_model(public, answers)
     authorized = import_model(bytes(restored), answers)
     target = _describe(network, authorized, lock, name, recipe)
-    check_answers(network, target.authorized, bytes(restored))
+    if check_answers(network, target.authorized, bytes(restored)):
+        network = dataclasses.replace(network, gives_probabilities=True)
+        target = dataclasses.replace(target, network=network)
     return dataclasses.replace(
         target,
         content=public,

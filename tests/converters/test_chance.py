@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from converters import convert_keras
-from converters.chance import Agreement, compare, draw_by_chance
+from converters.chance import Agreement, _read_scores, compare, draw_by_chance
 from converters.pipeline import ProtectedModel
 from converters.samples import COUNT, Sample, make_samples, take_samples
 from edgepro_tf.cli.training_job import train_network
@@ -146,7 +146,7 @@ def test_maps_of_values_are_no_classes(digits: Dataset) -> None:
     image = keras.Input((8, 8, 1))
     for head in (
         keras.layers.Conv2D(2, 1),
-        keras.layers.Conv2D(3, 1, activation="relu"),
+        keras.layers.Conv2D(3, 1, activation="relu", bias_initializer="ones"),
     ):
         model = keras.Model(
             image, head(keras.layers.Conv2D(4, 3, activation="relu")(image))
@@ -217,3 +217,40 @@ def test_a_model_too_slow_to_compare_says_so(
     with pytest.warns(UserWarning, match=r"not compared .* of the 360 inputs given"):
         protected = convert_keras(network, samples=digits.x_test)
     assert protected.agreement is None
+
+
+def test_places_all_over_a_large_mask_are_compared() -> None:
+    """Every 256th place of a picture of that width is its left edge."""
+    picture = np.zeros((1, 256, 256, 1), np.float32)
+    picture[:, 64:192, 64:192] = 1
+    seen = _read_scores(picture)
+    assert seen.of == "places" and len(seen.scores) == 256
+    assert 0.15 < seen.scores.mean() < 0.35
+    np.testing.assert_array_equal(seen.scores, _read_scores(picture.copy()).scores)
+    assert seen.scores.base is None  # The picture itself is let go.
+
+
+def test_yes_and_no_at_places_are_two_classes() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.uniform(size=(1, 8, 8, 3)).astype(np.float32)
+    assert _read_scores(labels).classes == 2
+    shares = labels / labels.sum(-1, keepdims=True)
+    assert _read_scores(shares).classes == 3
+    rounded = np.rint(rng.dirichlet(np.ones(100), (1, 8, 8)) * 256) / 256
+    assert _read_scores(rounded).classes == 100
+    assert _read_scores(labels * 3).classes == 0
+
+
+@pytest.mark.parametrize("count", [100, 103])
+def test_inputs_are_counted_where_a_model_takes_four(
+    digits: Dataset, count: int
+) -> None:
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1), batch_size=4),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    agreement = convert_keras(model, samples=digits.x_test[:count]).agreement
+    assert agreement is not None and agreement.rows == 100

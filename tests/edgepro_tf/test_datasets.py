@@ -114,6 +114,9 @@ _GOOD = {"x_train": _X, "y_train": _Y, "x_test": _X, "y_test": _Y}
         ({"x_train": _X + np.nan}, "finite numbers"),
         ({"x_train": np.array(["a"] * 6)}, "of numbers, in samples of one shape"),
         ({"x_test": _X[:, :3]}, "in samples of one shape"),
+        ({"x_test": _X.astype(np.uint8)}, "one shape and type, got float32"),
+        ({"y_test": np.zeros((6, 0), int)}, "y_train and y_test of one shape"),
+        ({"y_train": np.zeros((6, 0)), "y_test": np.zeros((6, 0))}, "labels, got none"),
         ({name: value[:0] for name, value in _GOOD.items()}, "got none"),
         ({"x_train": np.array([{}] * 6)}, "Object arrays"),
         ({"y_train": _Y * 0, "y_test": _Y * 0}, "at least two classes"),
@@ -213,3 +216,11 @@ def test_several_inputs_and_labels_at_places(tmp_path: pathlib.Path) -> None:
 def test_inputs_of_different_counts_are_refused() -> None:
     with pytest.raises(ValueError, match="as many samples for each input"):
         join_inputs({"a": np.zeros(3), "b": np.zeros(4)})
+
+
+def test_an_event_at_one_of_several_steps_is_no_class(tmp_path: pathlib.Path) -> None:
+    series = np.zeros((6, 5, 2), np.float32)
+    events = np.eye(5, dtype=int)[np.arange(6) % 5]
+    arrays = {"x_train": series, "x_test": series, "y_train": events, "y_test": events}
+    np.savez(tmp_path / "d.npz", **arrays)
+    assert load_dataset(f"npz:{tmp_path / 'd.npz'}").y_test.shape == (6, 5)

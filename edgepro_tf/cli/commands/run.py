@@ -185,4 +185,10 @@ def _read_sample(
             values = values[0, ...]
         check_shape(model, detail, values)
         sample[name] = quantize_input(values, detail)
+    counts = {name: len(values) for name, values in sample.items() if values.ndim}
+    if len(set(counts.values())) > 1:
+        raise EdgeProError(
+            f"cannot feed {model}: expected as many examples for each input, got "
+            f"{', '.join(f'{count} of {name}' for name, count in counts.items())}."
+        )
     return sample

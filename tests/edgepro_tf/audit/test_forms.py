@@ -218,3 +218,48 @@ def test_inputs_of_different_batches_are_refused() -> None:
     pair = lock_tflite(crafted.finish([left, right], [out]))
     with pytest.raises(ConversionError, match="inputs of different batches"):
         make_target(pair.public, pair.payload, name="m", recipe="standard")
+
+
+def mean_of_heads(x: keras.KerasTensor) -> keras.KerasTensor:
+    heads = [layers.Conv2D(1, 1, activation="sigmoid")(x) for _ in range(2)]
+    return layers.Average()(heads)
+
+
+HEADS = {
+    "sigmoid, reshaped": lambda x: layers.Reshape((64, 1))(
+        layers.Conv2D(1, 1, activation="sigmoid")(x)
+    ),
+    "softmax, reshaped": lambda x: layers.Reshape((64, 2))(
+        layers.Conv2D(2, 1, activation="softmax")(x)
+    ),
+    "hard sigmoid": layers.Conv2D(1, 1, activation="hard_sigmoid"),
+    "two heads": mean_of_heads,
+    "logits": layers.Conv2D(1, 1),
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_an_audit_answers_as_the_model_whatever_makes_its_answers(
+    masks: Dataset, head: str
+) -> None:
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 1))
+    hidden = layers.Conv2D(8, 3, padding="same", activation="relu")(image)
+    model = keras.Model(image, HEADS[head](hidden))
+    places = model.output_shape[1:-1]
+    y = [(y == 1).astype(np.int32).reshape(len(y), *places) for y in
+         (masks.y_train, masks.y_test)]  # fmt: skip
+    data = dataclasses.replace(masks, y_train=y[0], y_test=y[1], classes=2)
+    loss: object = "sparse_categorical_crossentropy"
+    if model.output_shape[-1] == 1:
+        loss = keras.losses.BinaryCrossentropy(from_logits=head == "logits")
+    model.compile(keras.optimizers.Adam(1e-2), loss)
+    one = model.output_shape[-1] == 1
+    model.fit(data.x_train, y[0][..., None] if one else y[0], epochs=3, verbose=0)
+    pair = convert_keras(model, samples=data.x_test)
+    right = restored_accuracy(pair.public, pair.payload, data.x_test, data.y_test)
+    target = make_target(pair.public, pair.payload, name="m", recipe="standard")
+    bench = make_bench(target, data)
+    assert bench.accuracy(target.authorized) == pytest.approx(right, abs=2e-3)
+    loss_of = bench.gradient(target.authorized, bench.x_test[:64].numpy(), y[1][:64])[0]
+    assert loss_of < 0.25 and right > 0.9  # A softmax of a softmax leaves 0.3 at best.
