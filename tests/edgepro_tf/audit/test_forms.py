@@ -255,11 +255,16 @@ def test_an_audit_answers_as_the_model_whatever_makes_its_answers(
         loss = keras.losses.BinaryCrossentropy(from_logits=head == "logits")
     model.compile(keras.optimizers.Adam(1e-2), loss)
     one = model.output_shape[-1] == 1
-    model.fit(data.x_train, y[0][..., None] if one else y[0], epochs=3, verbose=0)
+    labels = [each[..., None] if one else each for each in y]
+    model.fit(data.x_train, labels[0], epochs=6, verbose=0)
     pair = convert_keras(model, samples=data.x_test)
     right = restored_accuracy(pair.public, pair.payload, data.x_test, data.y_test)
     target = make_target(pair.public, pair.payload, name="m", recipe="standard")
     bench = make_bench(target, data)
     assert bench.accuracy(target.authorized) == pytest.approx(right, abs=2e-3)
-    loss_of = bench.gradient(target.authorized, bench.x_test[:64].numpy(), y[1][:64])[0]
-    assert loss_of < 0.25 and right > 0.9  # A softmax of a softmax leaves 0.3 at best.
+    assert right > bench.chance
+    # A softmax of a softmax would have four times the loss.
+    expected = model.evaluate(data.x_test[:64], labels[1][:64], verbose=0)
+    few = bench.x_test[:64].numpy(), y[1][:64]
+    loss_found, _ = bench.gradient(target.authorized, *few)
+    assert loss_found == pytest.approx(expected, rel=0.2)
