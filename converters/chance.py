@@ -9,6 +9,7 @@ are right as often as a guess.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -174,7 +175,7 @@ class _Answers:
     scores: np.ndarray
     of: str
 
-    @property
+    @functools.cached_property
     def classes(self) -> int:
         """How many classes the scores name; 0 where they are no scores.
 
@@ -186,7 +187,7 @@ class _Answers:
             return 0
         return max(2, self.scores.shape[-1] * int(not self.are_apart))
 
-    @property
+    @functools.cached_property
     def are_apart(self) -> bool:
         """Whether each value at a place is a yes or no of its own: no softmax."""
         units = self.scores.shape[-1]

@@ -18,7 +18,7 @@ from edgepro_tf.runtime.running import (
     output_details,
     pick_output,
     predict_classes,
-    quantize_input,
+    quantize_inputs,
     run_real,
 )
 
@@ -46,7 +46,6 @@ def measure_accuracy(
         Share of examples (places) whose largest score is at their class, 0 to 1.
     """
     details = ordered_details(interpreter)
-    inputs = dict(zip(details, split_inputs(x).values(), strict=True))
     output = pick_output("the model", interpreter, output)
     signatures = [d.get("shape_signature", d["shape"]) for d in details.values()]
     fixed = int(signatures[0][0])
@@ -56,10 +55,7 @@ def measure_accuracy(
         count = min(batch, len(x) - start)
         # The last rows of a fixed batch are the first again.
         rows = np.arange(start, start + (count if fixed == -1 else batch)) % len(x)
-        sample = {
-            name: quantize_input(inputs[name][rows], detail)
-            for name, detail in details.items()
-        }
+        sample = quantize_inputs(x[rows], details)
         scores = call_runtime(run_real, interpreter, sample, _task="run")[output]
         found.append(scores[:count])
     return float(np.mean(predict_classes(np.concatenate(found)) == y))

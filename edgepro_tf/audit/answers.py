@@ -10,14 +10,14 @@ import tensorflow as tf
 from edgepro_tf.audit import operators
 from edgepro_tf.audit.forward import find_head, find_last, unsupported
 from edgepro_tf.audit.importer import Network
-from edgepro_tf.inputs import flatten_inputs, join_inputs, split_inputs
+from edgepro_tf.inputs import flatten_inputs, join_inputs
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
 from edgepro_tf.runtime.running import (
     are_probabilities,
     ordered_details,
     output_details,
     pick_output,
-    quantize_input,
+    quantize_inputs,
     run_model,
 )
 
@@ -102,11 +102,7 @@ def _ask_interpreter(content: bytes, output: int) -> tuple[np.ndarray, np.ndarra
     ]
     answers = []
     for batch in np.split(examples, _BATCHES):
-        parts = split_inputs(batch).values()
-        sample = {
-            name: quantize_input(x, detail)
-            for (name, detail), x in zip(inputs.items(), parts, strict=True)
-        }
+        sample = quantize_inputs(batch, inputs)
         answers.append(call_runtime(run_model, interpreter, sample, _task="run")[name])
     return examples, np.concatenate(answers)
 

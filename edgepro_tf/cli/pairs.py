@@ -114,10 +114,8 @@ def read_samples(source: str | None) -> Any:
             return arrays
         source = f"npz:{source}"
     from edgepro_tf.datasets import load_dataset
-    from edgepro_tf.inputs import split_inputs
 
-    inputs = split_inputs(load_dataset(source).x_train)
-    return inputs if len(inputs) > 1 else next(iter(inputs.values()))
+    return load_dataset(source).x_train
 
 
 def representative_dataset(

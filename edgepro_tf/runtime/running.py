@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgepro_tf.errors import InterpreterError
+from edgepro_tf.inputs import split_inputs
 
 
 def signatures_of(interpreter: Any) -> list[str]:
@@ -196,6 +197,23 @@ def quantize_input(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
             "Real numbers (float) are quantised here." if scale else "",
         )
     return np.asarray(values, dtype, order="C")
+
+
+def quantize_inputs(
+    samples: np.ndarray, details: dict[str, dict[str, Any]]
+) -> dict[str, np.ndarray]:
+    """``quantize_input`` for each input of a model.
+
+    Args:
+        samples: of a lone input, or what ``join_inputs`` makes of several in the order
+            of the details.
+        details: from ``ordered_details``.
+    """
+    arrays = split_inputs(samples).values()
+    return {
+        name: quantize_input(values, detail)
+        for (name, detail), values in zip(details.items(), arrays, strict=True)
+    }
 
 
 def predict_classes(scores: np.ndarray) -> np.ndarray:
