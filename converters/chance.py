@@ -20,12 +20,16 @@ from converters.samples import COMPARED, LONGEST_S, Sample, count_inputs, is_eno
 from edgepro_tf.errors import InterpreterError
 from edgepro_tf.locks import ModelLock
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
-from edgepro_tf.runtime.running import are_probabilities, predict_classes, run_real
+from edgepro_tf.runtime.running import (
+    are_probabilities,
+    predict_classes,
+    run_real,
+    sum_to_one,
+)
 
 _FEW_CLASSES = 3  # Measured: of four, no draw of a hundred gained 20 points by luck.
 MOST_DRAWS = 16
 _MOST_PLACES = 256  # Of one input, all over it.
-_ROUNDED = 0.1  # Sums of quantised probabilities.
 _TOLERANCE = 0.01
 _MOST_GAIN = 0.1
 
@@ -193,8 +197,7 @@ class _Answers:
         units = self.scores.shape[-1]
         if self.of == "inputs" or units == 1 or not are_probabilities(self.scores):
             return False
-        rounded = max(_ROUNDED, min(0.5, units / 400))  # Quantised, in 256 steps.
-        return bool(np.any(abs(self.scores.sum(-1) - 1) > rounded))
+        return not sum_to_one(self.scores)
 
     def predict(self, count: int, *, are_apart: bool) -> np.ndarray:
         """int [...]: the classes of the first answers."""

@@ -90,9 +90,7 @@ def export_keras(model: keras.Model, options: ExportOptions) -> bytes:
         ConversionError: the stock converter refused the model, or would not survive it.
     """
     _check_names(model)
-    if options.needs_samples:
-        _check_unrolled(model, options)
-    with _quiet():
+    with _quiet(), _unrolled(model, options):
         try:
             converter = tf.lite.TFLiteConverter.from_keras_model(model)
             _configure(converter, options)
@@ -119,16 +117,27 @@ def _check_names(model: keras.Model) -> None:
             )
 
 
-def _check_unrolled(model: keras.Model, options: ExportOptions) -> None:
-    """Say no where the stock quantiser ends the process: it cannot run a loop."""
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.RNN) and not layer.unroll:
-            raise ConversionError(
-                f"cannot convert model {model.name!r} to {options.number_format}: "
-                f"expected recurrent layers that are unrolled, got {layer.name!r}, a "
-                "loop, which TensorFlow cannot quantise.",
-                "Make the layer anew with unroll=True; its weights stay the same.",
-            )
+@contextlib.contextmanager
+def _unrolled(model: keras.Model, options: ExportOptions) -> Iterator[None]:
+    """Trace recurrent layers step by step where the stock converter takes no loop.
+
+    It refuses a loop over batches of any size; its quantiser ends the process.
+    """
+    inputs = getattr(model, "inputs", None) or [None]
+    is_free = any(each is None or each.shape[0] is None for each in inputs)
+    loops = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.RNN) and not layer.unroll
+        if is_free or options.needs_samples
+    ]
+    for layer in loops:
+        layer.unroll = True
+    try:
+        yield
+    finally:
+        for layer in loops:
+            layer.unroll = False
 
 
 def keep_additions(authorized: keras.Model, released: keras.Model) -> None:
@@ -160,10 +169,11 @@ def _refused(model: keras.Model, error: Exception) -> ConversionError:
     first = _first_sentence(error)
     reason = first.rpartition("): ")[2] if "loc(" in first else first
     hint = ""
-    if "TensorList" in reason:
+    if "Cannot unroll" in reason or "TensorList" in reason:
         hint = (
-            "A recurrent layer needs a fixed batch, keras.Input(shape, batch_size=1), "
-            "or unroll=True."
+            "A recurrent layer is converted step by step and needs inputs of a fixed "
+            "length, or, for a loop in float32, float16 or dynamic, a fixed batch: "
+            "keras.Input(shape, batch_size=1)."
         )
     elif "'NoneType' object is not callable" in reason:
         hint = (

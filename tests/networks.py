@@ -110,11 +110,11 @@ def u_net() -> keras.Model:
 
 
 def lstm_classifier() -> keras.Model:
-    return _recurrent(layers.LSTM(16, unroll=True), "lstm_classifier")
+    return _recurrent(layers.LSTM(16), "lstm_classifier")
 
 
 def gru_classifier() -> keras.Model:
-    return _recurrent(layers.GRU(16, unroll=True), "gru_classifier")
+    return _recurrent(layers.GRU(16), "gru_classifier")
 
 
 def two_towers() -> keras.Model:

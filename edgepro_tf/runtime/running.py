@@ -238,6 +238,12 @@ def are_probabilities(scores: np.ndarray) -> bool:
     return bool(scores.size and scores.min() >= 0 and scores.max() <= 1)
 
 
+def sum_to_one(scores: np.ndarray) -> bool:
+    """Whether probabilities [..., classes] are a softmax's, be it in 256 steps."""
+    rounding = max(0.1, min(0.5, scores.shape[-1] / 400))
+    return bool(np.all(abs(scores.sum(-1) - 1) <= rounding))
+
+
 def _dequantize(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
     scale, zero_point = detail["quantization"]
     if values.dtype.kind not in "iu" or not scale:

@@ -3,12 +3,14 @@
 import itertools
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
 from converters import convert_keras, lock_tflite
+from converters.keras_export import ExportOptions, export_keras
 from converters.samples import make_samples
 from converters.schema import read_model
 from converters.views import Role
@@ -256,17 +258,31 @@ def test_a_subclassed_model_converts() -> None:
     assert convert_keras(model).keras_difference < 1e-5
 
 
-def test_recurrent_layers_run_in_loops_over_a_fixed_batch() -> None:
-    def network(**options: int) -> keras.Model:
-        inputs = keras.Input((6, 4), **options)
-        x = keras.layers.Dense(5, activation="relu")(keras.layers.GRU(8)(inputs))
-        return keras.Model(inputs, keras.layers.Dense(3)(x))
+def recurrent(steps: int | None = 6, **options: Any) -> keras.Model:
+    inputs = keras.Input((steps, 4), batch_size=options.pop("batch_size", None))
+    x = keras.layers.Bidirectional(keras.layers.GRU(8, **options))(inputs)
+    x = keras.layers.Dense(5, activation="relu")(x)
+    return keras.Model(inputs, keras.layers.Dense(3)(x))
 
-    protected = convert_keras(network(batch_size=1))
+
+def test_recurrent_layers_run_in_loops_over_a_fixed_batch() -> None:
+    protected = convert_keras(recurrent(batch_size=1))
     assert "WHILE" in read_model(protected.public).operator_kinds[0]
     assert protected.bytes_left < 0.1 * protected.constant_bytes
-    with pytest.raises(ConversionError, match=r"TensorListReserve.*batch_size=1"):
-        convert_keras(network())
+
+
+def test_other_recurrent_layers_are_unrolled() -> None:
+    model = recurrent()
+    protected = convert_keras(model)
+    kinds = read_model(protected.public).operator_kinds
+    stock = export_keras(recurrent(unroll=True), ExportOptions())
+    assert kinds == read_model(stock).operator_kinds
+    assert "WHILE" not in kinds[0]
+    assert protected.keras_difference < 1e-5
+    cells = [one for one in model._flatten_layers() if hasattr(one, "unroll")]
+    assert [one.unroll for one in cells] == [False, False]  # As they were.
+    with pytest.raises(ConversionError, match=r"Cannot unroll.*a fixed length"):
+        convert_keras(recurrent(None))
 
 
 def test_restore_budget_bounds_what_loading_rewrites() -> None:

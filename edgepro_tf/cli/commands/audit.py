@@ -9,8 +9,9 @@ Files of every number format can be audited, as they ship.
 Classifiers of any inputs, one answer for each example or one at each place (a pixel,
 a step); several outputs are audited one at a time (--answers).
 
-Two ways:
+Three ways:
   - audit a pair that ships; you hold the sidecar's key, some measurements need it
+  - lock a Keras model of yours, lock-trained or not, and audit it; no keys needed
   - with --model, train a ready-made network, lock it, audit it, all in one go
 
 Writes audit.html (opens without a network), audit.json, and results.jsonl, from which
@@ -19,6 +20,7 @@ an audit that was stopped goes on.
 example:
   edgepro audit --model cnn --dataset digits --recipe standard --out out/audit
   edgepro audit shipped/digits.tflite --keys keys --dataset digits --full --out out/a
+  edgepro audit digits.keras --recipe fast --dataset digits --out out/fast
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgepro_tf.cli import console, keyring
 from edgepro_tf.cli.numbers import positive_int, seed
@@ -34,18 +36,30 @@ from edgepro_tf.cli.training_job import NETWORKS
 from edgepro_tf.errors import EdgeProError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import keras
+
     from edgepro_tf.datasets import Dataset
+
+_SAMPLES = 200  # To verify the lock with, and to see that it answers by chance.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's flags."""
-    parser.add_argument("model", type=Path, nargs="?", metavar="MODEL.tflite")
+    parser.add_argument(
+        "model",
+        type=Path,
+        nargs="?",
+        metavar="MODEL",
+        help="the .tflite that ships, or a Keras model (.keras), which is locked first",
+    )
     parser.add_argument(
         "sidecar",
         type=Path,
         nargs="?",
         metavar="SIDECAR",
-        help="default: MODEL.edgepro, beside the model",
+        help="of a .tflite; default: MODEL.edgepro, beside it",
     )
     parser.add_argument(
         "--dataset", required=True, metavar="NAME", help="see 'edgepro train --help'"
@@ -94,7 +108,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=NETWORKS,
         help="train this network, lock it and audit it",
     )
-    group.add_argument("--recipe", metavar="NAME", help="default standard")
+    group.add_argument(
+        "--recipe", metavar="NAME", help="of a Keras model as well; default standard"
+    )
     group.add_argument(
         "--lock",
         choices=("none", "paper", "default", "rich"),
@@ -121,16 +137,19 @@ def run(args: argparse.Namespace) -> None:
     """Get a pair, attack it, write the report."""
     if (args.model is None) == (args.network is None):
         raise EdgeProError(
-            "cannot audit: expected either a .tflite file or --model, got "
+            "cannot audit: expected either a model's file or --model, got "
             f"{'neither' if args.model is None else 'both'}.",
             "edgepro audit --model cnn --dataset digits --out out/audit",
         )
-    ignored = ("recipe", "lock", "epochs")
+    is_pair = args.model is not None and args.model.suffix == ".tflite"
+    ignored = ["recipe"] if is_pair else []
+    ignored += ["lock", "epochs"] if args.network is None else []
     given = [name for name in ignored if getattr(args, name) is not None]
-    if args.network is None and given:
+    if given:
+        ways = "--model or a Keras model" if given[0] == "recipe" else "--model"
         raise EdgeProError(
-            f"cannot audit {args.model}: expected --{given[0]} with --model alone, got "
-            "it with a pair, which is audited as it ships.",
+            f"cannot audit {args.model}: expected --{given[0]} with {ways} alone, got "
+            f"it with {'a pair as it ships' if is_pair else 'a model of yours'}.",
             f"Leave --{given[0]} out.",
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -147,11 +166,15 @@ def run(args: argparse.Namespace) -> None:
     from edgepro_tf.datasets import load_dataset
 
     data = load_dataset(args.dataset)
-    if args.network is None:
+    if is_pair:
         public, payload, data = _open_pair(args, data)
         name, recipe = args.model.stem, "as shipped"
     else:
-        public, payload, name, recipe = _make_pair(args, data)
+        recipe = args.recipe or "standard"
+        name, identity, make = (_choose_model if args.model else _choose_network)(
+            args, data, recipe
+        )
+        public, payload = _make_pair(args.out, identity, make, recipe, data)
     budget = (FULL if args.full else QUICK).with_seeds(args.seeds)
     report = audit_pair(
         public,
@@ -184,45 +207,72 @@ def _open_pair(args: argparse.Namespace, data: Dataset) -> tuple[bytes, bytes, D
     return public, opened.payload, data
 
 
-def _make_pair(args: argparse.Namespace, data: Dataset) -> tuple[Any, ...]:
-    """Train, convert and lock; an earlier pair in the folder is taken up again."""
-    from converters import convert_keras
-    from converters.recipe import find_recipe
+def _choose_model(
+    args: argparse.Namespace, data: Dataset, recipe: str
+) -> tuple[str, str, Callable[[], keras.Model]]:
+    """Name, identity and maker of a Keras model from a file."""
+    from edgepro_tf.audit.target import digest
     from edgepro_tf.cli import training_job
-    from edgepro_tf.files import PRIVATE_MODE, make_folder, write_file
 
-    recipe = args.recipe or "standard"
-    find_recipe(recipe)  # Refused now, not after training.
+    model = training_job.read_model(args.model)
+    name = f"{args.model.stem}, recipe {recipe}"
+    content = digest(args.model.read_bytes())
+    return name, f"{name}, model {content}, data {data.digest}", lambda: model
+
+
+def _choose_network(
+    args: argparse.Namespace, data: Dataset, recipe: str
+) -> tuple[str, str, Callable[[], keras.Model]]:
+    """Name, identity and maker of a ready-made network."""
+    from edgepro_tf.cli import training_job
+
     lock = args.lock or ("paper" if recipe == "paper" else "none")
-    data_name = Path(data.name).stem
     epochs = args.epochs or training_job.default_epochs(data)
     name = (
-        f"{args.network} on {data_name}, recipe {recipe}, lock training {lock}, "
-        f"{epochs} epochs, seed {args.network_seed}"
+        f"{args.network} on {Path(data.name).stem}, recipe {recipe}, lock training "
+        f"{lock}, {epochs} epochs, seed {args.network_seed}"
     )
-    identity = f"{name}, data {data.digest}"
-    files = [args.out / n for n in ("model.tflite", "lock.payload", "model.txt")]
+
+    def make() -> keras.Model:
+        console.say(f"training {name}")
+        return training_job.train_network(
+            args.network,
+            data,
+            lock=lock,
+            epochs=epochs,
+            seed=args.network_seed,
+            verbose=2,
+        ).model
+
+    return name, f"{name}, data {data.digest}", make
+
+
+def _make_pair(
+    folder: Path,
+    identity: str,
+    make: Callable[[], keras.Model],
+    recipe: str,
+    data: Dataset,
+) -> tuple[bytes, bytes]:
+    """Convert and lock; an earlier pair in the folder is taken up again."""
+    from converters import convert_keras
+    from converters.recipe import find_recipe
+    from edgepro_tf.files import PRIVATE_MODE, make_folder, write_file
+
+    find_recipe(recipe)  # Refused now, not after training.
+    files = [folder / n for n in ("model.tflite", "lock.payload", "model.txt")]
     if all(file.exists() for file in files):
         if files[2].read_text() != identity:
             raise EdgeProError(
-                f"cannot audit into {args.out}: it holds the audit of another network.",
+                f"cannot audit into {folder}: it holds the audit of another network.",
                 "Choose another folder.",
             )
         console.say(f"{files[0]}: audited again, as it was made before")
-        return files[0].read_bytes(), files[1].read_bytes(), name, recipe
-    make_folder(args.out)
-    console.say(f"training {name}")
-    trained = training_job.train_network(
-        args.network,
-        data,
-        lock=lock,
-        epochs=epochs,
-        seed=args.network_seed,
-        verbose=2,
-    )
-    pair = convert_keras(trained.model, recipe=recipe, samples=data.x_train[:16])
+        return files[0].read_bytes(), files[1].read_bytes()
+    make_folder(folder)
+    pair = convert_keras(make(), recipe=recipe, samples=data.x_train[:_SAMPLES])
     # The payload lies open here: this network is made to be attacked, not shipped.
     write_file(files[0], pair.public, overwrite=True)
     write_file(files[1], pair.payload, overwrite=True, mode=PRIVATE_MODE)
     write_file(files[2], identity.encode(), overwrite=True)
-    return pair.public, pair.payload, name, recipe
+    return pair.public, pair.payload

@@ -66,5 +66,19 @@ def test_a_file_or_a_network_not_both(tmp_path: Path) -> None:
     for arguments in ([], ["m.tflite", "--model", "cnn"]):
         done = edgepro("audit", *arguments, "--dataset", "digits", "--out", tmp_path)
         assert done.returncode == 1
-        assert "expected either a .tflite file or --model" in done.stderr
+        assert "expected either a model's file or --model" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_keras_model_is_locked_and_audited(tmp_path: Path) -> None:
+    data, model, out = tmp_path / "d.npz", tmp_path / "m.keras", tmp_path / "audit"
+    write_data(data)
+    write_model(model, data)
+    arguments = ["audit", model, "--dataset", f"npz:{data}", "--seeds", 1, "--out", out]
+    done = edgepro(*arguments, "--recipe", "strict")
+    assert done.returncode == 0, done.stderr
+    document = json.loads((out / "audit.json").read_text())
+    assert document["facts"]["recipe"] == "strict"
+    again = edgepro(*arguments)
+    assert again.returncode == 1
+    assert "it holds the audit of another network" in again.stderr

@@ -326,8 +326,14 @@ def test_numbers_get_a_usage_line(folder: Path, edgepro: Edgepro) -> None:
 
 def test_audit_flags_of_the_other_way(folder: Path, edgepro: Edgepro) -> None:
     pair = ["audit", "model.tflite", *OPENING, "--dataset", "digits", "--out", "a"]
-    refusal = "expected --recipe with --model alone"
-    check_refusals(edgepro, [([*pair, "--recipe", "strict"], refusal)])
+    keras_model = ["audit", "model.keras", "--dataset", "digits", "--out", "a"]
+    check_refusals(
+        edgepro,
+        [
+            ([*pair, "--recipe", "strict"], "with --model or a Keras model alone"),
+            ([*keras_model, "--epochs", "3"], "expected --epochs with --model alone"),
+        ],
+    )
 
 
 def test_full_disk_leaves_nothing(folder: Path, edgepro: Edgepro) -> None:
