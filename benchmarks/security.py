@@ -188,7 +188,7 @@ def _make_pairs(
 ) -> list[tuple[bytes, bytes]]:
     """Draws of one network's lock: public file and payload."""
     from converters import convert_keras
-    from edgepro_tf.cli.pairs import representative_dataset
+    from converters.samples import calibrate_with
     from edgepro_tf.files import PRIVATE_MODE, write_file
     from edgepro_tf.locking import network_of
 
@@ -202,7 +202,7 @@ def _make_pairs(
                 model,
                 recipe=recipe,
                 number_format=cell.number_format,
-                representative_dataset=representative_dataset(
+                representative_dataset=calibrate_with(
                     data.x_train[:128], network_of(model).inputs
                 ),
                 samples=data.x_train[:16],

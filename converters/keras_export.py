@@ -24,7 +24,8 @@ from edgepro_tf.errors import ConversionError
 RepresentativeDataset = Callable[[], Iterable[list[Any] | dict[str, Any]]]
 
 _SCOPE = re.compile(r"[A-Za-z0-9_.\\/>-]+")
-FORMATS = ("float32", "float16", "dynamic", "int8", "int16x8")
+QUANTIZED = ("int8", "int16x8")  # Activations, too, by ranges of real inputs.
+FORMATS = ("float32", "float16", "dynamic", *QUANTIZED)
 # As good as zero. A batch normalisation may multiply it, by a hundredth or by a hundred
 # thousand.
 _NO_BIAS = 2.0**-118
@@ -54,9 +55,9 @@ class ExportOptions:
             )
         if self.needs_samples and self.representative_dataset is None:
             raise ConversionError(
-                f"cannot convert to {self.number_format}: expected a "
-                "representative_dataset, got none.",
-                "Pass a function that yields a hundred or so real inputs.",
+                f"cannot convert to {self.number_format}: expected real inputs to find "
+                "the ranges of numbers with, got none.",
+                "Pass samples, a hundred or so, or a representative_dataset.",
             )
         types = ("float32", "int8", "uint8")
         if self.inference_type not in types:
@@ -73,7 +74,7 @@ class ExportOptions:
 
     @property
     def needs_samples(self) -> bool:
-        return self.number_format in ("int8", "int16x8")
+        return self.number_format in QUANTIZED
 
 
 def export_keras(model: keras.Model, options: ExportOptions) -> bytes:

@@ -19,6 +19,7 @@ from converters.samples import (
     COUNT,
     MOST_ROWS,
     Sample,
+    calibrate_with,
     count_inputs,
     make_samples,
     name_arrays,
@@ -115,7 +116,8 @@ def convert_keras(
 ) -> ProtectedModel:
     """Convert a Keras model, lock-trained or ordinary, to a protected pair.
 
-    The user's model is not changed. Everything is verified before it is returned: the
+    The user's model is not changed. Recurrent layers are unrolled where the stock
+    converter takes no loop (a batch of any size; int8 and int16x8). Everything is verified before it is returned: the
     pair restores to the authorized flatbuffer bit for bit, a real interpreter gives
     the same outputs for it, and Keras agrees with both.
 
@@ -123,7 +125,8 @@ def convert_keras(
         model: a ``LockedModel`` or any functional or Sequential model.
         recipe: a preset's name, or a ``Recipe``.
         number_format: ``float32``, ``float16``, ``dynamic``, ``int8``, ``int16x8``.
-        representative_dataset: as for the stock converter; int8 and int16x8 need it.
+        representative_dataset: as for the stock converter, which finds the ranges of
+            int8 and int16x8 with it; None for the first 200 samples.
         inference_type: type of inputs and outputs, int8 format only.
         samples: real inputs to verify with: an array [count, ...], a list or dict of
             arrays for several inputs, or a ``tf.data.Dataset`` as for ``fit``. None
@@ -150,6 +153,11 @@ def convert_keras(
         )
     chosen = find_recipe(recipe, restore_budget=restore_budget)  # Refused now.
     started = time.perf_counter()
+    calibrates = number_format in keras_export.QUANTIZED and samples is not None
+    if calibrates and representative_dataset is None:
+        tensors = getattr(locking.network_of(model), "inputs", None)
+        if tensors:  # A subclassed model has none.
+            representative_dataset = calibrate_with(samples, tensors)
     options = keras_export.ExportOptions(
         number_format, representative_dataset, inference_type
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ COMPARED = 100  # The agreement of fewer answers is noise.
 MOST_ROWS = 1000
 MOST_S = 2.0  # For each pass over so many rows, if there are enough by then.
 LONGEST_S = 30.0
+_CALIBRATES = 200
 _MOST_BYTES = 1 << 29  # A hundred inputs of 5 MB.
 # Of axes that the model leaves open, the batch apart: the first that a runtime takes.
 _EXTENTS = (32, 128, 512)
@@ -214,6 +215,25 @@ def list_samples(samples: Any, shapes: Shapes, most: int) -> list[Sample]:
         }
         for i in range(min(most, *counts))
     ]
+
+
+def calibrate_with(samples: Any, inputs: Sequence[Any]) -> Callable[[], Iterator[Any]]:
+    """Samples as a representative dataset: a function that yields them in batches.
+
+    Args:
+        samples: as for ``make_samples``, not None.
+        inputs: the Keras model's input tensors.
+    """
+    types = {tensor.name: tensor.dtype for tensor in inputs}
+    shapes = {tensor.name: tensor.shape for tensor in inputs}
+    rows = list_samples(samples, shapes, _CALIBRATES)
+
+    def generate() -> Iterator[Any]:
+        for row in rows:
+            given = {name: row[name].astype(types[name]) for name in types}
+            yield given if len(given) > 1 else list(given.values())
+
+    return generate
 
 
 def name_arrays(samples: Any, shapes: Shapes) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from converters import ProtectedModel
     from edgepro_tf.sidecar import Issuer, Passphrase, Recipient
 
-_CALIBRATION_SAMPLES = 200
 _A_SECOND = 1 / 86_400
 _MOST_DAYS = 1_000_000  # The last year a date can have is 9999.
 
@@ -116,32 +115,6 @@ def read_samples(source: str | None) -> Any:
     from edgepro_tf.datasets import load_dataset
 
     return load_dataset(source).x_train
-
-
-def representative_dataset(
-    samples: Any, inputs: Sequence[Any] | None
-) -> Callable[[], Iterator[Any]] | None:
-    """The stock converter's view of the samples: a function that yields inputs.
-
-    Args:
-        samples: from ``read_samples``.
-        inputs: the Keras model's input tensors; None for one that was never built,
-            which the converter refuses.
-    """
-    if samples is None or inputs is None:
-        return None
-    from converters.samples import list_samples
-
-    types = {tensor.name: tensor.dtype for tensor in inputs}
-    shapes = {tensor.name: tensor.shape for tensor in inputs}
-    rows = list_samples(samples, shapes, _CALIBRATION_SAMPLES)
-
-    def generate() -> Iterator[Any]:
-        for row in rows:
-            given = {name: row[name].astype(types[name]) for name in types}
-            yield given if len(given) > 1 else list(given.values())
-
-    return generate
 
 
 def write_and_report(

@@ -101,6 +101,23 @@ def test_a_single_weight_is_locked_every_time(recipe: str) -> None:
         assert lock_tflite(bytearray(content), recipe=recipe).public != content
 
 
+def test_samples_calibrate_what_is_quantised() -> None:
+    model = NETWORKS["two_towers"]()
+    samples = {name: RNG.random((120, 12), np.float32) for name in ("left", "right")}
+    by_samples = convert_keras(model, number_format="int8", samples=samples)
+    by_hand = convert_keras(
+        model,
+        number_format="int8",
+        representative_dataset=lambda: (
+            {name: array[i : i + 1] for name, array in samples.items()}
+            for i in range(120)
+        ),
+    )
+    assert by_samples.authorized == by_hand.authorized
+    with pytest.raises(ConversionError, match=r"expected real inputs.*Pass samples"):
+        convert_keras(model, number_format="int8")
+
+
 @pytest.mark.parametrize("number_format", ["int8", "int16x8"])
 def test_loops_are_unrolled_for_the_quantiser(number_format: str) -> None:
     """It ends the process where it meets one."""

@@ -64,7 +64,6 @@ def run(args: argparse.Namespace) -> None:
 
     from converters import convert_keras
     from edgepro_tf.cli import training_job
-    from edgepro_tf.locking import network_of
 
     model = training_job.read_model(args.model)
     console.say(f"converting {args.model} ...")
@@ -75,8 +74,5 @@ def run(args: argparse.Namespace) -> None:
         number_format=args.format,
         inference_type=args.io,
         samples=samples,
-        representative_dataset=pairs.representative_dataset(
-            samples, getattr(network_of(model), "inputs", None)
-        ),
     )
     pairs.write_and_report(args, protected, recipients, issuer)
