@@ -117,9 +117,10 @@ def convert_keras(
     """Convert a Keras model, lock-trained or ordinary, to a protected pair.
 
     The user's model is not changed. Recurrent layers are unrolled where the stock
-    converter takes no loop (a batch of any size; int8 and int16x8). Everything is verified before it is returned: the
-    pair restores to the authorized flatbuffer bit for bit, a real interpreter gives
-    the same outputs for it, and Keras agrees with both.
+    converter takes no loop (a batch of any size; int8 and int16x8). Everything is
+    verified before it is returned: the pair restores to the authorized flatbuffer bit
+    for bit, a real interpreter gives the same outputs for it, and Keras agrees with
+    both.
 
     Args:
         model: a ``LockedModel`` or any functional or Sequential model.
