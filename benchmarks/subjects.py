@@ -129,7 +129,7 @@ def _lock(subject: Subject, plain: bytes) -> dict[str, Any]:
 def _depthwise_budget(model: bytes) -> float:
     """The share that biases, scales, depthwise and first filters just fill."""
     from converters.recipe import find_recipe, plan_lock
-    from converters.schema import read_model
+    from edgepro_tf.flatbuffer.schema import read_model
 
     view = read_model(model)
     first = {

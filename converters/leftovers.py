@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from converters.ranges import find_ranges
-from converters.views import ModelView, Operand, Role, WeightedOperator
+from edgepro_tf.flatbuffer.views import ModelView, Operand, Role, WeightedOperator
 from edgepro_tf.locks import ModelLock
 
 if TYPE_CHECKING:

@@ -26,12 +26,12 @@ from converters.samples import (
     take_samples,
     vary_noise,
 )
-from converters.schema import read_model
 from converters.split import Split, clear_placeholders, split_models, unsplit
 from converters.verify import verify_interpreter, verify_keras, verify_restored
 from edgepro_tf import native
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.files import check_regular, name_of
+from edgepro_tf.flatbuffer.schema import read_model
 from edgepro_tf.locks import ModelLock, Step, Target, TensorLock
 from edgepro_tf.payload import pack_lock
 

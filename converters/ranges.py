@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from converters.schema import read_model
-from converters.views import Constant, ModelView
+from edgepro_tf.flatbuffer.schema import read_model
+from edgepro_tf.flatbuffer.views import Constant, ModelView
 
 
 def level_ranges(model: bytes) -> bytes:

@@ -10,8 +10,8 @@ import enum
 from collections.abc import Iterator
 
 from converters.exactness import FittedSteps, fit_steps
-from converters.views import Constant, ModelView, Operand, Role
 from edgepro_tf.errors import ConversionError
+from edgepro_tf.flatbuffer.views import Constant, ModelView, Operand, Role
 from edgepro_tf.locks import ElementType, SetValues, Step, Target, TensorLock
 
 

@@ -11,9 +11,15 @@ import dataclasses
 
 import numpy as np
 
-from converters.schema import read_model
-from converters.views import Constant, ModelView, Operand, Role, WeightedOperator
 from edgepro_tf.errors import ConversionError
+from edgepro_tf.flatbuffer.schema import read_model
+from edgepro_tf.flatbuffer.views import (
+    Constant,
+    ModelView,
+    Operand,
+    Role,
+    WeightedOperator,
+)
 from edgepro_tf.locks import ElementType, SetValues
 
 _LEAST_BIAS = 1e-30

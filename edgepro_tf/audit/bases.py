@@ -12,6 +12,7 @@ from edgepro_tf.audit.importer import Network, import_model
 from edgepro_tf.audit.starts import fresh_start
 from edgepro_tf.audit.thief import Arrays, Thief
 from edgepro_tf.errors import ConversionError
+from edgepro_tf.flatbuffer.schema import read_model
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import output_details
 
@@ -35,8 +36,6 @@ def read_base(network: Network, path: Path, output: str | None = None) -> Arrays
     Raises:
         ConversionError: it is no network of this structure.
     """
-    from converters.schema import read_model
-
     content = path.read_bytes()
     read_model(content)  # Says no in our words.
     shared = output if output in output_details(make_interpreter(content)) else None

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from edgepro_tf.audit import operators
 from edgepro_tf.errors import ConversionError
+from edgepro_tf.flatbuffer.views import Graph, GraphNode
 
 if TYPE_CHECKING:
-    from converters.views import Graph, GraphNode
     from edgepro_tf.audit.importer import Network
 
 # A constant in as many copies as there are examples; all but the value is a shape.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -25,11 +25,9 @@ from edgepro_tf.audit.forward import (
     find_source,
     unsupported,
 )
+from edgepro_tf.flatbuffer.schema import read_graph, read_model
+from edgepro_tf.flatbuffer.views import Graph, GraphNode
 from edgepro_tf.locks import ElementType
-
-if TYPE_CHECKING:
-    from converters.views import Graph, GraphNode
-
 
 _LEAST = 1e-6  # Of a probability.
 _LOOPS = (
@@ -191,8 +189,6 @@ def import_model(model: str | Path | bytes, output: int | None = None) -> Networ
         ...
         edgepro_tf.errors.ConversionError: cannot read model: expected a TFLite ...
     """
-    from converters.schema import read_graph
-
     content = model if isinstance(model, bytes) else Path(model).read_bytes()
     whole = read_graph(content)
     graph = _lead_to(whole, output)
@@ -290,8 +286,6 @@ def _window(kind: str, shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _ends(content: bytes, graph: Graph) -> tuple[set[GraphNode], set[GraphNode]]:
-    from converters.schema import read_model
-
     operators_ = [o for o in read_model(content).operators if o.subgraph == 0]
     return (
         {graph.nodes[o.index] for o in operators_ if o.is_first},

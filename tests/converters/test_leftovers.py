@@ -14,8 +14,8 @@ from converters import convert_keras, lock_tflite
 from converters.keras_export import FORMATS
 from converters.ranges import find_ranges
 from converters.samples import make_samples
-from converters.schema import read_model
-from converters.views import Role
+from edgepro_tf.flatbuffer.schema import read_model
+from edgepro_tf.flatbuffer.views import Role
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import run_model
 from tests import models

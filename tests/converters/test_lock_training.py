@@ -12,8 +12,8 @@ import pytest
 from keras import layers
 
 from converters import ProtectedModel, convert_keras
-from converters.schema import read_model
-from converters.views import Role
+from edgepro_tf.flatbuffer.schema import read_model
+from edgepro_tf.flatbuffer.views import Role
 from edgepro_tf.locking import LockConfig, lock_model, locks_of, strip_lock
 from edgepro_tf.runtime.delegates import open_with_payload
 from edgepro_tf.runtime.interpreters import make_interpreter

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from converters import ProtectedModel, lock_tflite
 from converters.samples import make_samples
-from converters.schema import read_model
 from edgepro_tf.errors import ConversionError, VerificationError
+from edgepro_tf.flatbuffer.schema import read_model
 from edgepro_tf.locks import Step
 from edgepro_tf.runtime.delegates import open_with_payload
 from edgepro_tf.runtime.interpreters import make_interpreter

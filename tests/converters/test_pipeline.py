@@ -12,9 +12,9 @@ import pytest
 from converters import convert_keras, lock_tflite
 from converters.keras_export import ExportOptions, export_keras
 from converters.samples import make_samples
-from converters.schema import read_model
-from converters.views import Role
 from edgepro_tf.errors import ConversionError, WrongModelError
+from edgepro_tf.flatbuffer.schema import read_model
+from edgepro_tf.flatbuffer.views import Role
 from edgepro_tf.locking import LockConfig, lock_model, strip_lock
 from edgepro_tf.locks import ElementType
 from edgepro_tf.runtime.buffers import restore_to_buffer

@@ -7,8 +7,8 @@ import pytest
 
 from converters.keras_export import ExportOptions, export_keras
 from converters.recipe import PRESETS, Recipe, find_recipe, plan_lock
-from converters.schema import read_model
 from edgepro_tf.errors import ConversionError
+from edgepro_tf.flatbuffer.schema import read_model
 from edgepro_tf.locks import ElementType, SetValues, Step, Target, TensorLock
 from tests import models
 from tests.flatbuffers import FORMATS, export_cached

@@ -5,11 +5,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from converters import lock_tflite, verify
-from converters.schema import read_model
 from edgepro_tf import native
 from edgepro_tf.errors import ConversionError, VerificationError
 from edgepro_tf.runtime.interpreters import make_interpreter
-from tests.crafted import Crafted, pack, unpack
+from tests.crafted import Crafted
 
 
 def make_custom(name: str, *, has_weights: bool) -> bytes:
@@ -73,20 +72,6 @@ def make_lookup(count: int) -> bytes:
 @pytest.mark.parametrize("count", [9, 2])
 def test_floats_that_are_indices_are_found(count: int) -> None:
     assert lock_tflite(make_lookup(count)).tensors_protected == 1
-
-
-def test_a_file_without_buffers_is_not_damaged() -> None:
-    model = unpack(make_custom("fake", has_weights=False))
-    for buffers in (None, []):
-        model.buffers = buffers
-        assert read_model(pack(model)).operators == ()
-
-
-def test_a_buffer_that_is_not_there_is_damage() -> None:
-    model = unpack(make_custom("fake", has_weights=True))
-    model.subgraphs[0].tensors[1].buffer = len(model.buffers)
-    with pytest.raises(ConversionError, match="damaged"):
-        read_model(pack(model))
 
 
 def test_samples_of_another_signature_are_told_the_first() -> None:

@@ -8,8 +8,8 @@ import tensorflow as tf
 from converters import convert_keras, lock_tflite
 from converters.keras_export import ExportOptions, export_keras
 from converters.samples import make_samples
-from converters.schema import read_model
 from edgepro_tf.errors import ConversionError, VerificationError
+from edgepro_tf.flatbuffer.schema import read_model
 from tests.flatbuffers import representative
 from tests.networks import NETWORKS
 

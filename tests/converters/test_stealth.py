@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from converters import convert_keras, lock_tflite
-from converters.schema import read_model
+from edgepro_tf.flatbuffer.schema import read_model
 from edgepro_tf.locking import LockConfig, lock_model
 from edgepro_tf.runtime.interpreters import make_interpreter
 from tests.crafted import pack, schema, unpack

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _describe_model(content: bytes) -> None:
-    from converters.schema import read_model
+    from edgepro_tf.flatbuffer.schema import read_model
     from edgepro_tf.sidecar import ModelBinding
 
     view = read_model(content)

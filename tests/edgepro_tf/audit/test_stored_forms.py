@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from converters import lock_tflite
-from converters.schema import read_graph
 from edgepro_tf.audit.answers import check_answers
 from edgepro_tf.audit.guessing import redraw_tensor
 from edgepro_tf.audit.importer import Network, import_model
@@ -15,7 +14,6 @@ from edgepro_tf.errors import ConversionError
 from edgepro_tf.locks import Step
 from edgepro_tf.runtime.interpreters import make_interpreter
 from tests.crafted import (
-    INT4,
     Crafted,
     add_blockwise,
     add_int4,
@@ -94,32 +92,6 @@ def test_a_range_may_take_the_place_of_an_activation_function() -> None:
     assert {found.min(), found.max()} == {0.0, 6.0}
     expected = 6 / 255 * ask(content, x).astype(np.float32)
     np.testing.assert_allclose(found, expected, atol=1.01 * 3 / 255)  # Half a step.
-
-
-def test_bytes_that_are_no_numbers_are_left_out() -> None:
-    crafted = Crafted()
-    source = crafted.add_tensor([1, 8])
-    raw = crafted.add_tensor([32], crafted.rng.integers(0, 256, 32).astype(np.uint8))
-    out = crafted.add_dense(source, crafted.add_weights(4, 8), 4)
-    graph = read_graph(crafted.finish([source], [out]))
-    assert raw not in graph.constants and raw not in graph.unread
-
-
-@pytest.mark.parametrize("bits", [4, 2])
-def test_packed_integers_begin_with_the_lowest_bits(bits: int) -> None:
-    """An odd number of them: the last byte is not full."""
-    crafted = Crafted()
-    kind = INT4 if bits == 4 else schema.TensorType.INT2
-    levels = np.arange(-(1 << (bits - 1)), 1 << (bits - 1)).astype(np.int64)
-    levels = np.resize(levels, 15)
-    digits = np.append(levels, 0) % (1 << bits)
-    places = digits.reshape(-1, 8 // bits) << np.arange(0, 8, bits)
-    data = places.sum(1).astype(np.uint8)
-    tensor = crafted.add_tensor([3, 5], data, type_=kind, scales=[0.5, 1, 2])
-    graph = read_graph(crafted.finish([], []))
-    real = levels.reshape(3, 5) * np.float32([[0.5], [1], [2]])
-    np.testing.assert_array_equal(graph.real_values(tensor), real)
-    assert graph.packed[tensor] == 8 // bits
 
 
 def test_4_bits_are_read_as_the_interpreter_reads_them() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from converters.schema import read_model
+from edgepro_tf.flatbuffer.schema import read_model
 
 FOLDER = Path(__file__).parent / "models"
 IMAGE = (12, 12, 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converters.views import Role
+from edgepro_tf.flatbuffer.views import Role
 
 # Position among the operator's inputs, role, channel axis (negative from the end).
 Operands = tuple[tuple[int, Role, int], ...]

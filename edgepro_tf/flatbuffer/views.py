@@ -1,4 +1,4 @@
-"""What a ``.tflite`` holds, as plain data; ``converters.schema`` reads it."""
+"""What a ``.tflite`` holds, as plain data; ``flatbuffer.schema`` reads it."""
 
 from __future__ import annotations
 
@@ -209,7 +209,8 @@ class Graph:
         if found is None:
             return None
         steps = value.astype(np.float64) - found.zero_point
-        return (steps * found.along(value.ndim)).astype(np.float32)
+        real: np.ndarray = steps * found.along(value.ndim)
+        return real.astype(np.float32)
 
     def scales_of(self, tensor: int) -> np.ndarray:
         """float32, fits the constant: its quantisation scales, or a single 1."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.views import Constant, Quantization
+from edgepro_tf.flatbuffer.views import Constant, Quantization
 from edgepro_tf.locks import ElementType
 
 _UINT8 = 3

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from converters.schema import read_model
-from converters.views import Role
 from edgepro_tf.errors import ConversionError
+from edgepro_tf.flatbuffer.schema import read_model
+from edgepro_tf.flatbuffer.views import Role
 from edgepro_tf.locks import ElementType
+from tests.crafted import Crafted, make_dense_chain, pack, unpack
 from tests.flatbuffers import export_cached
 
 
@@ -54,3 +55,17 @@ def test_float16_constants_are_found_behind_dequantize() -> None:
 def test_other_bytes_are_refused(content: bytes) -> None:
     with pytest.raises(ConversionError, match="cannot read model"):
         read_model(content)
+
+
+def test_a_file_without_buffers_is_not_damaged() -> None:
+    model = unpack(make_dense_chain(Crafted.add_weights))
+    for buffers in (None, []):
+        model.buffers = buffers
+        assert read_model(pack(model)).operators == ()
+
+
+def test_a_buffer_that_is_not_there_is_damage() -> None:
+    model = unpack(make_dense_chain(Crafted.add_weights))
+    model.subgraphs[0].tensors[1].buffer = len(model.buffers)
+    with pytest.raises(ConversionError, match="damaged"):
+        read_model(pack(model))

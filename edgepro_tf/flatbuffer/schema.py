@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.number_formats import (
+from edgepro_tf.errors import ConversionError
+from edgepro_tf.flatbuffer.number_formats import (
     ELEMENT_TYPES,
     find_ceiling,
     name_unread,
@@ -22,7 +23,7 @@ from converters.number_formats import (
     read_elements,
     read_quantization,
 )
-from converters.roles import (
+from edgepro_tf.flatbuffer.roles import (
     COMPUTES_SHAPE,
     KEEPS_CHANNELS,
     LINEAR,
@@ -30,7 +31,7 @@ from converters.roles import (
     READS_SHAPE,
     find_operands,
 )
-from converters.views import (
+from edgepro_tf.flatbuffer.views import (
     Constant,
     Graph,
     GraphNode,
@@ -39,7 +40,6 @@ from converters.views import (
     Role,
     WeightedOperator,
 )
-from edgepro_tf.errors import ConversionError
 from edgepro_tf.locks import ElementType
 
 _SCHEMAS = (
@@ -232,7 +232,7 @@ class _Reader:
         if custom in LINEAR:
             return custom
         value = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        name = self._names.get(value, f"BUILTIN_{value}")
+        name: str = self._names.get(value, f"BUILTIN_{value}")
         if name == "CUSTOM":
             self.custom.add((code.CustomCode() or b"").decode("utf-8", "replace"))
         return name
@@ -262,7 +262,8 @@ class _Reader:
                 continue
             sources = [passed.get(tensor, tensor) for tensor in ins]
             read = {tensor for tensor in sources if tensor >= 0}
-            given = {tensor for tensor in read if tensors[tensor] is None}
+            constants = {t: found for t in read if (found := tensors[t]) is not None}
+            given = read - constants.keys()
             operands = tuple(_operands(name, sources, tensors))
             if name in READS_SHAPE or (
                 name in COMPUTES_SHAPE and given and given <= shapes
@@ -273,7 +274,7 @@ class _Reader:
                 weighted[position] = operands
             taken = {operand.constant.tensor for operand in operands}
             self.structural.update(
-                tensors[tensor].buffer for tensor in read - taken - given
+                constants[tensor].buffer for tensor in constants.keys() - taken
             )
         return weighted
 
@@ -365,8 +366,9 @@ def _input_scale(graph: Any, inputs: list[int], operands: tuple[Operand, ...]) -
     weights = {operand.constant.tensor for operand in operands}
     for index in inputs:
         quantization = graph.Tensors(index).Quantization() if index >= 0 else None
-        is_quantized = quantization is not None and quantization.ScaleLength() == 1
-        if is_quantized and index not in weights:
+        if quantization is None or quantization.ScaleLength() != 1:
+            continue
+        if index not in weights:
             return float(quantization.Scale(0))
     return 0.0
 

@@ -1,0 +1,6 @@
+"""Reads a ``.tflite``: operators, constants and where their bytes are; writes nothing.
+
+The doors are ``schema.read_model``, for whoever locks or describes a file, and
+``schema.read_graph``, for whoever computes what it computes. Both give the plain data
+of ``views``. The native core has a reader of its own, which finds one constant.
+"""
