@@ -28,15 +28,19 @@ FLOORS = [
     ("edgepro_tf.graph", 1),
     ("edgepro_tf.payload", 1),
     ("edgepro_tf.native", 1),
+    ("edgepro_tf.flatbuffer", 1),
     ("edgepro_tf.files", 1),
+    ("edgepro_tf.inputs", 0),
     ("edgepro_tf", 0),
 ]
 WITHOUT_TENSORFLOW = (
     "edgepro_tf.runtime",
     "edgepro_tf.sidecar",
+    "edgepro_tf.flatbuffer",
     "edgepro_tf.payload",
     "edgepro_tf.native",
     "edgepro_tf.files",
+    "edgepro_tf.inputs",
     "edgepro_tf.locks",
     "edgepro_tf.errors",
 )
@@ -60,18 +64,20 @@ def source_modules() -> list[tuple[str, Path]]:
     ]
 
 
+def is_in(module: str, *packages: str) -> bool:
+    return any(module == one or module.startswith(one + ".") for one in packages)
+
+
 def floor_of(module: str) -> int | None:
-    for prefix, floor in FLOORS:
-        if module == prefix or module.startswith(prefix + "."):
-            return floor
-    return None
+    return next((floor for prefix, floor in FLOORS if is_in(module, prefix)), None)
 
 
-def imports_of(path: Path) -> set[str]:
-    """Modules imported anywhere in the file, not those only for type checking."""
+def imports_of(path: Path, *, for_types: bool = False) -> set[str]:
+    """Modules imported anywhere in the file; ``for_types``: also for type checking."""
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        is_if = isinstance(node, ast.If) and not for_types
+        if is_if and "TYPE_CHECKING" in ast.unparse(node.test):
             node.body = []
     found = set()
     for node in ast.walk(tree):
@@ -93,12 +99,42 @@ def test_imports_point_down(module: str, path: Path) -> None:
         assert theirs is None or theirs <= own, f"{module} imports {imported}"
 
 
-@pytest.mark.parametrize("module, path", source_modules())
+def below_converters() -> list[tuple[str, Path]]:
+    """Modules of edgepro_tf that converters stand on."""
+    return [
+        (module, path)
+        for module, path in source_modules()
+        if not is_in(module, "converters", "edgepro_tf.cli")
+    ]
+
+
+@pytest.mark.parametrize("module, path", below_converters())
+def test_only_the_command_line_imports_converters(module: str, path: Path) -> None:
+    """Not within a function either, and not for type checking."""
+    for imported in imports_of(path, for_types=True):
+        assert not is_in(imported, "converters"), f"{module} imports {imported}"
+
+
+def device_side() -> list[tuple[str, Path]]:
+    return [
+        (module, path)
+        for module, path in source_modules()
+        if is_in(module, *WITHOUT_TENSORFLOW)
+    ]
+
+
+@pytest.mark.parametrize("module, path", device_side())
 def test_the_device_side_never_names_tensorflow(module: str, path: Path) -> None:
-    if not module.startswith(WITHOUT_TENSORFLOW):
-        pytest.skip("may import TensorFlow")
     for imported in imports_of(path):
         assert not imported.startswith(HEAVY), f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("module, path", device_side())
+def test_the_device_side_is_whole(module: str, path: Path) -> None:
+    """What it imports of ours is on the list itself, and so is looked at too."""
+    ours = {one for one in imports_of(path) if is_in(one, "edgepro_tf", "converters")}
+    for imported in ours - {"edgepro_tf"}:
+        assert is_in(imported, *WITHOUT_TENSORFLOW), f"{module} imports {imported}"
 
 
 @pytest.mark.parametrize(
@@ -107,6 +143,7 @@ def test_the_device_side_never_names_tensorflow(module: str, path: Path) -> None
         "edgepro_tf",
         "edgepro_tf.runtime",
         "edgepro_tf.sidecar",
+        "edgepro_tf.flatbuffer.schema",
         "edgepro_tf.payload",
         "edgepro_tf.native",
         "edgepro_tf.cli.main",
