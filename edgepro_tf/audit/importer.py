@@ -25,7 +25,7 @@ from edgepro_tf.audit.forward import (
     find_source,
     unsupported,
 )
-from edgepro_tf.flatbuffer.schema import read_graph, read_model
+from edgepro_tf.flatbuffer.schema import read_graph
 from edgepro_tf.flatbuffer.views import Graph, GraphNode
 from edgepro_tf.locks import ElementType
 
@@ -44,7 +44,9 @@ class Parameter:
 
     Args:
         tensor: its number in the file (of the float16 constant before DEQUANTIZE).
+        buffer: the first one over its bytes, as a lock's records are found by.
         role: ``filter``, ``bias`` or ``constant`` (of an element-wise operator).
+        shape: of the constant, in TFLite's layout.
         channel_axis: axis of the channels.
         element_type: of its elements in the file.
         neutral: what all elements of a bias or constant begin with.
@@ -190,79 +192,101 @@ def import_model(model: str | Path | bytes, output: int | None = None) -> Networ
         edgepro_tf.errors.ConversionError: cannot read model: expected a TFLite ...
     """
     content = model if isinstance(model, bytes) else Path(model).read_bytes()
-    whole = read_graph(content)
-    graph = _lead_to(whole, output)
+    graph = _lead_to(read_graph(content), output)
     _check_supported(graph)
-    parameters: list[Parameter] = []
-    values: list[np.ndarray] = []
-    scales: list[np.ndarray] = []
-    found: dict[Any, int] = {}
+    found, linears = _Parameters(graph), []
+    for index, node in enumerate(graph.nodes):
+        if node.kind in operators.LINEAR_INPUTS:
+            linears.append(_read_linear(found, index, node))
+        elif node.kind in TABLES:
+            found.add(node.inputs[TABLES[node.kind]], "filter", 0)
+        elif node.kind in {*operators.WEIGHTED, *BROADCASTS, "PRELU"}:
+            neutral = 1.0 if node.kind in ("MUL", "DIV") else 0.0
+            for tensor in node.inputs:
+                found.add(tensor, "constant", -1, neutral=neutral)
+    return Network(
+        graph,
+        tuple(found.parameters),
+        tuple(linears),
+        tuple(found.values),
+        tuple(found.scales),
+    )
+
+
+class _Parameters:
+    """The parameters of a graph, as its operators name them."""
+
+    def __init__(self, graph: Graph):
+        self.parameters: list[Parameter] = []
+        self.values: list[np.ndarray] = []
+        self.scales: list[np.ndarray] = []
+        self.graph = graph
+        self._places: dict[Any, int] = {}
 
     def add(
-        tensor: int, role: str, axis: int, of: int = -1, kind: str = ""
+        self, tensor: int, role: str, axis: int, *, of: int = -1, neutral: float = 0.0
     ) -> int | None:
-        source = find_source(graph, tensor)
+        """The position of a constant, a new one's or that of one already known.
+
+        Args:
+            tensor: the operator's input.
+            role: as ``Parameter`` has it.
+            axis: of the channels.
+            of: position of the filter whose bias it is. Equal biases (all zero) share a
+                buffer by chance: the thief trains them apart, but for those of one
+                filter, a recurrent cell's.
+            neutral: as ``Parameter`` has it.
+
+        Returns:
+            None for what is no constant, or none of real numbers.
+        """
+        graph, source = self.graph, find_source(self.graph, tensor)
         if source not in graph.constants:
             return None
         value = graph.real_values(source)
         if value is None:
             return None
-        # Equal biases (all zero) share a buffer by chance: the thief trains them apart,
-        # but for those of one filter, a recurrent cell's.
         key = (*graph.place_of(source), of)
-        if key not in found:
-            found[key] = len(parameters)
-            parameters.append(
-                Parameter(
-                    source,
-                    graph.buffers[source],
-                    role,
-                    value.shape,
-                    axis % max(value.ndim, 1),
-                    ElementType[graph.constants[source].dtype.name.upper()],
-                    1.0 if kind in ("MUL", "DIV") else 0.0,
-                    graph.packed.get(source, 1),
-                )
+        if key not in self._places:
+            self._places[key] = len(self.parameters)
+            parameter = Parameter(
+                source,
+                graph.buffers[source],
+                role,
+                value.shape,
+                axis % max(value.ndim, 1),
+                ElementType[graph.constants[source].dtype.name.upper()],
+                neutral,
+                graph.packed.get(source, 1),
             )
-            values.append(value)
-            scales.append(graph.scales_of(source))
-        return found[key]
+            self.parameters.append(parameter)
+            self.values.append(value)
+            self.scales.append(graph.scales_of(source))
+        return self._places[key]
 
-    linears = []
-    for index, node in enumerate(graph.nodes):
-        if node.kind in operators.LINEAR_INPUTS:
-            _, w, b = operators.LINEAR_INPUTS[node.kind]
-            rank = len(graph.shapes[node.inputs[w]])
-            axis = operators.channel_axis(node.kind, rank)
-            filter_index = add(node.inputs[w], "filter", axis)
-            if filter_index is None:
-                is_given = find_source(graph, node.inputs[w]) is None
-                what = "no constant" if is_given else "integers without a scale"
-                raise unsupported(f"{node.kind} whose filter is {what}")
-            bias = node.inputs[b] if len(node.inputs) > b else -1
-            bias_index = add(bias, "bias", 0, filter_index) if bias >= 0 else None
-            channels = parameters[filter_index].shape[axis]
-            linears.append((index, node.kind, filter_index, bias_index, channels, axis))
-        elif node.kind in TABLES:
-            add(node.inputs[TABLES[node.kind]], "filter", 0)
-        elif node.kind in {*operators.WEIGHTED, *BROADCASTS, "PRELU"}:
-            for tensor in node.inputs:
-                add(tensor, "constant", -1, kind=node.kind)
-    firsts, heads = _ends(content, whole)
-    return Network(
-        graph,
-        tuple(parameters),
-        tuple(
-            Linear(
-                *one,
-                graph.nodes[one[0]] in firsts,
-                graph.nodes[one[0]] in heads,
-                _window(one[1], parameters[one[2]].shape),
-            )
-            for one in linears
-        ),
-        tuple(values),
-        tuple(scales),
+
+def _read_linear(found: _Parameters, index: int, node: GraphNode) -> Linear:
+    """A linear operator, its filter and bias among the parameters found."""
+    _, w, b = operators.LINEAR_INPUTS[node.kind]
+    rank = len(found.graph.shapes[node.inputs[w]])
+    axis = operators.channel_axis(node.kind, rank)
+    filter_ = found.add(node.inputs[w], "filter", axis)
+    if filter_ is None:
+        is_given = find_source(found.graph, node.inputs[w]) is None
+        what = "no constant" if is_given else "integers without a scale"
+        raise unsupported(f"{node.kind} whose filter is {what}")
+    bias = node.inputs[b] if len(node.inputs) > b else -1
+    shape = found.parameters[filter_].shape
+    return Linear(
+        index,
+        node.kind,
+        filter_,
+        found.add(bias, "bias", 0, of=filter_) if bias >= 0 else None,
+        shape[axis],
+        axis,
+        node.is_first,
+        node.is_head,
+        _window(node.kind, shape),
     )
 
 
@@ -283,14 +307,6 @@ def _lead_to(graph: Graph, output: int | None) -> Graph:
 
 def _window(kind: str, shape: tuple[int, ...]) -> tuple[int, int]:
     return (1, 1) if kind == "FULLY_CONNECTED" else (shape[1], shape[2])
-
-
-def _ends(content: bytes, graph: Graph) -> tuple[set[GraphNode], set[GraphNode]]:
-    operators_ = [o for o in read_model(content).operators if o.subgraph == 0]
-    return (
-        {graph.nodes[o.index] for o in operators_ if o.is_first},
-        {graph.nodes[o.index] for o in operators_ if o.is_head},
-    )
 
 
 def _check_supported(graph: Graph) -> None:

@@ -133,12 +133,17 @@ class ModelView:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class GraphNode:
-    """One operator, with its options by the schema's own names."""
+    """One operator, with its options by the schema's own names.
+
+    ``is_first`` and ``is_head`` are those of a ``WeightedOperator``.
+    """
 
     kind: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: dict[str, Any]
+    is_first: bool = False
+    is_head: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

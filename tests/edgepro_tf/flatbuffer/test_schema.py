@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgepro_tf.errors import ConversionError
-from edgepro_tf.flatbuffer.schema import read_model
+from edgepro_tf.flatbuffer.schema import read_graph, read_model
 from edgepro_tf.flatbuffer.views import Role
 from edgepro_tf.locks import ElementType
 from tests.crafted import Crafted, make_dense_chain, pack, unpack
@@ -26,6 +26,14 @@ def test_first_and_head_are_the_ends_of_the_graph() -> None:
     operators = [o for o in read_model(export_cached("mobile")).operators]
     assert [o.is_first for o in operators if o.is_linear] == [True, False, False, False]
     assert [o.is_head for o in operators if o.is_linear] == [False, False, False, True]
+
+
+def test_a_graph_has_the_same_ends() -> None:
+    content = export_cached("mobile")
+    nodes, operators = read_graph(content).nodes, read_model(content).operators
+    found = {i: (n.is_first, n.is_head) for i, n in enumerate(nodes)}
+    expected = {one.index: (one.is_first, one.is_head) for one in operators}
+    assert found == {**dict.fromkeys(range(len(nodes)), (False, False)), **expected}
 
 
 def test_spans_point_at_the_very_bytes() -> None:

@@ -1,0 +1,275 @@
+"""Walks the subgraphs of a ``.tflite``: which operators have weights, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from edgepro_tf.errors import ConversionError
+from edgepro_tf.flatbuffer.number_formats import ELEMENT_TYPES
+from edgepro_tf.flatbuffer.roles import (
+    COMPUTES_SHAPE,
+    KEEPS_CHANNELS,
+    LINEAR,
+    PASSES_CONSTANTS,
+    READS_SHAPE,
+    find_operands,
+)
+from edgepro_tf.flatbuffer.views import Constant, Operand, Role, WeightedOperator
+from edgepro_tf.locks import ElementType
+
+_UNSEEN = b"VALIDATION:"  # Subgraphs that runtimes show no delegate.
+_SHAPE_TYPES = (ElementType.INT32, ElementType.INT64)
+
+
+class Reader:
+    """Reads one subgraph after the other.
+
+    Args:
+        schema: the generated module.
+        data: the whole file.
+
+    Attributes:
+        constants: bytes of each constant, by its buffer.
+        structural: buffers that are read as something else than weights.
+        custom: names of the custom operators.
+    """
+
+    def __init__(self, schema: ModuleType, data: bytes | bytearray):
+        self.constants: dict[int, int] = {}
+        self.structural: set[int] = set()
+        self.custom: set[str] = set()
+        self._schema = schema
+        self._model = schema.Model.GetRootAs(data, 0)
+        self._size = len(data)
+        self._base = np.frombuffer(data, np.uint8).__array_interface__["data"][0]
+        self._buffer_at: dict[int, int] = {}
+        self._tensors: dict[int, list[Constant | None]] = {}
+        builtin = schema.BuiltinOperator
+        self._names = {
+            value: name for name, value in vars(builtin).items() if name.isupper()
+        }
+
+    @property
+    def subgraph_count(self) -> int:
+        return int(self._model.SubgraphsLength())
+
+    def unpack(self, subgraph: int) -> Any:
+        """A ``SubGraphT``: tensors, and operators with their options."""
+        return self._schema.SubGraphT.InitFromObj(self._model.Subgraphs(subgraph))
+
+    def subgraph(self, index: int) -> tuple[tuple[str, ...], list[WeightedOperator]]:
+        """Names of all operators, and those with weights."""
+        graph = self._model.Subgraphs(index)
+        if (graph.Name() or b"").startswith(_UNSEEN):
+            return (), []
+        operators = [graph.Operators(i) for i in range(graph.OperatorsLength())]
+        names = tuple(self.kind_of(operator.OpcodeIndex()) for operator in operators)
+        inputs = [ints(operator.InputsAsNumpy()) for operator in operators]
+        outputs = [ints(operator.OutputsAsNumpy()) for operator in operators]
+        weighted = self._weighted(index, graph, names, inputs, outputs)
+        linear = {position for position in weighted if names[position] in LINEAR}
+        first = _reached(ints(graph.InputsAsNumpy()), inputs, outputs, linear)
+        head = _reached(
+            ints(graph.OutputsAsNumpy()), outputs[::-1], inputs[::-1],
+            {len(names) - 1 - position for position in linear},
+        )  # fmt: skip
+        aliases: dict[int, int] = {}
+        for name, ins, outs in zip(names, inputs, outputs, strict=True):
+            if name in KEEPS_CHANNELS:
+                aliases[outs[0]] = aliases.get(ins[0], ins[0])
+        return names, [
+            WeightedOperator(
+                index,
+                position,
+                names[position],
+                operands,
+                tuple(aliases.get(tensor, tensor) for tensor in inputs[position]),
+                tuple(outputs[position]),
+                position in linear,
+                position in first,
+                len(names) - 1 - position in head,
+                _input_scale(graph, inputs[position], operands),
+            )
+            for position, operands in weighted.items()
+        ]
+
+    def kind_of(self, opcode_index: int) -> str:
+        """An operator's name in the schema, or a custom one's that is known."""
+        code = self._model.OperatorCodes(opcode_index)
+        custom = (code.CustomCode() or b"").decode("utf-8", "replace")
+        if custom in LINEAR:
+            return custom
+        value = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        name: str = self._names.get(value, f"BUILTIN_{value}")
+        if name == "CUSTOM":
+            self.custom.add((code.CustomCode() or b"").decode("utf-8", "replace"))
+        return name
+
+    def _weighted(
+        self,
+        subgraph: int,
+        graph: Any,
+        names: tuple[str, ...],
+        inputs: list[list[int]],
+        outputs: list[list[int]],
+    ) -> dict[int, tuple[Operand, ...]]:
+        """Operators with weights, by position; what else they read is structural."""
+        tensors = self.tensors_of(subgraph)
+        _check_fed(ints(graph.InputsAsNumpy()), tensors)
+        passed: dict[int, int] = {}
+        shapes: set[int] = set()
+        weighted = {}
+        for position, (name, ins, outs) in enumerate(
+            zip(names, inputs, outputs, strict=True)
+        ):
+            if name in PASSES_CONSTANTS:
+                passed[outs[0]] = passed.get(ins[0], ins[0])
+                continue
+            sources = [passed.get(tensor, tensor) for tensor in ins]
+            read = {tensor for tensor in sources if tensor >= 0}
+            constants = {t: found for t in read if (found := tensors[t]) is not None}
+            given = read - constants.keys()
+            operands = tuple(_operands(name, sources, tensors))
+            if name in READS_SHAPE or (
+                name in COMPUTES_SHAPE and given and given <= shapes
+            ):
+                shapes.update(outs)
+                operands = ()
+            if operands:
+                weighted[position] = operands
+            taken = {operand.constant.tensor for operand in operands}
+            self.structural.update(
+                constants[tensor].buffer for tensor in constants.keys() - taken
+            )
+        return weighted
+
+    def tensors_of(self, subgraph: int) -> list[Constant | None]:
+        """By tensor number; None for those that are no constant, or no numbers."""
+        if subgraph not in self._tensors:
+            graph = self._model.Subgraphs(subgraph)
+            self._tensors[subgraph] = [
+                self._constant(subgraph, graph, index)
+                for index in range(graph.TensorsLength())
+            ]
+        return self._tensors[subgraph]
+
+    def _constant(self, subgraph: int, graph: Any, index: int) -> Constant | None:
+        tensor = graph.Tensors(index)
+        data = self._find_data(tensor.Buffer())
+        if data[1] == 0 or tensor.IsVariable():
+            return None
+        buffer = self._buffer_at.setdefault(data[0], tensor.Buffer())
+        self.constants[buffer] = data[1]
+        element_type = ELEMENT_TYPES.get(tensor.Type())
+        if element_type is None:
+            self.structural.add(buffer)
+            return None
+        shape = tuple(ints(tensor.ShapeAsNumpy())) if tensor.ShapeLength() else ()
+        count, rest = divmod(data[1], element_type.dtype.itemsize)
+        if element_type is ElementType.UINT8 or tensor.Sparsity() is not None:
+            shape = (count,)
+        if rest or count != int(np.prod(shape)):
+            return None
+        quantization = tensor.Quantization()
+        scales, zero_point, ranges = None, 0, []
+        if quantization is not None and quantization.ScaleLength():
+            scales = self._span(quantization.ScaleAsNumpy())
+            if quantization.ZeroPointLength() == 1:
+                zero_point = int(quantization.ZeroPoint(0))
+            for values in (quantization.MinAsNumpy(), quantization.MaxAsNumpy()):
+                if np.size(values) > 1:
+                    ranges.append(self._span(values))
+        name = (tensor.Name() or b"").decode("utf-8", "replace")
+        return Constant(
+            subgraph, index, buffer, name, element_type, shape, data, scales,
+            zero_point, tuple(ranges),
+        )  # fmt: skip
+
+    def _find_data(self, index: int) -> tuple[int, int]:
+        """(byte offset, byte count) of a buffer; (0, 0) for none."""
+        if self._model.BuffersLength() == 0:
+            return 0, 0  # Runtimes open such a file.
+        if index >= self._model.BuffersLength():
+            raise ValueError("a buffer that the file does not have")
+        buffer = self._model.Buffers(index)
+        if buffer.DataLength():
+            return self._span(buffer.DataAsNumpy())
+        # Files beyond 2 GB keep constants behind the flatbuffer.
+        offset, size = buffer.Offset(), buffer.Size()
+        if offset <= 1 or size == 0:
+            return 0, 0
+        if offset + size > self._size:
+            raise ValueError("a buffer reaches beyond the file")
+        return offset, size
+
+    def _span(self, view: np.ndarray) -> tuple[int, int]:
+        return view.__array_interface__["data"][0] - self._base, view.nbytes
+
+
+def _check_fed(inputs: list[int], tensors: list[Constant | None]) -> None:
+    """A runtime writes what it is fed into such a constant, and so into the file."""
+    for tensor in inputs:
+        constant = tensors[tensor]
+        if constant is not None:
+            raise ConversionError(
+                "cannot lock model: expected inputs that the app feeds, got input "
+                f"{constant.name!r}, which is a constant.",
+                "Take it out of the file's list of inputs.",
+            )
+
+
+def _operands(
+    name: str, inputs: list[int], tensors: list[Constant | None]
+) -> Iterator[Operand]:
+    for position, role, axis in find_operands(name, len(inputs)):
+        constant = tensors[inputs[position]] if inputs[position] >= 0 else None
+        if constant is None or not constant.shape:
+            continue
+        if name in LINEAR:
+            is_weight = role is Role.BIAS or constant.element_type not in _SHAPE_TYPES
+        else:
+            # Integers without scales compute shapes.
+            is_weight = constant.element_type.is_float or (
+                constant.scales is not None
+                and constant.element_type not in _SHAPE_TYPES
+            )
+        if is_weight:
+            yield Operand(role, constant, axis % len(constant.shape))
+
+
+def _input_scale(graph: Any, inputs: list[int], operands: tuple[Operand, ...]) -> float:
+    weights = {operand.constant.tensor for operand in operands}
+    for index in inputs:
+        quantization = graph.Tensors(index).Quantization() if index >= 0 else None
+        if quantization is None or quantization.ScaleLength() != 1:
+            continue
+        if index not in weights:
+            return float(quantization.Scale(0))
+    return 0.0
+
+
+def ints(values: Any) -> list[int]:
+    """Of a vector, or of what stands for an absent one."""
+    return [int(value) for value in np.atleast_1d(values)]
+
+
+def _reached(
+    seeds: list[int],
+    sources: list[list[int]],
+    targets: list[list[int]],
+    stops: set[int],
+) -> set[int]:
+    """Steps in `stops` that a walk from `seeds` meets before another stop."""
+    live, met = set(seeds), set()
+    for step, (source, target) in enumerate(zip(sources, targets, strict=True)):
+        if not live.intersection(source):
+            continue
+        if step in stops:
+            met.add(step)
+        else:
+            live.update(target)
+    return met
