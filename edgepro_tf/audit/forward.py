@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from edgepro_tf.audit import operators
 from edgepro_tf.errors import ConversionError
+from edgepro_tf.flatbuffer.roles import LINEAR, PASSES_CONSTANTS, RESHAPES
 from edgepro_tf.flatbuffer.views import Graph, GraphNode
 
 if TYPE_CHECKING:
@@ -16,18 +17,18 @@ if TYPE_CHECKING:
 
 # A constant in as many copies as there are examples; all but the value is a shape.
 BROADCASTS = {"FILL": 1, "BROADCAST_TO": 0, "TILE": 0}
-TABLES = {"GATHER": 0, "EMBEDDING_LOOKUP": 1}  # Constant, they are embeddings.
+# Position of the table: constant, it is an embedding.
+TABLES = {kind: LINEAR[kind][0][0] for kind in ("GATHER", "EMBEDDING_LOOKUP")}
 HEADS = ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC")  # Left out: losses take logits.
-RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 CASTS = ("QUANTIZE", "DEQUANTIZE", "CAST")
 
 
 def find_source(graph: Graph, tensor: int) -> int | None:
-    """The constant behind a tensor, through DEQUANTIZE."""
+    """The constant behind a tensor, through DEQUANTIZE and DENSIFY."""
     if tensor in graph.constants or tensor in graph.unread:
         return tensor
     for node in graph.nodes:
-        if node.kind in ("DEQUANTIZE", "DENSIFY") and tensor in node.outputs:
+        if node.kind in PASSES_CONSTANTS and tensor in node.outputs:
             return find_source(graph, node.inputs[0])
     return None
 

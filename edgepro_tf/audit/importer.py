@@ -18,13 +18,13 @@ from edgepro_tf.audit import operators
 from edgepro_tf.audit.forward import (
     BROADCASTS,
     CASTS,
-    RESHAPES,
     TABLES,
     Run,
     find_computed,
     find_source,
     unsupported,
 )
+from edgepro_tf.flatbuffer.roles import RESHAPES
 from edgepro_tf.flatbuffer.schema import read_graph
 from edgepro_tf.flatbuffer.views import Graph, GraphNode
 from edgepro_tf.locks import ElementType

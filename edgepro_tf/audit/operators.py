@@ -9,19 +9,19 @@ import numpy as np
 import tensorflow as tf
 
 from edgepro_tf.audit import resizing, windows
+from edgepro_tf.flatbuffer import roles
 
-_LINEAR_AXIS = {
+# Of those that are computed here: position of what goes in.
+_INPUT = {
     "CONV_2D": 0,
-    "DEPTHWISE_CONV_2D": -1,
+    "DEPTHWISE_CONV_2D": 0,
     "FULLY_CONNECTED": 0,
-    "TRANSPOSE_CONV": 0,
+    "TRANSPOSE_CONV": 2,
 }
 # Position of (input, filter, bias) among the operator's inputs.
 LINEAR_INPUTS = {
-    "CONV_2D": (0, 1, 2),
-    "DEPTHWISE_CONV_2D": (0, 1, 2),
-    "FULLY_CONNECTED": (0, 1, 2),
-    "TRANSPOSE_CONV": (2, 1, 3),
+    kind: (position, *(weight for weight, _, _ in roles.LINEAR[kind]))
+    for kind, position in _INPUT.items()
 }
 _FUSED = {0: "NONE", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6", 4: "TANH"}
 _ACTIVATIONS = {
@@ -123,7 +123,8 @@ REDUCTIONS = {
 
 def channel_axis(kind: str, rank: int) -> int:
     """Axis of the output channels in an operator's filter."""
-    return _LINEAR_AXIS[kind] % rank
+    (_, _, axis), _ = roles.LINEAR[kind]
+    return axis % rank
 
 
 def activate(name: str | int, x: Any) -> Any:

@@ -40,10 +40,12 @@ def make_target(
     restored = bytearray(public)
     native.restore_buffer(restored, payload)
     lock = unpack_lock(payload)
-    undrawn = bytearray(public)
-    native.restore_buffer(undrawn, pack_lock(_without_values(lock)))
     network = import_model(public, answers)
-    authorized = import_model(bytes(restored), answers)
+    authorized = undrawn = import_model(bytes(restored), answers)
+    if any(one.steps & Step.SET for one in lock.tensors):
+        content = bytearray(public)
+        native.restore_buffer(content, pack_lock(_without_values(lock)))
+        undrawn = import_model(bytes(content), answers)
     target = _describe(network, authorized, lock, name, recipe)
     if check_answers(network, target.authorized, bytes(restored)):
         network = dataclasses.replace(network, gives_probabilities=True)
@@ -56,7 +58,7 @@ def make_target(
         undrawn=[
             value if steps else public_value
             for value, steps, public_value in zip(
-                import_model(bytes(undrawn), answers).values,
+                undrawn.values,
                 target.steps,
                 network.values,
                 strict=True,
@@ -160,17 +162,21 @@ def _find_orders(target: Target, restored: bytes, lock: ModelLock) -> Arrays:
     """
     if any(target.stored_channels):
         return []
+    linears = target.network.linears
+    orders = [np.arange(one.channels) for one in linears]
+    ordered = [
+        k for k, one in enumerate(linears) if target.steps[one.filter] & Step.ORDER
+    ]
+    if not ordered:
+        return orders
     content = bytearray(restored)
     native.apply_lock(content, pack_lock(_without_masks(lock)))
-    unmasked, orders = _import_alike(bytes(content), target.network), []
-    for one in target.network.linears:
-        i, order = one.filter, np.arange(one.channels)
-        if target.steps[i] & Step.ORDER:
-            locked = _rows(unmasked.values[i], unmasked.scales[i], one)
-            order = pair_rows(
-                locked, _rows(target.authorized[i], target.scales[i], one)
-            )
-        orders.append(order)
+    unmasked = _import_alike(bytes(content), target.network)
+    for k in ordered:
+        one, i = linears[k], linears[k].filter
+        locked = _rows(unmasked.values[i], unmasked.scales[i], one)
+        authorized = _rows(target.authorized[i], target.scales[i], one)
+        orders[k] = pair_rows(locked, authorized)
     return orders
 
 

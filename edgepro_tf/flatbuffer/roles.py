@@ -44,8 +44,9 @@ LINEAR: dict[str, Operands] = {
 }
 # Their output is their constant input in another form.
 PASSES_CONSTANTS = ("DEQUANTIZE", "DENSIFY")
+RESHAPES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
 # Their output has the channels of their input, last, or a multiple or fraction of them.
-KEEPS_CHANNELS = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "BATCH_TO_SPACE_ND")
+KEEPS_CHANNELS = (*RESHAPES, "BATCH_TO_SPACE_ND")
 READS_SHAPE = ("SHAPE", "RANK")
 # What these compute from a shape alone is a shape again, even from floats: x * 2.0.
 COMPUTES_SHAPE = frozenset(
