@@ -14,8 +14,10 @@ from edgepro_tf.inputs import split_inputs
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
 from edgepro_tf.runtime.running import (
     allocate_for,
+    fits_shape,
     ordered_details,
     quantize_input,
+    signature_shape,
     signatures_of,
 )
 
@@ -63,7 +65,7 @@ def make_samples(
     if samples is None:
         rows = _make_noise(model, details)
     else:
-        shapes = {name: _signature(detail) for name, detail in details.items()}
+        shapes = {name: signature_shape(detail) for name, detail in details.items()}
         rows = _list_for(interpreter, samples, shapes, most)
         if not rows:
             raise ConversionError(
@@ -111,7 +113,7 @@ def _size(rows: list[Any]) -> int:
 
 def _make_noise(model: bytes, details: dict[str, dict[str, Any]]) -> list[Sample]:
     """Noise of a size that a runtime takes: filters may be wider than the least."""
-    is_open = any(-1 in _signature(detail)[1:] for detail in details.values())
+    is_open = any(-1 in signature_shape(detail)[1:] for detail in details.values())
     for extent in _EXTENTS if is_open else _EXTENTS[:1]:
         rng = np.random.default_rng(0)
         rows = [
@@ -140,7 +142,7 @@ def _noise(detail: dict[str, Any], extent: int, rng: np.random.Generator) -> np.
     shape = [
         extent if axis and unknown < 0 else known
         for axis, (known, unknown) in enumerate(
-            zip(detail["shape"], _signature(detail), strict=True)
+            zip(detail["shape"], signature_shape(detail), strict=True)
         )
     ]
     is_index = np.dtype(detail["dtype"]).kind in "iub" and not detail["quantization"][0]
@@ -156,10 +158,6 @@ def _fits(model: bytes, details: dict[str, dict[str, Any]], row: Sample) -> bool
     except InterpreterError:
         return False
     return True
-
-
-def _signature(detail: dict[str, Any]) -> tuple[int, ...]:
-    return tuple(int(n) for n in detail.get("shape_signature", detail["shape"]))
 
 
 def _list_for(
@@ -332,10 +330,8 @@ def _fit_all(row: Sample, details: dict[str, dict[str, Any]]) -> Sample:
 
 def _fit(values: np.ndarray, name: str, detail: dict[str, Any]) -> np.ndarray:
     shape = tuple(int(extent) for extent in detail["shape"])
-    signature = _signature(detail)
-    fits = len(values.shape) == len(signature) and all(
-        extent in (-1, got) for extent, got in zip(signature, values.shape, strict=True)
-    )
+    signature = signature_shape(detail)
+    fits = fits_shape(signature, values.shape)
     if not fits and int(np.prod(shape)) == values.size:
         values, fits = values.reshape(shape), True
     if not fits:

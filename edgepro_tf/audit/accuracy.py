@@ -14,12 +14,14 @@ from edgepro_tf.runtime.delegates import open_with_payload
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
 from edgepro_tf.runtime.running import (
     check_shape,
+    fits_shape,
     ordered_details,
     output_details,
     pick_output,
     predict_classes,
     quantize_inputs,
     run_real,
+    signature_shape,
 )
 
 if TYPE_CHECKING:
@@ -47,8 +49,7 @@ def measure_accuracy(
     """
     details = ordered_details(interpreter)
     output = pick_output("the model", interpreter, output)
-    signatures = [d.get("shape_signature", d["shape"]) for d in details.values()]
-    fixed = int(signatures[0][0])
+    fixed = signature_shape(next(iter(details.values())))[0]
     batch = _BATCH if fixed == -1 else fixed
     found = []
     for start in range(0, len(x), batch):
@@ -87,7 +88,7 @@ def fit_data(
         )
     data = data.fit_inputs(
         {
-            name: (len(detail["shape_signature"]), _takes_bytes(detail))
+            name: (len(signature_shape(detail)), _takes_bytes(detail))
             for name, detail in details.items()
         }
     )
@@ -96,7 +97,7 @@ def fit_data(
     ):
         check_shape(model, detail, x)
     name = pick_output(model, interpreter, output)
-    shape = [int(n) for n in output_details(interpreter)[name]["shape_signature"]]
+    shape = signature_shape(output_details(interpreter)[name])
     if all(extent == 1 for extent in shape[1:-1]):  # One place is no place.
         labels = [
             y.reshape(len(y), *shape[1:-1]) if y.size == len(y) else y
@@ -112,13 +113,10 @@ def _takes_bytes(detail: dict[str, Any]) -> bool:
     return is_integer and not detail["quantization"][0]
 
 
-def _check_labels(model: str, shape: list[int], data: Dataset) -> None:
+def _check_labels(model: str, shape: tuple[int, ...], data: Dataset) -> None:
     classes = max(2, shape[-1])
     for y in (data.y_train, data.y_test):
-        fits = y.ndim == len(shape) - 1 and all(
-            extent in (-1, given)
-            for extent, given in zip(shape[1:-1], y.shape[1:], strict=True)
-        )
+        fits = y.ndim == len(shape) - 1 and fits_shape(shape[1:-1], y.shape[1:])
         is_number = y.dtype.kind in "iu" and 0 <= y.min() <= y.max() < classes
         if not fits or not is_number:
             raise InterpreterError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,19 @@ def check_signature(model: str, interpreter: Any, signature: str | None) -> None
         )
 
 
+def signature_shape(detail: dict[str, Any]) -> tuple[int, ...]:
+    """Shape of an input or output, from its details; -1 for each axis left open."""
+    key = "shape_signature" if "shape_signature" in detail else "shape"
+    return tuple(int(extent) for extent in detail[key])
+
+
+def fits_shape(wanted: Sequence[int], given: Sequence[int]) -> bool:
+    """Whether a shape is as wanted; -1 is any extent."""
+    return len(wanted) == len(given) and all(
+        extent in (-1, got) for extent, got in zip(wanted, given, strict=True)
+    )
+
+
 def check_shape(model: str, detail: dict[str, Any], values: np.ndarray) -> None:
     """Check values before an input takes them: runtimes resize to any shape, and then
     answer or fail as it happens.
@@ -145,12 +159,9 @@ def check_shape(model: str, detail: dict[str, Any], values: np.ndarray) -> None:
     Raises:
         InterpreterError: they have another shape.
     """
-    wanted = [int(extent) for extent in detail["shape_signature"]]
-    fits = len(wanted) == values.ndim and all(
-        extent in (-1, given)
-        for extent, given in zip(wanted[1:], values.shape[1:], strict=True)
-    )
-    if not fits:
+    wanted = signature_shape(detail)
+    of_any_count = (-1, *wanted[1:]) if wanted else ()
+    if not fits_shape(of_any_count, values.shape):
         rest = "".join(f", {'any' if n == -1 else n}" for n in wanted[1:])
         shape = f"an array of shape [count{rest}]" if wanted else "a single number"
         raise InterpreterError(

@@ -11,6 +11,7 @@ from edgepro_tf.runtime.running import (
     input_details,
     predict_classes,
     quantize_input,
+    signature_shape,
 )
 from tests.edgepro_tf.native.sample_models import read_model
 
@@ -31,6 +32,13 @@ def test_an_extent_that_is_free_takes_any() -> None:
     check_shape("m", detail, np.zeros((2, 9, 3)))
     with pytest.raises(InterpreterError, match=r"\[count, any, 3\], got \[2, 9, 4\]"):
         check_shape("m", detail, np.zeros((2, 9, 4)))
+
+
+def test_a_runtime_may_name_no_signature_of_shapes() -> None:
+    detail = {"shape": np.array([1, 3])}
+    assert signature_shape(detail) == (1, 3)
+    assert signature_shape({**detail, "shape_signature": np.array([-1, 3])}) == (-1, 3)
+    check_shape("m", detail, np.zeros((9, 3)))
 
 
 def test_an_input_without_axes_takes_a_single_number() -> None:
