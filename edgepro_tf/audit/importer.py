@@ -203,7 +203,8 @@ def import_model(model: str | Path | bytes, output: int | None = None) -> Networ
         elif node.kind in {*operators.WEIGHTED, *BROADCASTS, "PRELU"}:
             neutral = 1.0 if node.kind in ("MUL", "DIV") else 0.0
             for tensor in node.inputs:
-                found.add(tensor, "constant", -1, neutral=neutral)
+                if found.graph.shapes[tensor]:  # No lock takes a single number.
+                    found.add(tensor, "constant", -1, neutral=neutral)
     return Network(
         graph,
         tuple(found.parameters),
@@ -323,7 +324,10 @@ def _check_supported(graph: Graph) -> None:
     for index in find_computed(graph):
         node = graph.nodes[index]
         if node.kind in _LOOPS:
-            raise unsupported(f"a loop ({node.kind})", "Convert it with unroll=True.")
+            raise unsupported(
+                f"a loop ({node.kind})",
+                "Convert it from Keras over a batch of any size, or with unroll=True.",
+            )
         if node.kind not in known:
             raise unsupported(f"operator {node.kind}")
         for tensor in node.inputs:

@@ -48,6 +48,8 @@ _ACTIVATIONS = {
     "SIN": tf.sin,
     "SQRT": tf.sqrt,
     "SQUARE": tf.square,
+    "ZEROS_LIKE": tf.zeros_like,
+    "LOGICAL_NOT": tf.logical_not,
 }
 UNARY = frozenset(_ACTIVATIONS) - {"NONE"}
 BINARY = {
@@ -65,6 +67,8 @@ BINARY = {
     "GREATER_EQUAL": tf.greater_equal,
     "EQUAL": tf.equal,
     "NOT_EQUAL": tf.not_equal,
+    "LOGICAL_AND": tf.logical_and,
+    "LOGICAL_OR": tf.logical_or,
 }
 WEIGHTED = ("ADD", "SUB", "MUL", "DIV")  # A constant of theirs may be a weight.
 # Of (input, block shape, paddings or crops): a dilated convolution stands between them.
@@ -118,6 +122,8 @@ REDUCTIONS = {
     "REDUCE_MAX": tf.reduce_max,
     "REDUCE_MIN": tf.reduce_min,
     "REDUCE_PROD": tf.reduce_prod,
+    "REDUCE_ANY": tf.reduce_any,
+    "REDUCE_ALL": tf.reduce_all,
 }
 
 
