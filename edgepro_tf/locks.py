@@ -223,10 +223,14 @@ class TensorLock:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ModelLock:
-    """The lock of one ``.tflite``: a seed and a record for each protected constant."""
+    """The lock of one ``.tflite``: a seed and a record for each protected constant.
+
+    ``version`` is its payload's (docs/payload.md); earlier ones keep their meaning.
+    """
 
     seed: bytes = dataclasses.field(repr=False)
     tensors: tuple[TensorLock, ...]
+    version: int = 3
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("cannot pickle a lock: seal it in a sidecar instead")

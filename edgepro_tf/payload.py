@@ -16,8 +16,9 @@ from edgepro_tf.locks import (
     TensorLock,
 )
 
-MAGIC = b"EPL1"
-MAGIC_2 = b"EPL2"  # With a masked int8 constant; version 1 drew its mask unevenly.
+MAGIC = b"EPL"  # And the digit of the version.
+SEED_AT = len(MAGIC) + 1
+_VERSIONS = (1, 2, 3)
 MAX_RECORDS = 65535
 MAX_EXPONENT_RANGE = 8
 _VARINT_LIMIT = 1 << 32
@@ -33,7 +34,7 @@ def pack_lock(lock: ModelLock) -> bytes:
     Raises:
         PayloadError: the lock breaks a rule of docs/payload.md.
     """
-    out = bytearray(MAGIC_2 if any(map(_is_masked_int8, lock.tensors)) else MAGIC)
+    out = bytearray(MAGIC + b"%d" % lock.version)
     out += lock.seed
     written = [tensor for tensor in lock.tensors if not tensor.is_implied]
     out += _varint(len(written))
@@ -56,15 +57,16 @@ def unpack_lock(payload: bytes) -> ModelLock:
         PayloadError: they are damaged, cut short, or of another version.
     """
     reader = _Reader(payload)
-    magic = reader.take(len(MAGIC))
-    if magic not in (MAGIC, MAGIC_2):
-        raise _bad("expected it to begin with EPL1 or EPL2, got another beginning")
+    magic, digit = reader.take(len(MAGIC)), reader.byte()
+    version = digit - ord("0")
+    if magic != MAGIC or version not in _VERSIONS:
+        raise _bad("expected it to begin with EPL1, EPL2 or EPL3, got another")
     seed = reader.take(SEED_BYTES)
     count = reader.varint()
     if not 1 <= count <= MAX_RECORDS:
         raise _bad(f"expected 1 to {MAX_RECORDS} records, got {count}")
     tensors = tuple(tensor for _ in range(count) for tensor in _unpack_record(reader))
-    if magic == MAGIC and any(map(_is_masked_int8, tensors)):
+    if version == 1 and any(map(_is_masked_int8, tensors)):
         raise _bad(
             "expected no masked int8 in version 1, whose mask was uneven, got one"
         )
@@ -73,7 +75,7 @@ def unpack_lock(payload: bytes) -> ModelLock:
     addresses = {(t.subgraph, t.tensor, t.target) for t in tensors}
     if len(addresses) != len(tensors):
         raise _bad("expected one record for each constant, got two for one")
-    return ModelLock(seed, tensors)
+    return ModelLock(seed, tensors, version)
 
 
 def _is_masked_int8(tensor: TensorLock) -> bool:

@@ -142,7 +142,7 @@ def restore(
     record = lock.tensors[index]
     flat = public.reshape(-1)
     if record.steps & Step.SHUFFLE:
-        x = _restore_elements(lock.seed, index, record, flat)
+        x = _restore_elements(lock, index, record, flat)
     else:
         x = _restore_channels(lock.seed, index, record, flat)
     if with_set and record.steps & Step.SET:
@@ -223,12 +223,12 @@ def _moved_whole(word: int, draw: int, record: TensorLock) -> int:
 
 
 def _restore_elements(
-    seed: bytes, index: int, record: TensorLock, public: np.ndarray
+    lock: ModelLock, index: int, record: TensorLock, public: np.ndarray
 ) -> np.ndarray:
-    draws = Draws(seed, index)
+    draws = Draws(lock.seed, index)
     n, has_signs = record.size, bool(record.steps & Step.SIGNS)
     flipped = _flipped(public, record.element_type) if has_signs else public
-    if n < SMALL:
+    if n < SMALL or lock.version >= 3:
         p = draws.permutation(n)
         s = draws.bits(n) if has_signs else [0] * n
         return np.where(s, flipped[p], public[p]).astype(public.dtype)
@@ -240,7 +240,7 @@ def _restore_elements(
     x = np.empty_like(public)
     for b in range(blocks):
         if b % CHUNK_BLOCKS == 0:
-            draws = Draws(seed, index, 1 + b // CHUNK_BLOCKS)
+            draws = Draws(lock.seed, index, 1 + b // CHUNK_BLOCKS)
         k = np.array(draws.block_permutation())
         v = draws.bits(64) if has_signs else [0] * 64
         source = 64 * order[b] + k

@@ -1,5 +1,5 @@
 /* docs/payload.md, "Channel-wise": order, signs and exponents of rows of channels, and
- * the mask behind them. A small shuffle is the same thing over [1, elements, 1]. */
+ * the mask behind them. A shuffle is the same thing over [1, elements, 1]. */
 #include <string.h>
 
 #include "draws.h"

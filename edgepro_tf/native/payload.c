@@ -158,8 +158,8 @@ static edgepro_status read_lock(reader* from, edgepro_lock* lock) {
   const uint8_t* magic = read_bytes(from, MAGIC_BYTES);
   int has_magic = magic != NULL && memcmp(magic, kMagic, MAGIC_BYTES - 1) == 0;
   uint8_t version = has_magic ? magic[MAGIC_BYTES - 1] : 0;
-  require(from, version == '1' || version == '2',
-          "expected it to begin with EPL1 or EPL2, got another beginning");
+  require(from, version >= '1' && version <= '3',
+          "expected it to begin with EPL1, EPL2 or EPL3, got another");
   const uint8_t* seed = read_bytes(from, SEED_BYTES);
   uint32_t written = read_varint(from);
   if (!require(from, written >= 1 && written <= MAX_RECORDS,
@@ -175,7 +175,9 @@ static edgepro_status read_lock(reader* from, edgepro_lock* lock) {
   }
   for (uint32_t i = 0; i < written && from->broken_rule == NULL; i++) {
     record* r = &lock->records[lock->count];
-    lock->count += read_record(from, r);
+    uint32_t read = read_record(from, r);
+    for (uint32_t k = 0; k < read; k++) r[k].moves_blocks = version < '3';
+    lock->count += read;
     require(from, version != '1' || !(r->steps & STEP_MASK) || r->type != TYPE_INT8,
             "expected no masked int8 in version 1, whose mask was uneven, got one");
   }

@@ -38,6 +38,7 @@ typedef struct {
   uint8_t type, target, steps, exponent_range;
   uint8_t window;     /* of MASK on floats: the least exponent field that it changes */
   uint8_t is_implied; /* the scales of the record before it; has no fingerprint */
+  uint8_t moves_blocks; /* a shuffle of versions 1 and 2, if it is large */
   uint8_t set_form;
   uint32_t set_count;
   const uint8_t* set_channels; /* varints, as in the payload */

@@ -32,13 +32,13 @@ void prepare_steps(const job* work);
 void run_piece(const job* work, size_t piece);
 void finish_steps(const job* work);
 
-/* The two families of steps. Channel-wise: rows of channels, and small shuffles. */
+/* The two families of steps. Channel-wise: rows of channels, and shuffles. */
 size_t channels_scratch_bytes(const record* r);
 size_t channels_piece_count(const record* r);
 void channels_prepare(const job* work);
 void channels_run_piece(const job* work, size_t piece);
 
-/* Element-wise: shuffles of this many elements and more. */
+/* Element-wise: shuffles of versions 1 and 2, of this many elements and more. */
 enum { SMALLEST_BLOCK_SHUFFLE = 4096 };
 size_t shuffle_scratch_bytes(const record* r);
 size_t shuffle_piece_count(const record* r);

@@ -23,7 +23,7 @@ from edgepro_tf.audit.thief import (
     Thief,
 )
 from edgepro_tf.locks import SEED_BYTES
-from edgepro_tf.payload import MAGIC
+from edgepro_tf.payload import SEED_AT
 
 _BITS = 8
 _PAPER = "EdgePro (arXiv 2303.12397), experiments on password guessing"
@@ -81,7 +81,7 @@ def miss_one_bit(bench: Bench, thief: Thief) -> Outcome:
     found = []
     for bit in rng.choice(8 * SEED_BYTES, _BITS, replace=False):
         payload = bytearray(target.payload)
-        payload[len(MAGIC) + bit // 8] ^= 1 << (bit % 8)
+        payload[SEED_AT + bit // 8] ^= 1 << (bit % 8)
         restored = bytearray(target.content)
         native.restore_buffer(restored, bytes(payload))
         test = bench.test_inputs, bench.y_test

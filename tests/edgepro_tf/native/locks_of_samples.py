@@ -106,7 +106,8 @@ def records(
 def locks(draw: st.DrawFn, shapes: st.SearchStrategy = SMALL_SHAPES) -> ModelLock:
     count = draw(st.integers(1, 4))
     tensors = tuple(draw(records(i, shapes)) for i in range(count))
-    return ModelLock(draw(st.binary(min_size=32, max_size=32)), tensors)
+    version = draw(st.sampled_from([2, 3]))  # 1 has no masked int8.
+    return ModelLock(draw(st.binary(min_size=32, max_size=32)), tensors, version)
 
 
 def fill_constants(lock: ModelLock, seed: int) -> list[np.ndarray]:

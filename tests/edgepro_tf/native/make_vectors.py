@@ -40,9 +40,9 @@ def one(
 
 
 def restored(
-    what: str, *tensors: TensorLock, compress: bool = False
+    what: str, *tensors: TensorLock, version: int = 1, compress: bool = False
 ) -> tuple[str, Header]:
-    lock = ModelLock(SEED, tensors)
+    lock = ModelLock(SEED, tensors, version)
     public = [
         scalable_values(t.element_type, t.size, i)
         if t.steps & Step.EXPONENTS
@@ -114,11 +114,13 @@ def scenarios() -> dict[str, tuple[str, Header]]:
         "mask_two_chunks": restored(
             "65,540 elements: the last four are of chunk 2",
             one(Step.MASK, (2, 4, 65540 // 8), ElementType.INT8),
+            version=2,
             compress=True,
         ),
         "mask_depthwise_int8": restored(
             "channels last, the least integer included",
             one(Step.ORDER | Step.MASK, (9, 11, 1), ElementType.INT8),
+            version=2,
         ),
         "shuffle_small": restored(
             "one permutation of 100 elements, signs",
@@ -132,6 +134,11 @@ def scenarios() -> dict[str, tuple[str, Header]]:
             "1,025 blocks: the last one is of chunk 2",
             one(Step.SHUFFLE, (1, 1025, 64), ElementType.UINT8),
             compress=True,
+        ),
+        "shuffle_whole": restored(
+            "version 3: one permutation of 4,099 elements, signs",
+            one(Step.SHUFFLE | Step.SIGNS, (1, 4099, 1), ElementType.INT8),
+            version=3,
         ),
         "set_one_value": restored(
             "channels 0, 3 and 4 hold one value",
@@ -182,7 +189,7 @@ def scenarios() -> dict[str, tuple[str, Header]]:
         "truncated_model": refused("bad-model", "cut short", payload, model[:-1]),
         "truncated_payload": refused("bad-payload", "cut short", payload[:-1], model),
         "longer_payload": refused("bad-payload", "a byte more", payload + b"\0", model),
-        "other_version": refused("bad-payload", "EPL3", b"EPL3" + payload[4:], model),
+        "other_version": refused("bad-payload", "EPL4", b"EPL4" + payload[4:], model),
         "uneven_mask": refused(
             "bad-payload",
             "a masked int8 constant in version 1",
