@@ -12,8 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-from absl import app, logging
-from absl.flags import argparse_flags
+from absl import app, flags, logging
 
 import edgepro_tf
 from edgepro_tf.cli import console
@@ -25,6 +24,7 @@ _SIGNALLED = 128  # What shells report of a program ended by a signal, plus its 
 _EXTRAS = {
     "keras": "tensorflow",
     "matplotlib": "demo",
+    "scipy": "tensorflow",
     "sklearn": "demo",
     "tensorflow": "tensorflow",
 }
@@ -53,9 +53,9 @@ Each command explains itself: edgepro convert --help
 """
 
 
-def make_parser() -> argparse_flags.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """The parser of all subcommands."""
-    parser = argparse_flags.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="edgepro",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -73,7 +73,6 @@ def make_parser() -> argparse_flags.ArgumentParser:
             help=summary,
             description=module.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,
-            inherited_absl_flags=None,
         )
         module.add_arguments(subparser)
     return parser
@@ -131,10 +130,17 @@ def run(argv: Sequence[str] | None = None) -> None:
         app.run(
             main,
             argv=list(argv or sys.argv),
-            flags_parser=lambda args: make_parser().parse_args(args[1:]),
+            flags_parser=_parse,
         )
     except KeyboardInterrupt:
         _stop(signal.SIGINT)
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    arguments = make_parser().parse_args(argv[1:])
+    # absl wants them read; its own (--pdb, --only_check_args) are developers'.
+    flags.FLAGS.mark_as_parsed()
+    return arguments
 
 
 def _stop(number: int, _: Any = None) -> NoReturn:

@@ -103,6 +103,30 @@ def test_a_package_that_is_missing_is_named(
     assert 'pip install ".[demo]"' in said.err and "Traceback" not in said.err
 
 
+def test_an_audit_without_scipy_says_so() -> None:
+    # In a process of its own: this one has loaded the audit's modules.
+    code = "import sys; sys.modules['scipy'] = None; from edgepro_tf.cli.main import *;"
+    code += "run(['edgepro', 'audit', 'm.keras', '--dataset', 'digits', '--out', 'a'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "cannot audit: expected scipy to be installed, got none." in done.stderr
+    assert 'pip install ".[tensorflow]"' in done.stderr
+
+
+@pytest.mark.parametrize(
+    "flag", ["--only_check_args", "--pdb", "--run_with_profiling", "--helpfull"]
+)
+def test_flags_of_absl_are_no_flags_of_ours(
+    flag: str, edgepro: Edgepro, tmp_path: Path
+) -> None:
+    said = edgepro(flag, "keygen", "--out", tmp_path / "keys")
+    assert said.code == 2 and "unrecognized arguments" in said.err
+    assert "absl" not in edgepro("--help").out
+    assert list(tmp_path.iterdir()) == []
+
+
 def _changed(content: bytes) -> bytes:
     middle = len(content) // 2
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
