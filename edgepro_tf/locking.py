@@ -250,8 +250,7 @@ def _choose_neurons(
             "Pass samples=(x_train, y_train), or a config with selection='random'.",
         )
     x, y = samples if isinstance(samples, tuple) else (samples, None)
-    names = [lock.name for lock in locks]
-    scores = rank_neurons(network, x, y, layers=names, loss=loss)
+    scores = rank_neurons(network, locks, x, y, loss=loss)
     return {
         k: pick_neurons(v, config.fraction, config.prefer) for k, v in scores.items()
     }

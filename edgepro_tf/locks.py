@@ -80,11 +80,6 @@ class ChannelLock:
     def has_order(self) -> bool:
         return not np.array_equal(self.order, np.arange(self.channels))
 
-    @property
-    def has_offsets(self) -> bool:
-        """Whether a channel that is no authorization neuron has an offset."""
-        return bool(np.any(self.offset[self.scale != 0]))
-
     @classmethod
     def identity(cls, channels: int) -> ChannelLock:
         """The lock that changes nothing."""

@@ -35,14 +35,11 @@ def test_channel_lock_tells_what_it_does() -> None:
     assert lock.channels == 4
     assert lock.authorization_neurons.tolist() == [0, 3]
     assert lock.has_order
-    assert not lock.has_offsets
-    assert make_lock([1, 1], [0, 3]).has_offsets
 
 
 def test_identity_changes_nothing() -> None:
     lock = ChannelLock.identity(5)
     assert not lock.has_order
-    assert not lock.has_offsets
     assert lock.authorization_neurons.size == 0
 
 

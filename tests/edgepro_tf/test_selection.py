@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
 
 from edgepro_tf.errors import LockError
-from edgepro_tf.locking import lock_model
-from edgepro_tf.selection import count_neurons, rank_neurons, select_neurons
+from edgepro_tf.layers import NeuronLock
+from edgepro_tf.locking import LockConfig, lock_model, locks_of
+from edgepro_tf.selection import count_neurons, rank_neurons
 from tests import models
 
 LOSS = "sparse_categorical_crossentropy"
@@ -33,24 +36,40 @@ def _samples() -> tuple[np.ndarray, np.ndarray]:
     return x, (x[:, 0] < 0).astype(np.int32)
 
 
+def _choose(
+    model: keras.Model, layer: str, fraction: float, samples: Any, **parts: Any
+) -> np.ndarray:
+    """int64 [count]: the authorization neurons that locking draws."""
+    config = LockConfig(fraction=fraction, selection="importance", **parts)
+    locked = lock_model(
+        model, config=config, layers=[layer], samples=samples, loss=LOSS
+    )
+    return locks_of(locked)[layer].authorization_neurons
+
+
+def _with_locks(
+    model: keras.Model, layers: list[str] | None = None
+) -> tuple[keras.Model, list[NeuronLock]]:
+    """A network whose locks change nothing, as it is when neurons are ranked."""
+    config = LockConfig(fraction=0, signs=False)
+    network = lock_model(model, config=config, layers=layers).network
+    parts = network._flatten_layers(recursive=True, include_self=False)
+    return network, [layer for layer in parts if isinstance(layer, NeuronLock)]
+
+
 def test_taylor_finds_the_neuron_that_matters_even_channel_0() -> None:
-    x, y = _samples()
-    chosen = select_neurons(_planted(), x, y, layer="hidden", fraction=0.2, loss=LOSS)
+    chosen = _choose(_planted(), "hidden", 0.2, _samples())
     np.testing.assert_array_equal(chosen, [0])
-    assert chosen.dtype == np.int64
 
 
 def test_without_labels_the_loudest_neuron_ranks_first() -> None:
     x, _ = _samples()
-    chosen = select_neurons(_planted(), x, layer="hidden", fraction=0.2)
+    chosen = _choose(_planted(), "hidden", 0.2, x)
     np.testing.assert_array_equal(chosen, [5])
 
 
 def test_the_other_end_of_the_ranking() -> None:
-    x, y = _samples()
-    chosen = select_neurons(
-        _planted(), x, y, layer="hidden", fraction=0.8, prefer="unimportant", loss=LOSS
-    )
+    chosen = _choose(_planted(), "hidden", 0.8, _samples(), prefer="unimportant")
     np.testing.assert_array_equal(chosen, [1, 2, 3, 4, 5])
 
 
@@ -61,17 +80,18 @@ def test_taylor_estimates_what_setting_a_channel_to_zero_costs() -> None:
     model.get_layer("head").set_weights(
         [w * 0.01 for w in model.get_layer("head").get_weights()]
     )
-    layer = model.get_layer("dense_2")
-    layer.activation = keras.activations.linear
+    model.get_layer("dense_2").activation = keras.activations.linear
+    network, locks = _with_locks(model, ["dense_2"])
+    layer = network.get_layer("dense_2")
     loss = keras.losses.SparseCategoricalCrossentropy(reduction="none")
-    before = np.asarray(loss(y, model(x)))
-    scores = rank_neurons(model, x, y, layers=["dense_2"], loss=LOSS)["dense_2"]
+    before = np.asarray(loss(y, network(x)))
+    (scores,) = rank_neurons(network, locks, x, y, loss=LOSS).values()
     for c in range(3):
         kernel, bias = layer.get_weights()
         closed = kernel.copy(), bias.copy()
         closed[0][:, c], closed[1][c] = 0, 0
         layer.set_weights(closed)
-        true = np.abs(np.asarray(loss(y, model(x))) - before).sum()
+        true = np.abs(np.asarray(loss(y, network(x))) - before).sum()
         layer.set_weights([kernel, bias])
         np.testing.assert_allclose(scores[c], true, rtol=0.05)
 
@@ -81,37 +101,35 @@ def test_batches_do_not_change_the_ranking(labels: bool) -> None:
     model = models.cnn()
     x = models.make_inputs(model, 10)
     y = models.make_labels(10) if labels else None
+    network, locks = _with_locks(model, ["conv_1"])
     one, many = (
-        rank_neurons(model, x, y, layers=["conv_1"], loss=LOSS, batch_size=size)
+        rank_neurons(network, locks, x, y, loss=LOSS, batch_size=size)
         for size in (10, 3)
     )
-    np.testing.assert_allclose(one["conv_1"], many["conv_1"], rtol=1e-4)
+    np.testing.assert_allclose(one["conv_1_lock"], many["conv_1_lock"], rtol=1e-4)
 
 
 def test_lock_layers_of_nested_and_shared_models_are_ranked() -> None:
     model = models.nested()
-    network = lock_model(model, seed=0).network
     x, y = models.make_inputs(model), models.make_labels()
-    names = ["conv_lock", "dense_lock"]
-    scores = rank_neurons(network, x, y, layers=names, loss=LOSS)
+    scores = rank_neurons(*_with_locks(model), x, y, loss=LOSS)
     assert scores["conv_lock"].shape == (6,) and scores["dense_lock"].shape == (8,)
     assert all(np.any(score > 0) for score in scores.values())
 
 
 def test_sequential_models_are_ranked() -> None:
     model = models.sequential()
-    x, y = models.make_inputs(model), models.make_labels()
-    chosen = select_neurons(model, x, y, layer="dense", fraction=0.5, loss=LOSS)
-    assert chosen.shape == (4,)
+    samples = models.make_inputs(model), models.make_labels()
+    assert _choose(model, "dense", 0.5, samples).shape == (4,)
 
 
 def test_random_choice_is_secret_unless_seeded() -> None:
     model = models.mlp()
 
     def choose(seed: int | None) -> list[int]:
-        return select_neurons(
-            model, layer="dense_1", fraction=0.5, method="random", seed=seed
-        ).tolist()
+        config = LockConfig(fraction=0.5)
+        locked = lock_model(model, config=config, layers=["dense_1"], seed=seed)
+        return locks_of(locked)["dense_1"].authorization_neurons.tolist()
 
     assert choose(1) == choose(1)
     assert len({tuple(choose(None)) for _ in range(20)}) > 1
@@ -128,17 +146,12 @@ def test_at_least_one_and_never_all(channels: int, fraction: float, count: int) 
 
 def test_refusals() -> None:
     model = models.nested()
-    x, y = models.make_inputs(model), models.make_labels()
-    with pytest.raises(LockError, match="expected training samples"):
-        select_neurons(model, layer="dense", fraction=0.1)
+    with pytest.raises(LockError, match="'importance' with samples"):
+        _choose(model, "dense", 0.1, None)
+    samples = models.make_inputs(model), models.make_labels()
+    config = LockConfig(selection="importance")
     with pytest.raises(LockError, match="expected one loss"):
-        select_neurons(model, x, y, layer="dense", fraction=0.1)
-    with pytest.raises(LockError, match="lock_model ranks layers of nested"):
-        select_neurons(model, x, layer="conv", fraction=0.1)
-    with pytest.raises(LockError, match="none of that name"):
-        select_neurons(model, layer="pool", fraction=0.1, method="random")
-    with pytest.raises(LockError, match="importance or random"):
-        select_neurons(model, layer="dense", fraction=0.1, method="magic")
+        lock_model(model, config=config, samples=samples)
 
 
 @pytest.mark.parametrize("axis", [(), (1,)])
@@ -148,10 +161,9 @@ def test_one_unit_takes_its_labels_with_and_without_an_axis(axis: tuple) -> None
         [keras.Input((4,)), keras.layers.Dense(6, "relu", name="hidden"),
          keras.layers.Dense(1, "sigmoid")]
     )  # fmt: skip
-    scores = rank_neurons(
-        model, x, y.reshape(-1, *axis), layers=["hidden"], loss="binary_crossentropy"
-    )
-    assert scores["hidden"].shape == (6,)
+    labels = y.reshape(-1, *axis)
+    scores = rank_neurons(*_with_locks(model), x, labels, loss="binary_crossentropy")
+    assert scores["hidden_lock"].shape == (6,)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +175,5 @@ def test_one_unit_takes_its_labels_with_and_without_an_axis(axis: tuple) -> None
 )
 def test_labels_that_do_not_fit_are_refused(labels: np.ndarray, words: str) -> None:
     with pytest.raises(LockError, match=words) as caught:
-        select_neurons(
-            _planted(), _samples()[0], labels, layer="hidden", fraction=0.2, loss=LOSS
-        )
+        _choose(_planted(), "hidden", 0.2, (_samples()[0], labels))
     assert "Label values" not in str(caught.value)
