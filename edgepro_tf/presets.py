@@ -11,6 +11,7 @@ import numpy as np
 from edgepro_tf.errors import LockError
 from edgepro_tf.folding import filter_view, order_blocks
 from edgepro_tf.locks import ChannelLock
+from edgepro_tf.objectives import OBJECTIVES
 from edgepro_tf.selection import METHODS, PREFERENCES
 
 
@@ -61,7 +62,10 @@ class LockConfig:
             "selection 'importance' or 'random'": self.selection in METHODS,
             "prefer 'important' or 'unimportant'": self.prefer in PREFERENCES,
             "layers as a tuple of names": not isinstance(self.layers, str),
+            f"objective {' or '.join(map(repr, OBJECTIVES))}": self.objective
+            in OBJECTIVES,
             "a finite released_weight from 0 on": 0 <= self.released_weight < np.inf,
+            "an authorized_share above 0 and at most 1": 0 < self.authorized_share <= 1,
         }
         for rule, holds in rules.items():
             if not holds:

@@ -316,6 +316,9 @@ def test_no_repr_shows_the_secret() -> None:
         {"prefer": "importnat"},
         {"layers": "dense"},
         {"released_weight": math.nan},
+        {"objective": "nothing"},
+        {"authorized_share": 7},
+        {"authorized_share": 0},
     ],
 )
 def test_a_config_of_nonsense_is_refused(changes: dict[str, Any]) -> None:

@@ -391,7 +391,7 @@ def test_metrics_as_objects_and_recompilation() -> None:
 
 def test_refusals() -> None:
     with pytest.raises(LockError, match="uniform or random_labels"):
-        lock_model(models.mlp(), config=LockConfig(objective="noise"))
+        LockedModel(models.mlp(), objective="noise")
     locked = lock_model(models.mlp(), seed=0)
     locked.compile("adam")
     with pytest.raises(ValueError, match="loss"):
