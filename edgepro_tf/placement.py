@@ -72,6 +72,12 @@ def choose_places(model: keras.Model, layers: Sequence[str] | None) -> list[Plac
             nothing is left to lock.
     """
     places = find_places(model)
+    if layers is not None and not layers:
+        raise LockError(
+            f"cannot lock model {model.name!r}: expected at least one layer name, got "
+            "none.",
+            "Leave layers out to lock every hidden layer.",
+        )
     if layers is None:
         chosen = [place for place in places if not place.is_head]
     else:

@@ -102,3 +102,8 @@ def test_a_linear_output_that_something_else_reads_is_refused() -> None:
     model = keras.Model(inputs, layers.Dense(2, name="head")(both))
     with pytest.raises(LockError, match="nothing else there"):
         fold_lock(model)
+
+
+def test_no_layer_to_lock_is_refused() -> None:
+    with pytest.raises(LockError, match="at least one layer name, got none"):
+        lock_model(network(), layers=[])
