@@ -134,9 +134,10 @@ static int find_region(JNIEnv* env, int descriptor, jlong offset, jlong* length)
     throw_plain(env, kIOException, strerror(errno));
     return 0;
   }
-  jlong left = (jlong)status.st_size - offset;
+  /* Below 0 where there is no such offset; of two numbers from 0 on, nothing overflows. */
+  jlong left = offset < 0 ? -1 : (jlong)status.st_size - offset;
   if (*length < 0) *length = left;
-  if (offset < 0 || *length < 0 || *length > left || (jlong)(off_t)offset != offset ||
+  if (*length < 0 || *length > left || (jlong)(off_t)offset != offset ||
       *length > INT32_MAX) { /* of a ByteBuffer */
     char text[ERROR_SIZE];
     snprintf(text, sizeof text,
