@@ -11,17 +11,14 @@
 
 static const char kNotFirst[] =
     "cannot restore this model: expected EdgePro's delegate to be the first, got "
-    "another "
-    "one before it. Put it first in the list of delegates.";
+    "another one before it. Put it first in the list of delegates.";
 static const char kUnknownRuntime[] =
     "cannot restore this model: expected the TfLiteContext of TensorFlow 2.14 to 2.21 "
-    "or "
-    "LiteRT 2, got another layout. Restore the file in memory instead: "
-    "edgepro_tf.runtime.restore_to_buffer.";
+    "or LiteRT 2, got another layout. Restore the file in memory instead, with "
+    "restore_model.";
 static const char kOtherInterpreter[] =
     "cannot restore this model: expected one delegate for each interpreter, got one "
-    "that "
-    "serves another. Make a delegate for this interpreter.";
+    "that serves another. Make a delegate for this interpreter.";
 
 typedef struct {
   TfLiteContext* context;

@@ -1,6 +1,5 @@
 /* The loops of elements.c for one width; included once for each, with WORD (an unsigned
- * integer), OF_WIDTH(name) defined. memcpy is how
- * C loads an unaligned word. */
+ * integer) and OF_WIDTH(name) defined. memcpy is how C loads an unaligned word. */
 
 static inline WORD OF_WIDTH(load)(const uint8_t* from, size_t index) {
   WORD word;

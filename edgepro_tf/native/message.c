@@ -5,8 +5,7 @@
 
 const char kWrongModel[] =
     "cannot restore this model: the sidecar belongs to another model file: expected "
-    "the "
-    "constants that its lock was made for, got others. Ship the pair that one "
+    "the constants that its lock was made for, got others. Ship the pair that one "
     "conversion wrote.";
 
 edgepro_status fail(message* out, edgepro_status status, const char* format, ...) {

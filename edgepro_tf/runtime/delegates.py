@@ -113,12 +113,14 @@ def _keep_until_gone(delegate: Delegate, interpreter: Any) -> None:
 
 
 def _in_our_words(error: InterpreterError) -> EdgeProError:
-    """The native core's own sentence, where the runtime's report carries it."""
+    """The native core's own words, where the runtime's report carries it."""
     text = str(error.__cause__ or error)
     start = text.find(_CORE_SENTENCE)
     if start < 0:
         return error
-    sentence = text[start:].split(". ")[0].rstrip(".") + "."
-    if sentence.startswith(_WRONG_MODEL_SENTENCE):
-        return WrongModelError(sentence, "Ship the pair that one conversion wrote.")
-    return InterpreterError(sentence)
+    # Two sentences, what failed and a hint; the runtime's own words follow them.
+    sentences = [f"{s.strip().rstrip('.')}." for s in text[start:].split(". ")]
+    problem, hint = sentences[0], "".join(sentences[1:2])
+    if problem.startswith(_WRONG_MODEL_SENTENCE):
+        return WrongModelError(problem, hint)
+    return InterpreterError(problem, hint)

@@ -140,14 +140,13 @@ class DelegateTest {
             )
         assertEquals(WrongModelException::class, told!!::class)
         assertTrue(told.problem.endsWith("got others."))
+        assertEquals("Ship the pair that one conversion wrote.", told.hint)
         val other =
             EdgeProDelegate.explain(
                 RuntimeException("x: cannot restore this model: expected one.\n"),
-            )
-        assertEquals(
-            "cannot restore this model: expected one.",
-            (other as InterpreterException).problem,
-        )
+            ) as InterpreterException
+        assertEquals("cannot restore this model: expected one.", other.problem)
+        assertEquals("", other.hint)
         assertNull(EdgeProDelegate.explain(RuntimeException("out of memory")))
         assertNull(EdgeProDelegate.explain(RuntimeException()))
     }

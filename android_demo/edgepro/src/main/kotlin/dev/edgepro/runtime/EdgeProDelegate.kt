@@ -86,9 +86,12 @@ class EdgeProDelegate(
         fun explain(error: Throwable): EdgeProException? {
             val text = error.message.orEmpty().substringAfter(CORE_SENTENCE, "")
             if (text.isEmpty()) return null
-            val sentence = CORE_SENTENCE + text.substringBefore(". ").trimEnd('.', '\n') + "."
-            if (!sentence.startsWith(WRONG_MODEL)) return InterpreterException(sentence)
-            return WrongModelException(sentence, "Ship the pair that one conversion wrote.")
+            // Two sentences, what failed and a hint; the runtime's own words follow them.
+            val sentences = text.split(". ").map { "${it.trim().trimEnd('.')}." }
+            val problem = CORE_SENTENCE + " " + sentences[0]
+            val hint = sentences.getOrElse(1) { "" }
+            if (!problem.startsWith(WRONG_MODEL)) return InterpreterException(problem, hint)
+            return WrongModelException(problem, hint)
         }
     }
 }
