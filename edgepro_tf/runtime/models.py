@@ -31,7 +31,6 @@ def load_delegate(
     issuer: IssuerKey,
     audience: str | None = None,
     model: str | Path | bytes | None = None,
-    runtime: str | None = None,
 ) -> Delegate:
     """Open a sidecar and make the delegate for an interpreter of your own.
 
@@ -45,16 +44,12 @@ def load_delegate(
         issuer: the public key of who must have signed it.
         audience: the application id it must be for; None if it names none.
         model: path or content of the public model, to check that it belongs (SHA-256,
-            0.6 ms a megabyte); None leaves that to the core's fingerprints.
-        runtime: ``litert``, ``tflite-runtime`` or ``tensorflow``: the one that the
-            interpreter comes from. None for the first one installed.
+            about 1 ms a megabyte); None leaves that to the core's fingerprints.
 
     Raises:
         SidecarError: the sidecar does not open; its subclasses say why.
         WrongModelError: it belongs to another model.
-        InterpreterError: no such runtime, or not with this numpy.
     """
-    find_runtime(runtime).load()
     with _opened(sidecar, identity, issuer, audience, model, "full") as payload:
         return Delegate(payload)
 
@@ -101,7 +96,7 @@ def open_interpreter(
     Cost: restoring is one pass over the protected constants, at load; none later.
     Where the runtime believes a file before it has verified it (tflite-runtime,
     tensorflow, ai-edge-litert before 2.3), the whole file is compared first: SHA-256,
-    0.6 ms a megabyte.
+    about 1 ms a megabyte.
     """
     found = find_runtime(runtime)
     check = _check_for(found)
@@ -125,13 +120,13 @@ def restore_model(
     identity: Identity | Passphrase,
     issuer: IssuerKey,
     audience: str | None = None,
-    threads: int = 1,
+    threads: int = 0,
 ) -> mmap.mmap | bytearray:
     """Restore a public model into private memory, for what takes no delegate.
 
     A path is mapped copy-on-write: untouched pages stay shared, the file unchanged. The
-    whole file is compared first (SHA-256, 0.6 ms a megabyte): what takes a buffer often
-    follows its offsets unverified.
+    whole file is compared first (SHA-256, about 1 ms a megabyte): what takes a buffer
+    often follows its offsets unverified.
 
     Args:
         model: path or content of the public ``.tflite``.
@@ -139,7 +134,7 @@ def restore_model(
         identity: the private key (or passphrase) that opens the sidecar.
         issuer: the public key of who must have signed it.
         audience: the application id it must be for; None if it names none.
-        threads: CPU threads that restore.
+        threads: CPU threads that restore; 0 chooses by the size of what is restored.
 
     Returns:
         The authorized model's bytes, as a writable buffer of this process.
@@ -159,7 +154,7 @@ def restore_model_file(
     identity: Identity | Passphrase,
     issuer: IssuerKey,
     audience: str | None = None,
-    threads: int = 1,
+    threads: int = 0,
 ) -> MemoryFile:
     """Restore a public model into a sealed memory file, for what takes only a path.
 
@@ -173,7 +168,7 @@ def restore_model_file(
         identity: the private key (or passphrase) that opens the sidecar.
         issuer: the public key of who must have signed it.
         audience: the application id it must be for; None if it names none.
-        threads: CPU threads that restore.
+        threads: CPU threads that restore; 0 chooses by the size of what is restored.
 
     Returns:
         The authorized model behind a path of this process; close it once opened.
