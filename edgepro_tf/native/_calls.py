@@ -40,14 +40,14 @@ _ERRORS: dict[int, type[EdgeProError]] = {
 }
 
 
-def restore_buffer(buffer: Buffer, payload: bytes, *, threads: int = 1) -> int:
+def restore_buffer(buffer: Buffer, payload: bytes, *, threads: int = 0) -> int:
     """Restore a public model in place; nothing is changed where this fails.
 
     Args:
         buffer: the whole file, writable: a bytearray, a writable memoryview, or a
             private mapping (``mmap.ACCESS_COPY``).
         payload: lock bytes from an opened sidecar.
-        threads: CPU threads that restore.
+        threads: CPU threads that restore; 0 chooses by the size of what is restored.
 
     Returns:
         Bytes rewritten.

@@ -48,8 +48,8 @@ EDGEPRO_EXPORT size_t edgepro_lock_record_count(const edgepro_lock* lock);
 
 /* Restores the public model at `model` (`size` bytes, writable) in place. All addresses
  * and fingerprints are checked before the first byte is written. *bytes_written (may be
- * NULL) receives the number of bytes rewritten. threads: 0 or 1 for the calling thread
- * only. */
+ * NULL) receives the number of bytes rewritten. threads: at most as many take part; 0
+ * chooses by the size of what is restored, 1 to 4 and no more than processors. */
 EDGEPRO_EXPORT edgepro_status edgepro_restore(const edgepro_lock* lock, void* model,
                                               size_t size, int threads,
                                               uint64_t* bytes_written, char* error,

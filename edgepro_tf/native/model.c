@@ -116,6 +116,12 @@ static edgepro_status run_model(model_job* j, size_t size, message* out) {
   return run_checked(j, out);
 }
 
+static size_t lock_bytes(const edgepro_lock* lock) {
+  size_t bytes = 0;
+  for (uint32_t i = 0; i < lock->count; i++) bytes += record_bytes(&lock->records[i]);
+  return bytes;
+}
+
 static edgepro_status open_job(model_job* j, size_t size, message* out) {
   if (j->lock == NULL || j->model == NULL) {
     return fail(
@@ -123,7 +129,7 @@ static edgepro_status open_job(model_job* j, size_t size, message* out) {
         "cannot %s this model: expected a lock and a model, got none. Pass both.",
         j->verb);
   }
-  if (j->threads < 1) j->threads = 1;
+  if (j->threads < 1) j->threads = threads_for(lock_bytes(j->lock));
   if (j->threads > PARALLEL_MAX_THREADS) j->threads = PARALLEL_MAX_THREADS;
   uint32_t count = j->lock->count;
   size_t bytes = count * sizeof *j->fingerprints;

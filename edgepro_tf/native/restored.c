@@ -8,7 +8,6 @@
 
 /* XNNPACK reads up to a few vectors past a constant's end. */
 enum { ALIGNMENT = 64, SLACK = 64 };
-enum { MOST_THREADS = 4 };
 enum { SMALLEST_RELEASE = 1 << 20 }; /* bytes; less is not worth the search */
 
 struct copies {
@@ -113,7 +112,7 @@ static int fill_copies(const restored* all, uint32_t subgraph) {
     tasks[count++] = one;
     bytes += record_bytes(&lock->records[i]);
   }
-  int threads = threads_for(bytes, MOST_THREADS);
+  int threads = threads_for(bytes);
   int is_done = run_tasks(lock, RESTORE, tasks, count, threads, &bytes);
   free(tasks);
   return is_done;

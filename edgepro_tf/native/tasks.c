@@ -11,7 +11,7 @@
 #include "tasks.h"
 
 /* Less is not worth a thread: 1 MB takes half a millisecond, a thread a tenth. */
-enum { BYTES_A_THREAD = 1 << 20 };
+enum { BYTES_A_THREAD = 1 << 20, MOST_THREADS = 4 };
 
 /* Tasks that are under way together: as many as the largest one's copy has room for the
  * copies of, or one where there is one thread, so that all work in the same memory. */
@@ -96,10 +96,9 @@ static void run_batches(const edgepro_lock* lock, direction way, const task* tas
   }
 }
 
-int threads_for(size_t bytes, int most) {
+int threads_for(size_t bytes) {
   size_t worth = bytes / BYTES_A_THREAD;
-  int threads = most < PARALLEL_MAX_THREADS ? most : PARALLEL_MAX_THREADS;
-  if (worth < (size_t)threads) threads = (int)worth;
+  int threads = worth < MOST_THREADS ? (int)worth : MOST_THREADS;
   if (threads <= 1) return 1; /* without asking the system, which reads a file */
 #if !defined(_WIN32)
   long processors = sysconf(_SC_NPROCESSORS_ONLN);

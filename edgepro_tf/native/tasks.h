@@ -15,7 +15,7 @@ typedef struct {
 int run_tasks(const edgepro_lock* lock, direction way, const task* tasks, size_t count,
               int threads, size_t* bytes_wanted);
 
-/* As many threads as this work is worth, at most `most`, at most a processor each. */
-int threads_for(size_t bytes, int most);
+/* As many threads as this work is worth: 1 to 4, at most a processor each. */
+int threads_for(size_t bytes);
 
 #endif /* EDGEPRO_TASKS_H */

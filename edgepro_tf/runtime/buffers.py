@@ -12,7 +12,7 @@ from edgepro_tf.runtime.interpreters import check_threads
 
 
 def restore_to_buffer(
-    model: str | Path | bytes, payload: bytes, *, threads: int = 1
+    model: str | Path | bytes, payload: bytes, *, threads: int = 0
 ) -> mmap.mmap | bytearray:
     """Restore a public model in memory of this process.
 
@@ -22,7 +22,7 @@ def restore_to_buffer(
     Args:
         model: path or content of the public ``.tflite``.
         payload: lock bytes from an opened sidecar.
-        threads: CPU threads that restore.
+        threads: CPU threads that restore; 0 chooses by the size of what is restored.
 
     Raises:
         WrongModelError: the payload belongs to another file.
@@ -31,7 +31,7 @@ def restore_to_buffer(
 
     Cost: memory for the pages rewritten (path), or the model's size (bytes).
     """
-    check_threads(threads)
+    check_threads(threads, least=0)
     buffer: mmap.mmap | bytearray
     if isinstance(model, (str, Path)):
         with open(model, "rb") as file:

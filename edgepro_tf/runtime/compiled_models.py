@@ -26,7 +26,7 @@ def open_compiled_model(
     identity: Identity | Passphrase,
     issuer: IssuerKey,
     audience: str | None = None,
-    threads: int = 1,
+    threads: int = 0,
     **options: Any,
 ) -> Any:
     """Open a public model with its sidecar in LiteRT's ``CompiledModel``.
@@ -41,7 +41,7 @@ def open_compiled_model(
         identity: the private key (or passphrase) that opens the sidecar.
         issuer: the public key of who must have signed it.
         audience: the application id it must be for; None if it names none.
-        threads: CPU threads that restore.
+        threads: CPU threads that restore; 0 chooses by the size of what is restored.
         **options: passed on to ``CompiledModel.from_file``, for example
             ``hardware_accel`` or ``options``.
 
@@ -54,9 +54,9 @@ def open_compiled_model(
         InterpreterError: ai-edge-litert is missing or has no such API, refused the
             model, or an option would write restored weights to disk.
 
-    Cost: SHA-256 of the model (0.6 ms a megabyte; LiteRT does not verify what it opens
-    here), and the restored model once in memory (Linux: shared memory), beside what
-    LiteRT packs for its kernels, which it packs for every model.
+    Cost: SHA-256 of the model (about 1 ms a megabyte; LiteRT does not verify what it
+    opens here), and the restored model once in memory (Linux: shared memory), beside
+    what LiteRT packs for its kernels, which it packs for every model.
     """
     compiled_model = _find_compiled_model()
     _refuse_caches(options.get("options"))

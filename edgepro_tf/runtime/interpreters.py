@@ -181,15 +181,16 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def check_threads(count: int) -> None:
+def check_threads(count: int, *, least: int = 1) -> None:
     """Runtimes crash where the system has no more threads to give.
 
     Raises:
         InterpreterError: there are too few or too many.
     """
-    if not isinstance(count, int) or not 1 <= count <= _MOST_THREADS:
+    if not isinstance(count, int) or not least <= count <= _MOST_THREADS:
         raise InterpreterError(
-            f"cannot open model: expected 1 to {_MOST_THREADS} threads, got {count!r}.",
+            f"cannot open model: expected {least} to {_MOST_THREADS} threads, got "
+            f"{count!r}.",
             "Take as many as the machine has cores.",
         )
 

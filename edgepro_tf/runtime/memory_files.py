@@ -68,14 +68,14 @@ def is_memory_file_supported() -> bool:
 
 
 def restore_to_memory_file(
-    model: str | Path | bytes, payload: bytes, *, threads: int = 1
+    model: str | Path | bytes, payload: bytes, *, threads: int = 0
 ) -> MemoryFile:
     """Restore a public model into a sealed memory file.
 
     Args:
         model: path or content of the public ``.tflite``.
         payload: lock bytes from an opened sidecar.
-        threads: CPU threads that restore.
+        threads: CPU threads that restore; 0 chooses by the size of what is restored.
 
     Raises:
         WrongModelError: the payload belongs to another file.
@@ -86,7 +86,7 @@ def restore_to_memory_file(
     its own. What takes a delegate or a buffer needs less (``open_interpreter``,
     ``restore_model``).
     """
-    check_threads(threads)
+    check_threads(threads, least=0)
     if not is_memory_file_supported():
         raise InterpreterError(
             "cannot restore to a memory file: expected Linux or Android, got "

@@ -55,7 +55,7 @@ class ModelBinding:
     def of(cls, model: PathOrBytes) -> ModelBinding:
         """Compute the binding of a model.
 
-        Cost: reads and hashes the whole file, about 1 ms for each megabyte.
+        Cost: reads and hashes the whole file, about 1 ms a megabyte.
 
         Raises:
             SidecarError: the file cannot be read, or is empty.

@@ -114,7 +114,7 @@ def open_sidecar(
         SidecarError: the file cannot be read.
 
     Cost: about 2 ms, 0.3 s with a passphrase; "full" hashes the model (about 1 ms
-    for each megabyte).
+    a megabyte).
 
     Source: RFC 7519, section 7.2; RFC 8725; FORMAT.md.
     """

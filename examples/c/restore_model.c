@@ -70,7 +70,7 @@ int main(int argc, char** argv) {
   char error[256];
   uint64_t rewritten = 0;
   edgepro_status status =
-      edgepro_restore(lock, model.data, model.size, 1, &rewritten, error, sizeof error);
+      edgepro_restore(lock, model.data, model.size, 0, &rewritten, error, sizeof error);
   if (status == EDGEPRO_OK) {
     printf("core %s restored %zu constants: rewrote %" PRIu64
            " of %zu bytes, fingerprint %08" PRIx32 "\n",

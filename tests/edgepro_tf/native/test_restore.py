@@ -145,9 +145,10 @@ def test_mask_of_every_size(
     "steps", [Step.SHUFFLE, Step.SHUFFLE | Step.SIGNS, Step.ORDER | Step.SIGNS]
 )
 def test_large_constant_on_several_threads(steps: Step) -> None:
-    # Beyond 1 MiB a constant is shared out among the threads, by chunks.
+    # Beyond 1 MiB a constant is shared out among the threads, by chunks; from 2 MiB on
+    # there are two by default (threads=0).
     lock = lock_of(
-        record(steps, (3, 683, 65), ElementType.INT64),
+        record(steps, (3, 683, 130), ElementType.INT64),
         record(steps, (1, 9, 9), tensor=1),
     )
     public = [values_of(t.element_type, t.size, i) for i, t in enumerate(lock.tensors)]

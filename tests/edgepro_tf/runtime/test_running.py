@@ -93,7 +93,11 @@ def test_numbers_that_fit_are_fed() -> None:
 def test_threads_that_no_machine_has_are_refused(count: int) -> None:
     with pytest.raises(InterpreterError, match="expected 1 to 256 threads"):
         make_interpreter(read_model("float32"), num_threads=count)
-    with pytest.raises(InterpreterError, match="expected 1 to 256 threads"):
+
+
+@pytest.mark.parametrize("count", [-1, 257, 10**6])
+def test_threads_to_restore_on_are_checked(count: int) -> None:
+    with pytest.raises(InterpreterError, match="expected 0 to 256 threads"):
         restore_to_buffer(read_model("float32"), b"", threads=count)
 
 

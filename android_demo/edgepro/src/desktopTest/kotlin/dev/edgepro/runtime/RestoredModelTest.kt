@@ -129,18 +129,19 @@ class RestoredModelTest {
     }
 
     @ParameterizedTest
-    @ValueSource(ints = [-1, 0, 257, Int.MAX_VALUE])
+    @ValueSource(ints = [-1, 257, Int.MAX_VALUE])
     fun `threads that no device has are told`(threads: Int) {
         val pair = GoldenPair.first
-        assertTells<NativeException>("expected 1 to 256 threads, got $threads") {
+        assertTells<NativeException>("expected 0 to 256 threads, got $threads") {
             restored(pair, threads = threads)
         }
     }
 
-    @Test
-    fun `several threads restore the same`() {
+    @ParameterizedTest
+    @ValueSource(ints = [0, 1, 4])
+    fun `any number of threads restores the same`(threads: Int) {
         val pair = GoldenPair.first
-        restored(pair, threads = 4).use {
+        restored(pair, threads = threads).use {
             assertArrayEquals(pair.authorized.readBytes(), bytesOf(it))
         }
     }
@@ -203,7 +204,7 @@ class RestoredModelTest {
     private fun restored(
         pair: GoldenPair = GoldenPair.first,
         model: ModelFile = ModelFile.of(pair.model),
-        threads: Int = 1,
+        threads: Int = 0,
     ) = restoreModel(
         model,
         pair.sidecar,

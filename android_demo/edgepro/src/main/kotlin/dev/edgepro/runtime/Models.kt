@@ -55,7 +55,7 @@ fun loadDelegate(
  * @param opener the private key (or passphrase) that opens the sidecar.
  * @param issuer the public key of who must have signed it.
  * @param audience the application id it must be for; null if it names none.
- * @param threads CPU threads that restore.
+ * @param threads CPU threads that restore; 0 chooses by the size of what is restored.
  * @return the authorized model; to be closed after what uses its buffer.
  * @throws dev.edgepro.SidecarException the sidecar does not open; its subclasses say why.
  * @throws dev.edgepro.WrongModelException it belongs to another model.
@@ -68,7 +68,7 @@ fun restoreModel(
     opener: Opener,
     issuer: IssuerKey,
     audience: String? = null,
-    threads: Int = 1,
+    threads: Int = 0,
 ): RestoredModel = openSidecar(sidecar, opener, issuer, audience).use { opened ->
     RestoredModel.restore(model, opened.payload, opened.model, threads, sidecar.name)
 }

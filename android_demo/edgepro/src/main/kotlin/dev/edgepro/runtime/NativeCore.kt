@@ -55,7 +55,11 @@ internal object NativeCore {
     /** The mapping's bytes, where they lie. */
     @JvmStatic external fun bufferOf(mapping: Long): ByteBuffer
 
-    /** Restores a mapping in place, once; it can no longer be written to then. */
+    /**
+     * Restores a mapping in place, once; it can no longer be written to then.
+     *
+     * @param threads 0 chooses by size.
+     */
     @JvmStatic external fun restore(
         mapping: Long,
         payload: ByteArray,

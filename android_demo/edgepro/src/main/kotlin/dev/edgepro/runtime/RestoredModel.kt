@@ -55,10 +55,10 @@ class RestoredModel private constructor(
             threads: Int,
             sidecarName: String,
         ): RestoredModel {
-            if (threads !in 1..MOST_THREADS) {
+            if (threads !in 0..MOST_THREADS) {
                 throw NativeException(
-                    "cannot restore model: expected 1 to $MOST_THREADS threads, got $threads.",
-                    "Take as many as the device has cores.",
+                    "cannot restore model: expected 0 to $MOST_THREADS threads, got $threads.",
+                    "0 chooses by the size of the model.",
                 )
             }
             val mapping = model.map()
