@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgepro_tf.errors import SidecarError
 from edgepro_tf.files import PathOrBytes
 from edgepro_tf.sidecar import jose
 from edgepro_tf.sidecar.envelope import (
-    MAX_PASSPHRASES,
-    MAX_RECIPIENTS,
     describe,
     parse_envelope,
     read_sidecar,
     write_envelope,
 )
-from edgepro_tf.sidecar.sealing import SealTo, unusable_key, wrap_list
+from edgepro_tf.sidecar.sealing import SealTo, check_key_ids, unusable_key, wrap_list
 from edgepro_tf.sidecar.unsealing import OpenWith, unseal
 
 
@@ -31,7 +28,9 @@ def grant_sidecar(
     Args:
         sidecar: the file, or its bytes.
         identity: of one who can open it.
-        recipients: whom to add; one who already has it is left as he is.
+        recipients: whom to add; one whose key already has it is left as he is. A
+            passphrase cannot be recognised in a file, and takes a further place each
+            time that it is granted.
 
     Returns:
         The new sidecar.
@@ -44,16 +43,10 @@ def grant_sidecar(
     task = describe("grant", sidecar)
     envelope = parse_envelope(read_sidecar(sidecar, task), task)
     content = unseal(envelope, identity, task)
-    present = {entry.key_id for entry in envelope.recipients} - {None}
-    new = [each for each in wrap_list(recipients, task) if each.key_id not in present]
-    total = len(envelope.recipients) + len(new)
-    passphrases = sum(entry.key_id is None for entry in envelope.recipients)
-    passphrases += sum(each.key_id is None for each in new)
-    if total > MAX_RECIPIENTS or passphrases > MAX_PASSPHRASES:
-        raise SidecarError(
-            f"{task}: expected at most {MAX_RECIPIENTS:,} recipients, at most "
-            f"{MAX_PASSPHRASES} of them passphrases, got {total:,} and {passphrases}."
-        )
+    present = [entry.key_id for entry in envelope.recipients]
+    known = set(present) - {None}
+    new = [each for each in wrap_list(recipients, task) if each.key_id not in known]
+    check_key_ids([*present, *(each.key_id for each in new)], task)
     members = envelope.members(envelope.recipients)
     try:
         members["recipients"] += content.wrap_for(new)

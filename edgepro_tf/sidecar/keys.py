@@ -7,6 +7,7 @@ PEM and hardware. Nothing here shows more of a key than the first digits of its 
 
 from __future__ import annotations
 
+import hmac
 from typing import Any, ClassVar, Literal, NoReturn
 
 from edgepro_tf.errors import KeyFileError
@@ -146,6 +147,14 @@ class Passphrase:
                 "Take several words drawn at random.",
             )
         self._secret = encode_passphrase(text)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Passphrase):
+            return NotImplemented
+        return hmac.compare_digest(self._secret, other._secret)
+
+    def __hash__(self) -> int:
+        return hash(self._secret)
 
     def __repr__(self) -> str:
         return "Passphrase()"

@@ -50,7 +50,7 @@ def seal_sidecar(
         payload: what ``pack_lock`` wrote, at most 24 MiB.
         model: the public model the lock belongs to.
         recipients: who can open it; at most 1,024, at most 4 of them passphrases.
-            A key given twice counts once.
+            A key or passphrase given twice counts once.
         issuer: who signs; whoever opens must name the matching issuer key.
         audience: the application it is for (its id); whoever opens must name the
             same. None: for any application that names none.
@@ -133,14 +133,24 @@ def wrap_list(recipients: Sequence[SealTo], task: str) -> list[jose.WrapFor]:
                 "Of an identity give its .recipient.",
             )
     unique = list(dict.fromkeys(recipients))
-    passphrases = sum(isinstance(recipient, Passphrase) for recipient in unique)
-    if not 1 <= len(unique) <= MAX_RECIPIENTS or passphrases > MAX_PASSPHRASES:
+    wrap_for = [recipient._wrap_for() for recipient in unique]
+    check_key_ids([each.key_id for each in wrap_for], task)
+    return wrap_for
+
+
+def check_key_ids(key_ids: Sequence[str | None], task: str) -> None:
+    """Refuse more recipients than a sidecar takes, or none; a passphrase has no id.
+
+    Raises:
+        SidecarError: it is so.
+    """
+    passphrases = sum(key_id is None for key_id in key_ids)
+    if not 1 <= len(key_ids) <= MAX_RECIPIENTS or passphrases > MAX_PASSPHRASES:
         raise SidecarError(
             f"{task}: expected 1 to {MAX_RECIPIENTS:,} recipients, at most "
-            f"{MAX_PASSPHRASES} of them passphrases, got {len(unique):,} and "
+            f"{MAX_PASSPHRASES} of them passphrases, got {len(key_ids):,} and "
             f"{passphrases}."
         )
-    return [recipient._wrap_for() for recipient in unique]
 
 
 def unusable_key(task: str) -> SidecarError:

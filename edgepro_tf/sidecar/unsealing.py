@@ -56,7 +56,7 @@ def unseal(envelope: Envelope, identity: OpenWith, task: str) -> jose.OpenedCont
     )
 
 
-def list_recipients(entries: Sequence[RecipientEntry]) -> str:
+def _list_recipients(entries: Sequence[RecipientEntry]) -> str:
     """Return who a sidecar is sealed to, as part of a sentence."""
     ids = [short_key_id(entry.key_id) for entry in entries if entry.key_id]
     passphrases = len(entries) - len(ids)
@@ -73,7 +73,7 @@ def list_recipients(entries: Sequence[RecipientEntry]) -> str:
 
 
 def _no_recipient(envelope: Envelope, identity: OpenWith, task: str) -> WrongKeyError:
-    sealed_to = list_recipients(envelope.recipients)
+    sealed_to = _list_recipients(envelope.recipients)
     if isinstance(identity, Passphrase):
         return WrongKeyError(
             f"{task}: it is sealed to {sealed_to}; a passphrase was given.",

@@ -55,6 +55,12 @@ def test_granting_again_changes_nothing():
     assert again == sidecar
 
 
+def test_a_passphrase_is_not_recognised_in_a_file():
+    once = seal(identity(), PASSPHRASE)
+    twice = grant_sidecar(once, identity=identity(), recipients=[PASSPHRASE])
+    assert len(json.loads(twice)["recipients"]) == 3
+
+
 def test_stranger_cannot_grant():
     with pytest.raises(WrongKeyError, match="cannot grant sidecar: it is sealed to"):
         grant_sidecar(seal(), identity=OPENERS[0], recipients=[OPENERS[0].recipient])

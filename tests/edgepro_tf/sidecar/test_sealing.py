@@ -62,7 +62,8 @@ def test_optional_claims_may_be_left_out():
 
 
 def test_one_recipient_given_twice_counts_once():
-    sidecar = seal(identity(), identity(), PASSPHRASE, PASSPHRASE)
+    phrases = [Passphrase("the same eight words") for _ in range(2)]
+    sidecar = seal(identity(), identity(), *phrases)
     assert len(json.loads(sidecar)["recipients"]) == 2
 
 

@@ -69,8 +69,8 @@ def test_reprs():
     assert_clean(str(caught.value))
 
 
-def _broken_key_files():
-    for key in KEYS:
+def _broken_key_files(keys):
+    for key in keys:
         data = export_key(key)
         members = json.loads(data)
         for name in sorted(members):
@@ -87,8 +87,10 @@ def _broken_key_files():
 
 @pytest.mark.parametrize("load", [load_identity, load_issuer, load_recipient])
 def test_broken_key_files(load):
+    # Half of a broken RSA key's import is the search for its primes: done once.
+    keys = KEYS if load is load_identity else [KEYS[0], *KEYS[2:]]
     refused = 0
-    for data in _broken_key_files():
+    for data in _broken_key_files(keys):
         try:
             load(data)
         except EdgeProError as error:
