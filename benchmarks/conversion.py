@@ -38,7 +38,7 @@ def measure_conversion(network: str, *, rounds: int) -> dict[str, Any]:
 
 
 def measure_growth(*, sizes_mb: tuple[float, ...], rounds: int) -> dict[str, Any]:
-    """The same for networks of growing size, and straight lines through the seconds."""
+    """Seconds of converting growing networks, and straight lines through them."""
     from benchmarks import networks
 
     rows = []

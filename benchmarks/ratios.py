@@ -34,6 +34,6 @@ def summarize_ratios(ratios: np.ndarray) -> dict[str, Any]:
 
 
 def rotate(items: tuple[str, ...], turn: int) -> tuple[str, ...]:
-    """The same items from another start, so that nobody always goes first."""
+    """Items in their order from another start, so that nobody always goes first."""
     start = turn % len(items)
     return items[start:] + items[:start]

@@ -32,7 +32,9 @@ _REPEATS = 21
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--elements", type=int, default=1 << 20)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()

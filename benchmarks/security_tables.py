@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,10 @@ def draw_picture(rows: list[Row], path: Path) -> None:
             panel.errorbar(
                 [recipes.index(r["recipe"]) + shift for r in mine],
                 [100 * one["value"] for one in found],
-                yerr=[100 * one["error"] for one in found],
+                yerr=[  # One thief has no error, and gets no bar.
+                    100 * (math.nan if one["error"] is None else one["error"])
+                    for one in found
+                ],
                 fmt="o", ms=4, lw=1, label=subject, color=f"C{number % 10}",
             )  # fmt: skip
         panel.set_xticks(range(len(recipes)), recipes, rotation=20)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import security
-from benchmarks.security_tables import format_tables
+from benchmarks.security_tables import draw_picture, format_tables
 from edgepro_tf.datasets import Dataset
 
 
@@ -91,6 +91,14 @@ def test_tables_have_a_line_a_network_and_a_column_a_recipe() -> None:
     assert "| d mlp | +1.0 | +1.0 |" in text and "| d cnn |  | +1.0 |" in text
     assert "+3.1 ± 1.2 (0.7; -0.4; +1.2), fine-tuning" in text
     assert "10.0 / 17.0 of 201" in text and "1,000 (25%)" in text
+
+
+def test_one_thief_has_no_error_and_a_picture_all_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    advantage = {"share": 0.01, "value": 0.031, "error": None}
+    row = {"subject": "d mlp", "recipe": "fast", "advantages": [advantage]}
+    draw_picture([row], tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 0
 
 
 def test_tenth_holds_first_filters_to_its_budget_as_well() -> None:
