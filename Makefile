@@ -46,7 +46,7 @@ $(VENV)/.installed: $(SOURCES)
 	touch $@
 
 # The wheel, in an environment as a device has it: no TensorFlow, numpy below 2.
-$(RUNTIME)/.installed: $(SOURCES) $(wildcard edgepro_tf/*.py edgepro_tf/*/*.py)
+$(RUNTIME)/.installed: $(SOURCES) $(shell find edgepro_tf converters -name "*.py" -o -name "*.md")
 	$(PYTHON) -m venv $(RUNTIME)
 	$(RUNTIME)/bin/python -m pip install --quiet --upgrade pip
 	$(RUNTIME)/bin/python -m pip install --quiet pytest ".[tflite-runtime]"
