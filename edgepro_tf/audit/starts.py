@@ -95,6 +95,6 @@ def reads_nothing(bench: Bench, fresh: Iterable[int]) -> bool:
 
 
 def shuffled(bench: Bench) -> list[int]:
-    """The same but for masked filters, whose elements are in their own places."""
+    """What is unreadable but for masked filters, whose elements are in their places."""
     masked = {bench.network.linears[i].filter for i in bench.target.masked_layers}
     return [i for i in unreadable(bench) if i not in masked]

@@ -97,7 +97,7 @@ def area_under_curve(scores: np.ndarray, truth: np.ndarray) -> float:
 
 
 def area_from_ranks(ranks: np.ndarray, truth: np.ndarray) -> float:
-    """The same from ranks, which several truths may share."""
+    """AUC from the scores' ranks, which several truths may share."""
     positives = int(truth.sum())
     negatives = len(truth) - positives
     if not positives or not negatives:
@@ -125,7 +125,7 @@ def true_order(target: Target, draw: Draw, layer: int) -> np.ndarray:
 
 
 def find_order(locked: np.ndarray, free: np.ndarray, one: Linear) -> np.ndarray:
-    """The same from an operator's filter, locked and authorized.
+    """The authorized channel of each row of an operator's locked filter.
 
     Rows are known by the lowest bits of their elements, which no step on whole channels
     changes; failing that by their likeness.

@@ -124,7 +124,7 @@ def _describe(
 
 
 def _without_values(lock: ModelLock) -> ModelLock:
-    """The same lock, but for locking values where there are draws too.
+    """A lock without its locking values where there are draws too.
 
     All records stay: their numbers are the draws' nonces.
     """

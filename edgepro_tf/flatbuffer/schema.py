@@ -154,5 +154,5 @@ def _schema_module() -> ModuleType:
             continue
     raise ConversionError(
         "cannot read model: expected ai-edge-litert or tensorflow, found neither.",
-        'Install one: pip install "edgepro-tf[litert]".',
+        'Install one: pip install ".[litert]" in EdgePro\'s sources.',
     )
