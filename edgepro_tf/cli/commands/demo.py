@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from edgepro_tf.cli import console
 from edgepro_tf.cli.numbers import positive_int, seed
-from edgepro_tf.cli.training_job import NETWORKS
+from edgepro_tf.cli.training_job import DEFAULT_EPOCHS, NETWORKS
 
 if TYPE_CHECKING:
     from edgepro_tf.cli.showcase import Variant
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_int,
         default=None,
         metavar="N",
-        help="default: by data set",
+        help=f"passes over the training set; default {DEFAULT_EPOCHS}",
     )
     parser.add_argument(
         "--wrong_keys",
@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=seed,
         default=1,
         metavar="N",
-        help="of weights and batches; default 1",
+        help="random seed of weights and batches; default 1",
     )
     parser.add_argument(
         "--out",
@@ -133,7 +133,8 @@ def _protect(
     from edgepro_tf.cli import showcase
 
     console.say(f"\nconverting with recipe {recipe}, sealing, restoring")
-    protected = convert_keras(trained.model, recipe=recipe, samples=data.x_test)
+    # Not the test set: draws are rejected by what the public file answers to samples.
+    protected = convert_keras(trained.model, recipe=recipe, samples=data.x_train)
     console.say(str(protected))
     written = write_pair(
         protected,
