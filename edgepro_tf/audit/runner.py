@@ -19,6 +19,7 @@ from edgepro_tf.audit.thief import (
     AttackResult,
     Budget,
 )
+from edgepro_tf.files import make_folder
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 Cell = tuple[Attack, float, int]
@@ -31,7 +32,7 @@ class Cache:
     """JSON lines: one result a line, added as soon as it is there.
 
     Args:
-        path: the file; None keeps results in memory alone.
+        path: the file, whose folder is made; None keeps results in memory alone.
         context: whatever the results depend on besides attack, share and seed.
     """
 
@@ -41,6 +42,8 @@ class Cache:
             json.dumps([AUDIT_VERSION, context], sort_keys=True, default=str).encode()
         ).hexdigest()[:16]
         self._found: dict[tuple[str, float, int], AttackResult] = {}
+        if path is not None:
+            make_folder(path.parent)
         if path is not None and path.exists():
             text = path.read_text(errors="replace")
             for line in text.splitlines():

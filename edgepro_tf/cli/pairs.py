@@ -49,7 +49,11 @@ def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
         help="real inputs to verify and calibrate with: an .npy array [count, ...], an "
         ".npz of arrays by input name, or a data set's name (see 'edgepro train')",
     )
-    parser.add_argument("--audience", metavar="ID", help="application id it is for")
+    parser.add_argument(
+        "--audience",
+        metavar="ID",
+        help="id of the only application that may open the sidecar; default: any",
+    )
     parser.add_argument(
         "--expires_days", type=float, metavar="N", help="days until it stops opening"
     )

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 NETWORKS = ("cnn", "mlp", "resnet", "depthwise", "transformer", "lstm")
 # What Keras says of a model whose layers it cannot make.
 _OWN_CODE = ("Could not locate class", "`Lambda` layer")
-_MANY_EXAMPLES = 20_000
+_MANY_EXAMPLES, _FEW_EPOCHS, _EPOCHS = 20_000, 5, 25
+DEFAULT_EPOCHS = f"{_EPOCHS}, or {_FEW_EPOCHS} with over {_MANY_EXAMPLES:,} examples"
 _RANKING_SAMPLES = 512
 # Falls to 0 along a cosine: the last epochs settle, and a network's accuracy does not
 # depend on which step was the last.
@@ -45,7 +46,7 @@ def load_dataset(name: str) -> Dataset:
 
 def default_epochs(data: Dataset) -> int:
     """Few passes over many examples, more over few."""
-    return 5 if len(data.x_train) > _MANY_EXAMPLES else 25
+    return _FEW_EPOCHS if len(data.x_train) > _MANY_EXAMPLES else _EPOCHS
 
 
 def build_network(

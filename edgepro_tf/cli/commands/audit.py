@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 
 from edgepro_tf.cli import console, keyring
 from edgepro_tf.cli.numbers import positive_int, seed
-from edgepro_tf.cli.training_job import NETWORKS
+from edgepro_tf.cli.training_job import DEFAULT_EPOCHS, NETWORKS
 from edgepro_tf.errors import EdgeProError
 
 if TYPE_CHECKING:
@@ -82,12 +82,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     effort = parser.add_mutually_exclusive_group()
     effort.add_argument(
         "--quick",
-        action="store_true",
+        dest="is_full",
+        action="store_false",
         help="the default: about two minutes on digits",
     )
     effort.add_argument(
-        "--full", action="store_true", help="every attack, generous budgets"
+        "--full",
+        dest="is_full",
+        action="store_true",
+        help="every attack, generous budgets",
     )
+    parser.set_defaults(is_full=False)
     parser.add_argument(
         "--seeds",
         type=positive_int,
@@ -114,21 +119,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--lock",
         choices=("none", "paper", "default", "rich"),
-        help="lock training, see 'edgepro train'; default none, paper for recipe paper",
+        help="lock training, see 'edgepro train --help'; default none, but paper with "
+        "--recipe paper",
     )
     group.add_argument(
         "--epochs",
         type=positive_int,
         default=None,
         metavar="N",
-        help="of its training; default: by data set",
+        help=f"passes of its training; default {DEFAULT_EPOCHS}",
     )
     group.add_argument(
         "--network_seed",
         type=seed,
-        default=0,
+        default=None,
         metavar="N",
-        help="of its weights, default 0",
+        help="random seed of the network's weights, default 0",
     )
     keyring.add_opening_arguments(parser)
 
@@ -143,7 +149,7 @@ def run(args: argparse.Namespace) -> None:
         )
     is_pair = args.model is not None and args.model.suffix == ".tflite"
     ignored = ["recipe"] if is_pair else []
-    ignored += ["lock", "epochs"] if args.network is None else []
+    ignored += ["lock", "epochs", "network_seed"] if args.network is None else []
     given = [name for name in ignored if getattr(args, name) is not None]
     if given:
         ways = "--model or a Keras model" if given[0] == "recipe" else "--model"
@@ -167,7 +173,8 @@ def run(args: argparse.Namespace) -> None:
 
     data = load_dataset(args.dataset)
     if is_pair:
-        public, payload, data = _open_pair(args, data)
+        payload = keyring.open_for_run(args).payload
+        public = args.model.read_bytes()
         name, recipe = args.model.stem, "as shipped"
     else:
         recipe = args.recipe or "standard"
@@ -175,7 +182,7 @@ def run(args: argparse.Namespace) -> None:
             args, data, recipe
         )
         public, payload = _make_pair(args.out, identity, make, recipe, data)
-    budget = (FULL if args.full else QUICK).with_seeds(args.seeds)
+    budget = (FULL if args.is_full else QUICK).with_seeds(args.seeds)
     report = audit_pair(
         public,
         payload,
@@ -192,19 +199,6 @@ def run(args: argparse.Namespace) -> None:
     write_report(report, args.out)
     console.say(str(report))
     console.say(f"{args.out / PAGE_FILE}: the report")
-
-
-def _open_pair(args: argparse.Namespace, data: Dataset) -> tuple[bytes, bytes, Dataset]:
-    from edgepro_tf.audit.accuracy import fit_data
-    from edgepro_tf.files import make_folder
-    from edgepro_tf.runtime.interpreters import make_interpreter
-
-    opened = keyring.open_for_run(args)
-    public = args.model.read_bytes()
-    interpreter = make_interpreter(public)
-    data = fit_data(args.model.name, interpreter, data, args.answers)
-    make_folder(args.out)
-    return public, opened.payload, data
 
 
 def _choose_model(
@@ -225,22 +219,25 @@ def _choose_network(
 ) -> tuple[str, str, Callable[[], keras.Model]]:
     """Name, identity and maker of a ready-made network."""
     from edgepro_tf.cli import training_job
+    from edgepro_tf.files import make_folder
 
     lock = args.lock or ("paper" if recipe == "paper" else "none")
     epochs = args.epochs or training_job.default_epochs(data)
+    network_seed = args.network_seed or 0
     name = (
         f"{args.network} on {Path(data.name).stem}, recipe {recipe}, lock training "
-        f"{lock}, {epochs} epochs, seed {args.network_seed}"
+        f"{lock}, {epochs} epochs, seed {network_seed}"
     )
 
     def make() -> keras.Model:
+        make_folder(args.out)  # Refused now, not after training.
         console.say(f"training {name}")
         return training_job.train_network(
             args.network,
             data,
             lock=lock,
             epochs=epochs,
-            seed=args.network_seed,
+            seed=network_seed,
             verbose=2,
         ).model
 
@@ -269,8 +266,8 @@ def _make_pair(
             )
         console.say(f"{files[0]}: audited again, as it was made before")
         return files[0].read_bytes(), files[1].read_bytes()
-    make_folder(folder)
     pair = convert_keras(make(), recipe=recipe, samples=data.x_train[:_SAMPLES])
+    make_folder(folder)
     # The payload lies open here: this network is made to be attacked, not shipped.
     write_file(files[0], pair.public, overwrite=True)
     write_file(files[1], pair.payload, overwrite=True, mode=PRIVATE_MODE)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from edgepro_tf.cli import console
 from edgepro_tf.cli.numbers import positive_int, seed
-from edgepro_tf.cli.training_job import NETWORKS
+from edgepro_tf.cli.training_job import DEFAULT_EPOCHS, NETWORKS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_int,
         default=None,
         metavar="N",
-        help="passes over the training set; default: by data set",
+        help=f"passes over the training set; default {DEFAULT_EPOCHS}",
     )
     parser.add_argument(
         "--batch_size",

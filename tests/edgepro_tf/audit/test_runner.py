@@ -29,7 +29,7 @@ def make_bench() -> SimpleNamespace:
 
 
 def test_an_audit_that_was_stopped_goes_on(tmp_path: Path) -> None:
-    counter, path = Counter(), tmp_path / "results.jsonl"
+    counter, path = Counter(), tmp_path / "new" / "folder" / "results.jsonl"
     attacks = [Attack("one", "f", "s", LABELS, counter)]
     cells = len(QUICK.shares) * len(QUICK.seeds)
     counter.stop_at = 4

@@ -356,6 +356,13 @@ def test_audit_flags_of_the_other_way(folder: Path, edgepro: Edgepro) -> None:
         [
             ([*pair, "--recipe", "strict"], "with --model or a Keras model alone"),
             ([*keras_model, "--epochs", "3"], "expected --epochs with --model alone"),
+            ([*keras_model, "--network_seed", "0"], "expected --network_seed with"),
+            ([*pair, "--network_seed", "3"], "expected --network_seed with --model"),
+            # Refused late, and yet no folder is left.
+            (
+                [*pair[:-3], "npz:many_classes.npz", *pair[-2:]],
+                "class numbers from 0 to 9",
+            ),
         ],
     )
 
