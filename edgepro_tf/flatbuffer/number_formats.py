@@ -9,9 +9,10 @@ import numpy as np
 from edgepro_tf.flatbuffer.views import Constant, Quantization
 from edgepro_tf.locks import ElementType
 
-_UINT8 = 3
+_UINT8, _BOOL, _FLOAT64 = 3, 6, 10
 # TensorType of the schema -> element type of a lock. Others cannot be locked. To a lock
-# uint8 is bytes without a meaning: packed integers of 2 and 4 bits, bfloat16, float8.
+# uint8 is bytes without a meaning: packed integers of 2 and 4 bits, bfloat16, float8,
+# float64, booleans.
 ELEMENT_TYPES = {
     0: ElementType.FLOAT32,
     1: ElementType.FLOAT16,
@@ -19,10 +20,14 @@ ELEMENT_TYPES = {
     4: ElementType.INT64,
     7: ElementType.INT16,
     9: ElementType.INT8,
-    **dict.fromkeys((_UINT8, 17, 18, 19, 20, 21, 22), ElementType.UINT8),
+    **dict.fromkeys(
+        (_UINT8, _BOOL, _FLOAT64, 17, 18, 19, 20, 21, 22), ElementType.UINT8
+    ),
 }
+FLOATS = (0, 1, _FLOAT64, 18)  # What a CAST makes weights of.
 _BITS = {17: 4, 19: 2}  # Signed, with a zero point of 0.
 _UNREAD = {
+    _FLOAT64: "numbers of float64",
     18: "numbers of bfloat16",
     20: "4 bits and no sign",
     **dict.fromkeys((21, 22), "numbers of float8"),

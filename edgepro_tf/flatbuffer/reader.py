@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from edgepro_tf.errors import ConversionError
-from edgepro_tf.flatbuffer.number_formats import ELEMENT_TYPES
+from edgepro_tf.flatbuffer.number_formats import ELEMENT_TYPES, FLOATS
 from edgepro_tf.flatbuffer.roles import (
     COMPUTES_SHAPE,
     KEEPS_CHANNELS,
     LINEAR,
+    MOVES_ELEMENTS,
     PASSES_CONSTANTS,
     READS_SHAPE,
     find_operands,
@@ -121,19 +122,23 @@ class Reader:
         tensors = self.tensors_of(subgraph)
         _check_fed(ints(graph.InputsAsNumpy()), tensors)
         passed: dict[int, int] = {}
+        moved: dict[int, int] = {}
         shapes: set[int] = set()
         weighted = {}
         for position, (name, ins, outs) in enumerate(
             zip(names, inputs, outputs, strict=True)
         ):
-            if name in PASSES_CONSTANTS:
-                passed[outs[0]] = passed.get(ins[0], ins[0])
+            if name in PASSES_CONSTANTS or (
+                name == "CAST" and graph.Tensors(outs[0]).Type() in FLOATS
+            ):
+                source = moved.get(ins[0], ins[0])
+                passed[outs[0]] = passed.get(source, source)
                 continue
             sources = [passed.get(tensor, tensor) for tensor in ins]
             read = {tensor for tensor in sources if tensor >= 0}
             constants = {t: found for t in read if (found := tensors[t]) is not None}
             given = read - constants.keys()
-            operands = tuple(_operands(name, sources, tensors))
+            operands = tuple(_operands(name, ins, passed, tensors))
             if name in READS_SHAPE or (
                 name in COMPUTES_SHAPE and given and given <= shapes
             ):
@@ -142,6 +147,9 @@ class Reader:
             if operands:
                 weighted[position] = operands
             taken = {operand.constant.tensor for operand in operands}
+            if name in MOVES_ELEMENTS and _is_code(tensors[ins[0]]):
+                moved[outs[0]] = ins[0]  # Until a CAST makes numbers of it.
+                taken.add(ins[0])
             self.structural.update(
                 constants[tensor].buffer for tensor in constants.keys() - taken
             )
@@ -222,14 +230,27 @@ def _check_fed(inputs: list[int], tensors: list[Constant | None]) -> None:
             )
 
 
+def _is_code(constant: Constant | None) -> bool:
+    """Small integers that stand for themselves: numbers once they are cast."""
+    return (
+        constant is not None
+        and constant.scales is None
+        and constant.element_type
+        in (ElementType.INT8, ElementType.INT16, ElementType.UINT8)
+    )
+
+
 def _operands(
-    name: str, inputs: list[int], tensors: list[Constant | None]
+    name: str, inputs: list[int], passed: dict[int, int], tensors: list[Constant | None]
 ) -> Iterator[Operand]:
     for position, role, axis in find_operands(name, len(inputs)):
-        constant = tensors[inputs[position]] if inputs[position] >= 0 else None
+        source = passed.get(inputs[position], inputs[position])
+        constant = tensors[source] if source >= 0 else None
         if constant is None or not constant.shape:
             continue
-        if name in LINEAR:
+        if inputs[position] in passed:
+            is_weight = True  # Whatever its type, it is read as real numbers.
+        elif name in LINEAR:
             is_weight = role is Role.BIAS or constant.element_type not in _SHAPE_TYPES
         else:
             # Integers without scales compute shapes.
