@@ -26,7 +26,7 @@ from converters import convert_keras
 from converters.pipeline import ProtectedModel
 from edgepro_tf import zoo
 from edgepro_tf.audit.attacks.finetuning import tune_all
-from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.importer import import_model
 from edgepro_tf.audit.scratch import train_scratch
 from edgepro_tf.audit.target import make_target
@@ -167,10 +167,8 @@ def _share_equal(found: Arrays, right: Arrays) -> float:
 
 def tune_from(bench: Bench, thief: Thief, start: Arrays) -> Outcome:
     """Fine-tune everything from a good start, gently too."""
-    candidates = [
-        Candidate(f"rate {rate:g}", start, bench.plan(thief, start, rate))
-        for rate in (1e-4, 1e-3, *bench.budget.rates)
-    ]
+    rates = (1e-4, 1e-3, *bench.budget.rates)
+    candidates = bench.sweep(thief, {"start": start}, rates=rates)
     return bench.outcome(bench.weights, candidates, thief, "tune from a good start")
 
 

@@ -33,7 +33,7 @@ from benchmarks.studies import Cell, points, select
 from converters import convert_keras
 from edgepro_tf import zoo
 from edgepro_tf.audit.attacks.finetuning import tune_all
-from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.scratch import train_scratch
 from edgepro_tf.audit.target import make_target, relock
 from edgepro_tf.audit.thief import Outcome, Target, Thief
@@ -144,13 +144,7 @@ class Study:
 def tune_part(bench: Bench, thief: Thief, masks: list[np.ndarray]) -> Outcome:
     """Train what the developer trained, from the public values; the rest stays."""
     starts = bench.variants(bench.target.public, thief.x)
-    candidates = [
-        Candidate(
-            f"{name}, rate {rate:g}", theta, bench.plan(thief, theta, rate), masks
-        )
-        for name, theta in starts.items()
-        for rate in bench.budget.rates
-    ]
+    candidates = bench.sweep(thief, starts, masks=masks)
     return bench.outcome(bench.weights, candidates, thief, "tune secret part")
 
 

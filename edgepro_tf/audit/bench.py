@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -254,6 +254,35 @@ class Bench(Tools):
         """Cosine learning rates for the parameters that learn."""
         columns = [float(learns(i)) for i in range(len(theta))]
         return rate * np.outer(training.cosine(self.steps(thief)), columns)
+
+    def sweep(
+        self,
+        thief: Thief,
+        starts: dict[str, Arrays],
+        *,
+        rates: Sequence[float] | None = None,
+        learns: Callable[[int], bool] = lambda _: True,
+        masks: Arrays | None = None,
+    ) -> list[Candidate]:
+        """Every start at every learning rate, for ``outcome`` to choose among.
+
+        Args:
+            thief: says how many steps.
+            starts: by their labels.
+            rates: None for the budget's.
+            learns: of a parameter's number; the others stay as they are.
+            masks: elements that move; None for all.
+        """
+        return [
+            Candidate(
+                f"{label}, rate {rate:g}",
+                theta,
+                self.plan(thief, theta, rate, learns),
+                masks,
+            )
+            for label, theta in starts.items()
+            for rate in (self.budget.rates if rates is None else rates)
+        ]
 
     def variants(self, parameters: Arrays, x: np.ndarray) -> dict[str, Arrays]:
         """A start as it is, re-normalised on inputs, and that with halved weights."""

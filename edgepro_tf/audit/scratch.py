@@ -63,18 +63,21 @@ def _procedures(
         ways[prefix + candidate.label] = functools.cache(fit)
 
     def train_again(first: Callable[[], Arrays], label: str, rate: float) -> Arrays:
-        start = bench.settle(first(), thief.x)
-        candidate = _candidate(bench, thief, label, start, rate)
+        starts = {label: bench.settle(first(), thief.x)}
+        (candidate,) = bench.sweep(thief, starts, rates=[rate])
         return bench.fit(bench.weights, candidate, thief, rng)
 
     for kind, draw in _KINDS.items():
         start = draw(bench.target, rng)
-        for candidate in _candidates(bench, thief, start, kind):
+        starts = bench.variants(start, thief.x)
+        starts = {kind + name: theta for name, theta in starts.items()}
+        for candidate in bench.sweep(thief, starts):
             add(bench.weights, candidate)
         once = ways[candidate.label]  # Halved weights, at the highest rate.
         for rate in bench.budget.rates:
-            label = f"{kind}halved and trained twice, rate {rate:g}"
-            ways[label] = functools.partial(train_again, once, label, rate)
+            label = f"{kind}halved and trained twice"
+            again = functools.partial(train_again, once, label, rate)
+            ways[f"{label}, rate {rate:g}"] = again
         if kind == _HEAVY and bench.sign_space.layers:
             for candidate in sign_candidates(bench, thief, rng, start, full=False):
                 add(bench.signs, candidate, kind)
@@ -91,25 +94,8 @@ def train_histograms(bench: Bench, thief: Thief) -> Outcome:
     if all(step & Step.MASK for step, p in pairs if p.role == "filter"):
         return bench.does_not_apply("every histogram is a mask's own")
     start = histogram_start(bench.target, thief.rng(HISTOGRAM))
-    candidates = _candidates(bench, thief, start)
+    candidates = bench.sweep(thief, bench.variants(start, thief.x))
     return bench.outcome(bench.weights, candidates, thief, HISTOGRAM)
-
-
-def _candidates(
-    bench: Bench, thief: Thief, start: Arrays, kind: str = ""
-) -> list[Candidate]:
-    starts = bench.variants(start, thief.x)
-    return [
-        _candidate(bench, thief, f"{kind}{name}, rate {rate:g}", starts[name], rate)
-        for name in ("plain", "normalised", "halved")
-        for rate in bench.budget.rates
-    ]
-
-
-def _candidate(
-    bench: Bench, thief: Thief, label: str, theta: Arrays, rate: float
-) -> Candidate:
-    return Candidate(label, theta, bench.plan(thief, theta, rate))
 
 
 ATTACKS = (

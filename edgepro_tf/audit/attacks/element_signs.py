@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.sign_training import sign_candidates
 from edgepro_tf.audit.starts import public_start, shuffled
 from edgepro_tf.audit.statistics import filter_rows
@@ -47,14 +47,11 @@ def guess_signs(bench: Bench, thief: Thief) -> Outcome:
     rules, rates = list(_rules()), bench.budget.rates
     if not bench.budget.is_thorough:
         rules, rates = rules[:2], rates[-1:]
-    candidates = []
-    for label, rule in rules:
-        start = set_signs(bench, plain, layers, rule)
-        theta = bench.settle(start, thief.x)
-        candidates += [
-            Candidate(f"{label}, rate {rate:g}", theta, bench.plan(thief, theta, rate))
-            for rate in rates
-        ]
+    starts = {
+        label: bench.settle(set_signs(bench, plain, layers, rule), thief.x)
+        for label, rule in rules
+    }
+    candidates = bench.sweep(thief, starts, rates=rates)
     return bench.outcome(bench.weights, candidates, thief, "guessed signs")
 
 

@@ -33,12 +33,7 @@ def tune_all(bench: Bench, thief: Thief, *, fresh: str = "nothing") -> Outcome:
     if fresh == "signs":
         flipped = [i for i in bench.target.readable_layers if _has_signs(bench, i)]
         plain = undo_signs(bench.target, plain, tuple(flipped))
-    starts = bench.variants(plain, thief.x)
-    candidates = [
-        Candidate(f"{name}, rate {rate:g}", theta, bench.plan(thief, theta, rate))
-        for name, theta in starts.items()
-        for rate in bench.budget.rates
-    ]
+    candidates = bench.sweep(thief, bench.variants(plain, thief.x))
     return bench.outcome(bench.weights, candidates, thief, f"tune all {fresh}")
 
 
@@ -54,14 +49,9 @@ def tune_last(bench: Bench, thief: Thief) -> Outcome:
     candidates = []
     for count in (1, 2):
         moving = _last_parameters(bench, count)
-        candidates += [
-            Candidate(
-                f"last {count}, rate {rate:g}",
-                start,
-                bench.plan(thief, start, rate, moving.__contains__),
-            )
-            for rate in bench.budget.rates
-        ]
+        candidates += bench.sweep(
+            thief, {f"last {count}": start}, learns=moving.__contains__
+        )
     return bench.outcome(bench.weights, candidates, thief, "tune last")
 
 

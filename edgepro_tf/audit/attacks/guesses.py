@@ -12,7 +12,7 @@ import numpy as np
 
 from edgepro_tf import native
 from edgepro_tf.audit.accuracy import public_accuracy
-from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.starts import public_start, unreadable
 from edgepro_tf.audit.thief import (
     DEVELOPER,
@@ -106,19 +106,12 @@ def know_draws(bench: Bench, thief: Thief) -> Outcome:
         start[i] if i in fresh else value
         for i, value in enumerate(bench.target.authorized)
     ]
-    starts = bench.variants(start, thief.x)
-    candidates = [
-        Candidate(
-            f"{name}, {'frozen' if frozen else 'free'}, rate {rate:g}",
-            theta,
-            bench.plan(
-                thief, theta, rate, fresh.__contains__ if frozen else lambda _: True
-            ),
+    candidates = []
+    for name, theta in bench.variants(start, thief.x).items():
+        candidates += bench.sweep(thief, {f"{name}, free": theta})
+        candidates += bench.sweep(
+            thief, {f"{name}, frozen": theta}, learns=fresh.__contains__
         )
-        for name, theta in starts.items()
-        for frozen in (False, True)
-        for rate in bench.budget.rates
-    ]
     return bench.outcome(bench.weights, candidates, thief, "draws known")
 
 

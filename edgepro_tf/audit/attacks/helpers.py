@@ -83,9 +83,8 @@ def transfer_task(bench: Bench, thief: Thief) -> Outcome:
     }
     found = {}
     for name, start in starts.items():
-        parameters, _ = bench.pick(
-            bench.weights, _candidates(bench, other, start), other, f"task {name}"
-        )
+        candidates = bench.sweep(other, bench.variants(start, other.x))
+        parameters, _ = bench.pick(bench.weights, candidates, other, f"task {name}")
         found[name] = bench.accuracy(parameters, truth)
     gained = found["from the public file"] - found["from nothing"]
     details = {"from_nothing": found["from nothing"], "advantage": gained}
@@ -142,23 +141,13 @@ def tune_start(bench: Bench, thief: Thief, start: Arrays, purpose: str) -> float
 
     A quick audit tries a third of the rates, and leaves halved weights out.
     """
-    factors = (0.1, 1.0) if bench.budget.is_thorough else (0.3,)
-    candidates = _candidates(bench, thief, start, factors)
+    starts, factors = bench.variants(start, thief.x), (0.1, 1.0)
     if not bench.budget.is_thorough:
-        candidates = [c for c in candidates if not c.label.startswith("halved")]
+        del starts["halved"]
+        factors = (0.3,)
+    rates = [factor * rate for factor in factors for rate in bench.budget.rates]
+    candidates = bench.sweep(thief, starts, rates=rates)
     return bench.outcome(bench.weights, candidates, thief, purpose).accuracy
-
-
-def _candidates(
-    bench: Bench, thief: Thief, start: Arrays, factors: tuple[float, ...] = (1.0,)
-) -> list[Candidate]:
-    starts = bench.variants(start, thief.x)
-    return [
-        Candidate(f"{name}, rate {r * f:g}", p, bench.plan(thief, p, r * f))
-        for name, p in starts.items()
-        for f in factors
-        for r in bench.budget.rates
-    ]
 
 
 ATTACKS = (

@@ -79,11 +79,7 @@ def learn_orders(bench: Bench, thief: Thief) -> Outcome:
     soft = Candidate("", theta, plan, knob=knob)
     learned = bench.train(bench.order, soft, thief.x, thief.y, everything, rng)
     hard = _round(bench, learned)
-    candidates = [
-        Candidate(f"{name}, rate {rate:g}", p, bench.plan(thief, p, rate))
-        for name, p in bench.variants(hard, thief.x).items()
-        for rate in bench.budget.rates
-    ]  # fmt: skip
+    candidates = bench.sweep(thief, bench.variants(hard, thief.x))
     return bench.outcome(bench.weights, candidates, thief, "orders tuned")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgepro_tf.audit.attacks.element_signs import nothing_masked, set_signs
-from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.element_statistics import element_areas, element_statistics
 from edgepro_tf.audit.starts import fresh_start, public_start, shuffled
 from edgepro_tf.audit.target import relock
@@ -70,8 +70,7 @@ def redraw_signs(bench: Bench, thief: Thief) -> Outcome:
         )
         theta = bench.settle(start, thief.x)
         rate = bench.budget.rates[number % len(bench.budget.rates)]
-        plan = bench.plan(thief, theta, rate)
-        candidates.append(Candidate(f"draw {number}, rate {rate:g}", theta, plan))
+        candidates += bench.sweep(thief, {f"draw {number}": theta}, rates=[rate])
     return bench.outcome(bench.weights, candidates, thief, "fresh signs")
 
 
@@ -89,16 +88,8 @@ def draw_tickets(bench: Bench, thief: Thief) -> Outcome:
     for kept in _KEPT:
         masks = _largest(bench, layers, kept)
         theta = [p * m for p, m in zip(start, masks, strict=True)]
-        theta = bench.settle(theta, thief.x)
-        candidates += [
-            Candidate(
-                f"{kept:.0%} kept, rate {rate:g}",
-                theta,
-                bench.plan(thief, theta, rate),
-                masks,
-            )
-            for rate in bench.budget.rates
-        ]
+        starts = {f"{kept:.0%} kept": bench.settle(theta, thief.x)}
+        candidates += bench.sweep(thief, starts, masks=masks)
     return bench.outcome(bench.weights, candidates, thief, "tickets")
 
 

@@ -51,22 +51,15 @@ def match_own(bench: Bench, thief: Thief) -> Outcome:
     if masked:
         everything = (*plain, *masked)
         matched["sizes"] = match_layers(bench, own.parameters, everything, rng)
-    candidates = []
+    starts = {}
     for name, adopted in matched.items():
         for blend in _BLENDS:
             start = [
                 ((1 - blend) * a + blend * b).astype(np.float32)
                 for a, b in zip(own.parameters, adopted, strict=True)
             ]
-            start = bench.settle(start, thief.x)
-            candidates += [
-                Candidate(
-                    f"{name}, {blend:.0%} public, rate {rate:g}",
-                    start,
-                    bench.plan(thief, start, rate),
-                )
-                for rate in bench.budget.rates
-            ]
+            starts[f"{name}, {blend:.0%} public"] = bench.settle(start, thief.x)
+    candidates = bench.sweep(thief, starts)
     return bench.outcome(
         bench.weights, candidates, thief, "match own tuned", [own.held_out]
     )

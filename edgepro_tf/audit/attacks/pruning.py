@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 
-from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.starts import public_start
 from edgepro_tf.audit.thief import INPUTS, LABELS, Arrays, Attack, Outcome, Thief
 
@@ -28,29 +29,26 @@ def prune(bench: Bench, thief: Thief, *, by: str, tunes: bool) -> Outcome:
     "Fine-Pruning", RAID 2018, section 4 (activation).
     """
     start = public_start(bench, thief)
-    masks = dict(_magnitude_masks(bench, start))
-    if by == "activation":
-        masks = dict(_activation_masks(bench, start, thief))
+    find_masks = _magnitude_masks if by == "magnitude" else _activation_masks
+    masks = dict(find_masks(bench, start, thief))
+    pruned = {
+        name: [p * m for p, m in zip(start, mask, strict=True)]
+        for name, mask in masks.items()
+    }
     if not tunes:
-        pruned = {k: [p * m for p, m in zip(start, v, strict=True)]
-                  for k, v in masks.items()}  # fmt: skip
         return bench.choose_unlabelled(pruned, thief)
-    shares = list(masks) if bench.budget.is_thorough else list(masks)[1::2]
     candidates = []
-    for name in shares:
-        mask = masks[name]
-        theta = [p * m for p, m in zip(start, mask, strict=True)]
-        theta = bench.settle(theta, thief.x)
-        candidates += [
-            Candidate(
-                f"{name}, rate {rate:g}", theta, bench.plan(thief, theta, rate), mask
-            )
-            for rate in bench.budget.rates
-        ]
+    for name in list(masks) if bench.budget.is_thorough else list(masks)[1::2]:
+        starts = {name: bench.settle(pruned[name], thief.x)}
+        candidates += bench.sweep(thief, starts, masks=masks[name])
     return bench.outcome(bench.weights, candidates, thief, f"prune {by}")
 
 
-def _magnitude_masks(bench: Bench, start: Arrays):  # type: ignore[no-untyped-def]
+Masks = Iterator[tuple[str, Arrays]]
+
+
+def _magnitude_masks(bench: Bench, start: Arrays, thief: Thief) -> Masks:
+    del thief
     filters = {one.filter for one in bench.network.linears}
     for share in _SHARES:
         mask = [np.ones_like(p) for p in start]
@@ -60,7 +58,7 @@ def _magnitude_masks(bench: Bench, start: Arrays):  # type: ignore[no-untyped-de
         yield f"{share:.0%} smallest weights", mask
 
 
-def _activation_masks(bench: Bench, start: Arrays, thief: Thief):  # type: ignore[no-untyped-def]
+def _activation_masks(bench: Bench, start: Arrays, thief: Thief) -> Masks:
     activity = bench.activity(start, thief.pool)
     for loudest in (False, True):
         for share in _SHARES[:3] if loudest else _SHARES:

@@ -36,12 +36,8 @@ def search_lock(bench: Bench, thief: Thief) -> Outcome:
         proposals = draw_proposals(bench.groups, count, rng, _HEAT)
         runs.append(bench.search.run(start, thief.x[rows], y, proposals))
     found, loss = min(runs, key=lambda run: run[1])
-    starts = bench.variants(found, thief.x)
-    candidates = [
-        Candidate(f"{name}, rate {rate:g}", p, bench.plan(thief, p, rate))
-        for name, p in starts.items()
-        for rate in (bench.budget.rates[0] / 10, *bench.budget.rates)
-    ]
+    rates = (bench.budget.rates[0] / 10, *bench.budget.rates)
+    candidates = bench.sweep(thief, bench.variants(found, thief.x), rates=rates)
     outcome = bench.outcome(
         bench.weights, candidates, thief, "search tuned", [held_out]
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgepro_tf.audit.attacks.element_signs import nothing_masked
 from edgepro_tf.audit.attacks.search import first_guess
-from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.starts import shuffled
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
 
@@ -34,12 +34,7 @@ def flip_by_gradient(bench: Bench, thief: Thief) -> Outcome:
         first_guess(bench, thief, seen, rng, shuffled(bench)), thief.x
     )
     found, flips = climb(bench, start, thief.x[seen], thief.y[seen])
-    starts = bench.variants(found, thief.x)
-    candidates = [
-        Candidate(f"{name}, rate {rate:g}", p, bench.plan(thief, p, rate))
-        for name, p in starts.items()
-        for rate in bench.budget.rates
-    ]
+    candidates = bench.sweep(thief, bench.variants(found, thief.x))
     outcome = bench.outcome(
         bench.weights, candidates, thief, "gradient flips tuned", [held_out]
     )

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.sign_training import sign_candidates
 from edgepro_tf.audit.thief import INPUTS, Attack, Outcome, Thief
 
@@ -60,11 +60,13 @@ def minimise_entropy(bench: Bench, thief: Thief) -> Outcome:
             i for i in range(len(theta))
             if i >= len(start) or bench.network.parameters[i].role == "bias"
         ]  # fmt: skip
-        for rate in bench.budget.rates:
-            plan = bench.plan(thief, theta, rate, set(moves).__contains__)
-            masks = space.masks(start, full)
-            one = Candidate(f"{label}, rate {rate:g}", theta, plan, masks)
-            runs.append((bench.mix_unlabelled, one))
+        drawn = bench.sweep(
+            thief,
+            {label: theta},
+            learns=set(moves).__contains__,
+            masks=space.masks(start, full),
+        )
+        runs += [(bench.mix_unlabelled, one) for one in drawn]
     if bench.sign_space.layers:
         drawn = sign_candidates(bench, thief, rng, bench.target.public, full=False)
         runs += [(bench.signs_unlabelled, one) for one in drawn]
