@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from edgepro_tf.audit import training
 from edgepro_tf.audit.importer import Network
+from edgepro_tf.audit.rows import scale_rows
 from edgepro_tf.audit.thief import Arrays, Budget, Outcome, Target, Thief
 from edgepro_tf.audit.tools import Tools
 from edgepro_tf.inputs import flatten_inputs
@@ -326,9 +327,7 @@ class Bench(Tools):
         for one in self.network.distinct_linears.values():
             mean, deviation = np.mean(uses[one.filter], axis=0)
             gain = 1 / deviation
-            shape = [1] * out[one.filter].ndim
-            shape[one.channel_axis] = -1
-            out[one.filter] = out[one.filter] * gain.reshape(shape)
+            out[one.filter] = scale_rows(out[one.filter], gain, one.channel_axis)
             if one.bias is not None:
                 out[one.bias] = (out[one.bias] - mean) * gain
         return out
@@ -376,7 +375,7 @@ class Bench(Tools):
         held_out: np.ndarray,
         rng: np.random.Generator,
     ) -> float:
-        rest = np.setdiff1d(np.arange(len(thief.y)), held_out)
+        rest = thief.examples_but(held_out)
         parameters = self.fit(trainer, candidate, thief, rng, rest)
         logits = self.logits(parameters, self._pad(thief.x))[held_out]
         y = thief.y[held_out]

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.stats import rankdata
 
 from edgepro_tf.audit.importer import Linear
-from edgepro_tf.audit.statistics import area_from_ranks, filter_rows, true_order
+from edgepro_tf.audit.rows import filter_rows
+from edgepro_tf.audit.statistics import area_from_ranks, true_order
 from edgepro_tf.audit.thief import Draw, Target
 
 Areas = dict[str, list[float]]

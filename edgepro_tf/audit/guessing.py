@@ -10,9 +10,9 @@ import dataclasses
 
 import numpy as np
 
+from edgepro_tf.audit.rows import scale_rows
 from edgepro_tf.locks import MASK_WINDOWS, ElementType, Step, find_mask_window
 
-Arrays = list[np.ndarray]
 _LARGEST = 127  # of masked int8 elements (docs/payload.md, "Mask")
 
 
@@ -62,7 +62,7 @@ def redraw_tensor(
     if steps & Step.EXPONENTS:
         exponents = rng.integers(-exponent_range, exponent_range + 1, len(unknown))
         factor[unknown] *= 2.0**exponents
-    rows = rows * factor.reshape(-1, *[1] * (rows.ndim - 1))
+    rows = scale_rows(rows, factor, 0)
     if steps & Step.MASK:
         flat = rows.reshape(-1)
         masked = _draw_unknown(flat.size, known, rng)

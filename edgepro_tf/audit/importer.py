@@ -80,6 +80,11 @@ class Linear:
     is_head: bool
     window: tuple[int, int] = (1, 1)
 
+    @property
+    def parameters(self) -> tuple[int, ...]:
+        """Its filter and, if it has one, its bias."""
+        return (self.filter,) if self.bias is None else (self.filter, self.bias)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Network:
@@ -128,13 +133,7 @@ class Network:
     @property
     def heads(self) -> list[int]:
         """Filters and biases of the last linear operators."""
-        return [
-            i
-            for one in self.linears
-            if one.is_head
-            for i in (one.filter, one.bias)
-            if i is not None
-        ]
+        return [i for one in self.linears if one.is_head for i in one.parameters]
 
     @property
     def multiplications(self) -> int:

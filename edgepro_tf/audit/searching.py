@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from edgepro_tf.audit.importer import Network
+from edgepro_tf.audit.rows import scale_rows
 from edgepro_tf.audit.sharing import compile_function
 from edgepro_tf.audit.thief import Arrays, Target
 from edgepro_tf.audit.training import cross_entropy
@@ -144,11 +145,8 @@ class Search:
     def _apply(self, parameters: list[Any], orders: Any, factors: Any) -> list[Any]:
         out = list(parameters)
         for group, order, factor in zip(self._groups, orders, factors, strict=True):
-            value = out[group.parameter]
-            shape = [1] * len(value.shape)
-            shape[group.axis] = group.channels
-            rows = tf.gather(value, order, axis=group.axis)
-            out[group.parameter] = rows * tf.reshape(factor, shape)
+            rows = tf.gather(out[group.parameter], order, axis=group.axis)
+            out[group.parameter] = scale_rows(rows, factor, group.axis)
         return out
 
     def _loop(

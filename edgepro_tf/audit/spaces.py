@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from edgepro_tf.audit.importer import Linear, Network
+from edgepro_tf.audit.rows import scale_rows
 
 MIX_LIMIT = 512  # Channels beyond which a mixing matrix costs more than the filter.
 
@@ -207,9 +208,7 @@ def apply_rows(matrix: Any, w: Any, one: Linear) -> Any:
     A diagonal matrix may be given as a vector [channels].
     """
     if len(matrix.shape) == 1:
-        return w * tf.reshape(
-            matrix, [-1 if i == one.channel_axis else 1 for i in range(len(w.shape))]
-        )
+        return scale_rows(w, matrix, one.channel_axis)
     if one.channel_axis == 0:
         flat = tf.linalg.matmul(matrix, tf.reshape(w, [one.channels, -1]))
         return tf.reshape(flat, w.shape)

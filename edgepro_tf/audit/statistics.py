@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
@@ -10,16 +11,11 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import kurtosis, rankdata, skew
 
 from edgepro_tf.audit.importer import Linear
+from edgepro_tf.audit.rows import filter_rows, scale_rows
 from edgepro_tf.audit.thief import Arrays, Draw, Target
 from edgepro_tf.locks import Step
 
 Columns = dict[str, np.ndarray]
-
-
-def filter_rows(values: np.ndarray, axis: int) -> np.ndarray:
-    """float64 [channels, elements a channel]."""
-    rows = np.moveaxis(np.asarray(values, np.float64), axis, 0)
-    return rows.reshape(len(rows), -1)
 
 
 def row_statistics(target: Target, parameters: Arrays, layer: int) -> Columns:
@@ -119,7 +115,7 @@ def true_order(target: Target, draw: Draw, layer: int) -> np.ndarray:
     if draw.orders:
         return draw.orders[layer]
     one = target.network.linears[layer]
-    if not target.steps[one.filter] & Step.ORDER:
+    if not target.has_step(layer, Step.ORDER):
         return np.arange(one.channels)
     return find_order(draw.values[one.filter], target.authorized[one.filter], one)
 
@@ -166,7 +162,7 @@ def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a @ b.T
 
 
-def undo_signs(target: Target, parameters: Arrays, layers: tuple[int, ...]) -> Arrays:
+def undo_signs(target: Target, parameters: Arrays, layers: Iterable[int]) -> Arrays:
     """Rows flipped so that each is skewed to the right, as trained rows mostly are.
 
     Measured: on a dense layer behind a ReLU this finds 4 signs of 5, without any data.
@@ -177,7 +173,5 @@ def undo_signs(target: Target, parameters: Arrays, layers: tuple[int, ...]) -> A
         rows = filter_rows(out[one.filter], one.channel_axis)
         with np.errstate(all="ignore"):
             sign = np.where(skew(rows, axis=1) < 0, -1.0, 1.0).astype(np.float32)
-        shape = [1] * out[one.filter].ndim
-        shape[one.channel_axis] = -1
-        out[one.filter] = out[one.filter] * sign.reshape(shape)
+        out[one.filter] = scale_rows(out[one.filter], sign, one.channel_axis)
     return out

@@ -174,18 +174,16 @@ class Target:
     @property
     def masked_layers(self) -> tuple[int, ...]:
         """Linear operators whose filter has its rows in place, every element masked."""
-        return tuple(
-            i
-            for i in self._layers_without(Step.SHUFFLE)
-            if self.steps[self.network.linears[i].filter] & Step.MASK
-        )
+        layers = self._layers_without(Step.SHUFFLE)
+        return tuple(i for i in layers if self.has_step(i, Step.MASK))
 
     def _layers_without(self, steps: Step) -> tuple[int, ...]:
-        return tuple(
-            i
-            for i, one in self.network.distinct_linears.items()
-            if not self.steps[one.filter] & steps
-        )
+        layers = self.network.distinct_linears
+        return tuple(i for i in layers if not self.has_step(i, steps))
+
+    def has_step(self, layer: int, steps: Step) -> bool:
+        """Whether the recipe does one of these to a linear operator's filter."""
+        return bool(self.steps[self.network.linears[layer].filter] & steps)
 
     def is_hidden(self, parameter: int) -> bool:
         """Whether the recipe leaves nothing of a parameter that could be kept."""
@@ -252,6 +250,10 @@ class Thief:
     def rng(self, purpose: str) -> np.random.Generator:
         """A generator that depends on the seed and the purpose alone."""
         return np.random.default_rng([self.seed, *purpose.encode()])
+
+    def examples_but(self, held_out: np.ndarray) -> np.ndarray:
+        """Numbers of his labelled examples without those that are held out."""
+        return np.setdiff1d(np.arange(len(self.y)), held_out)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from edgepro_tf.audit.bench import Bench
+from edgepro_tf.audit.rows import filter_rows, make_filter
 from edgepro_tf.audit.sign_training import sign_candidates
 from edgepro_tf.audit.starts import public_start, shuffled
-from edgepro_tf.audit.statistics import filter_rows
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
 
 
@@ -103,11 +103,8 @@ def set_signs(
     for layer in layers:
         one = bench.network.linears[layer]
         rows = np.abs(filter_rows(out[one.filter], one.channel_axis))
-        moved = np.moveaxis(out[one.filter], one.channel_axis, 0)
-        signed = (rows * rule(rows)).reshape(moved.shape)
-        out[one.filter] = np.ascontiguousarray(
-            np.moveaxis(signed, 0, one.channel_axis), np.float32
-        )
+        shape = out[one.filter].shape
+        out[one.filter] = make_filter(rows * rule(rows), shape, one.channel_axis)
     return out
 
 

@@ -31,15 +31,11 @@ def tune_all(bench: Bench, thief: Thief, *, fresh: str = "nothing") -> Outcome:
         return bench.does_not_apply(_ALL_FRESH)
     plain = public_start(bench, thief, fresh=drawn.get(fresh, ()))
     if fresh == "signs":
-        flipped = [i for i in bench.target.readable_layers if _has_signs(bench, i)]
-        plain = undo_signs(bench.target, plain, tuple(flipped))
+        target = bench.target
+        rows = [i for i in target.readable_layers if target.has_step(i, Step.SIGNS)]
+        plain = undo_signs(target, plain, rows)
     candidates = bench.sweep(thief, bench.variants(plain, thief.x))
     return bench.outcome(bench.weights, candidates, thief, f"tune all {fresh}")
-
-
-def _has_signs(bench: Bench, layer: int) -> bool:
-    steps = bench.target.steps[bench.network.linears[layer].filter]
-    return bool(steps & Step.SIGNS)
 
 
 def tune_last(bench: Bench, thief: Thief) -> Outcome:
@@ -48,7 +44,8 @@ def tune_last(bench: Bench, thief: Thief) -> Outcome:
     start = bench.renormalise(plain, thief.x)
     candidates = []
     for count in (1, 2):
-        moving = _last_parameters(bench, count)
+        last = bench.network.linears[-count:]
+        moving = {i for one in last for i in one.parameters}
         candidates += bench.sweep(
             thief, {f"last {count}": start}, learns=moving.__contains__
         )
@@ -77,15 +74,6 @@ def unfreeze_progressively(bench: Bench, thief: Thief) -> Outcome:
     return bench.outcome(bench.weights, candidates, thief, "unfreeze")
 
 
-def _last_parameters(bench: Bench, count: int) -> set[int]:
-    return {
-        i
-        for one in bench.network.linears[-count:]
-        for i in (one.filter, one.bias)
-        if i is not None
-    }
-
-
 def _staircase(bench: Bench, thief: Thief, rate: float, backward: bool) -> np.ndarray:
     """Learning rates in which layer after layer joins during the first half."""
     steps, linears = bench.steps(thief), bench.network.distinct_linears.values()
@@ -93,9 +81,7 @@ def _staircase(bench: Bench, thief: Thief, rate: float, backward: bool) -> np.nd
     for layer, one in enumerate(linears):
         rank = len(linears) - 1 - layer if backward else layer
         begins = round(0.5 * steps * rank / len(linears))
-        for i in (one.filter, one.bias):
-            if i is not None:
-                plan[:begins, i] = 0
+        plan[:begins, list(one.parameters)] = 0
     return rate * plan * training.cosine(steps)[:, None]
 
 

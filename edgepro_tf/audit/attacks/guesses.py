@@ -59,8 +59,8 @@ def know_layers(bench: Bench, thief: Thief, *, only_one: bool) -> Outcome:
     parameters = bench.network.parameters
     found = {}
     for layer, one in bench.network.distinct_linears.items():
-        mine = (one.filter, one.bias)
-        if not any(i is not None and bench.target.is_locked(i) for i in mine):
+        mine = one.parameters
+        if not any(map(bench.target.is_locked, mine)):
             continue
         known = [float((i in mine) == only_one) for i in range(len(parameters))]
         found[layer] = bench.accuracy(bench.target.guess(known, rng))

@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from edgepro_tf.audit import statistics
 from edgepro_tf.audit.bases import make_base
 from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.rows import filter_rows, make_filter
 from edgepro_tf.audit.starts import fresh_start, public_start, unreadable
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
 from edgepro_tf.locks import Step
@@ -102,15 +103,14 @@ def _adopt_rows(bench: Bench, base: Arrays) -> tuple[Arrays, dict[str, object]]:
         one = target.network.linears[layer]
         steps = target.steps[one.filter]
         rows, known = (
-            statistics.filter_rows(p[one.filter], one.channel_axis)
-            for p in (target.public, base)
+            filter_rows(p[one.filter], one.channel_axis) for p in (target.public, base)
         )
         adopted, order = _adopt(rows, known, steps)
         same = statistics.true_order(target, target.draw, layer)[order]
         right += int((same == np.arange(one.channels)).sum())
         total += one.channels
-        moved = np.moveaxis(out[one.filter], one.channel_axis, 0)
-        moved[:] = adopted.reshape(moved.shape)
+        shape = out[one.filter].shape
+        out[one.filter] = make_filter(adopted, shape, one.channel_axis)
     return out, {"rows_found": right / total if total else 0.0}
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from edgepro_tf.audit.attacks.element_signs import nothing_masked, set_signs
 from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.element_statistics import element_areas, element_statistics
+from edgepro_tf.audit.rows import make_filter
 from edgepro_tf.audit.starts import fresh_start, public_start, shuffled
 from edgepro_tf.audit.target import relock
 from edgepro_tf.audit.thief import LABELS, NOTHING, Arrays, Attack, Outcome, Thief
@@ -98,11 +99,11 @@ def _largest(bench: Bench, layers: tuple[int, ...], kept: float) -> Arrays:
     masks = [np.ones_like(p) for p in bench.target.public]
     for layer in layers:
         one = bench.network.linears[layer]
-        size = np.abs(np.moveaxis(bench.target.public[one.filter], one.channel_axis, 0))
-        rows = size.reshape(len(size), -1)
+        public = bench.target.public[one.filter]
+        rows = np.abs(np.moveaxis(public, one.channel_axis, 0))
+        rows = rows.reshape(one.channels, -1)
         least = np.quantile(rows, 1 - kept, axis=1, keepdims=True)
-        mask = (rows >= least).astype(np.float32).reshape(size.shape)
-        masks[one.filter] = np.ascontiguousarray(np.moveaxis(mask, 0, one.channel_axis))
+        masks[one.filter] = make_filter(rows >= least, public.shape, one.channel_axis)
     return masks
 
 

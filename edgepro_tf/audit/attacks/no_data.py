@@ -12,6 +12,7 @@ from scipy.optimize import quadratic_assignment
 from edgepro_tf.audit import statistics
 from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.element_statistics import true_elements
+from edgepro_tf.audit.rows import drop_rows, filter_rows, scale_rows
 from edgepro_tf.audit.target import relock
 from edgepro_tf.audit.thief import NOTHING, Arrays, Attack, Draw, Outcome, Thief
 from edgepro_tf.locks import SEED_BYTES, Step
@@ -28,7 +29,7 @@ def read_signs(bench: Bench, thief: Thief) -> Outcome:
     Source: Adi et al. and others look for watermarks so; statistics as listed.
     """
     target, rng = bench.target, thief.rng("signs")
-    layers = [i for i in target.readable_layers if _has(target, i, Step.SIGNS)]
+    layers = [i for i in target.readable_layers if target.has_step(i, Step.SIGNS)]
     if not layers:
         return bench.does_not_apply("no sign is drawn by channel")
     areas: dict[str, list[float]] = defaultdict(list)
@@ -75,10 +76,7 @@ def find_neurons(bench: Bench, thief: Thief) -> Outcome:
         one = target.network.linears[layer]
         scores = sign * statistics.row_statistics(target, out, layer)[best]
         dropped = np.argsort(-scores)[: len(channels)]
-        shape = [slice(None)] * out[one.filter].ndim
-        shape[one.channel_axis] = dropped
-        out[one.filter] = out[one.filter].copy()
-        out[one.filter][tuple(shape)] = 0
+        out[one.filter] = drop_rows(out[one.filter], dropped, one.channel_axis)
     return Outcome(bench.accuracy(out), f"dropped by {best}", _details(areas))
 
 
@@ -93,11 +91,10 @@ def drop_and_clip(bench: Bench, thief: Thief) -> Outcome:
         dropped, clipped = target.public, target.public
         for one in target.network.distinct_linears.values():
             w = target.public[one.filter]
-            rows = statistics.filter_rows(w, one.channel_axis)
-            far = np.abs(np.linalg.norm(rows, axis=1) / _middle(rows) - 1)
-            out = np.moveaxis(w.copy(), one.channel_axis, 0)
-            out[np.argsort(-far)[: round(share * one.channels)]] = 0
-            dropped[one.filter] = np.moveaxis(out, 0, one.channel_axis)
+            norm = np.linalg.norm(filter_rows(w, one.channel_axis), axis=1)
+            far = np.abs(norm / max(1e-12, float(np.median(norm))) - 1)
+            farthest = np.argsort(-far)[: round(share * one.channels)]
+            dropped[one.filter] = drop_rows(w, farthest, one.channel_axis)
             most = np.quantile(np.abs(w), 1 - share)
             clipped[one.filter] = np.clip(w, -most, most)
         variants[f"{share:.0%} of the channels dropped"] = dropped
@@ -106,10 +103,6 @@ def drop_and_clip(bench: Bench, thief: Thief) -> Outcome:
 
 
 _OUTLIERS = (0.02, 0.05, 0.1, 0.2, 0.4)
-
-
-def _middle(rows: np.ndarray) -> float:
-    return max(1e-12, float(np.median(np.linalg.norm(rows, axis=1))))
 
 
 def match_readers(bench: Bench, thief: Thief) -> Outcome:
@@ -195,10 +188,10 @@ def _arrange(
     for layer in sorted((*target.readable_layers, *target.masked_layers)):
         one = target.network.linears[layer]
         columns = statistics.reader_columns(target, out, layer)
-        if columns is None or not _has(target, layer, Step.ORDER):
+        if columns is None or not target.has_step(layer, Step.ORDER):
             continue
-        rows = statistics.filter_rows(out[one.filter], one.channel_axis)
-        if _has(target, layer, Step.MASK):
+        rows = filter_rows(out[one.filter], one.channel_axis)
+        if target.has_step(layer, Step.MASK):
             rows, columns = np.abs(rows), np.abs(columns)
         order = arrange(rows, columns)
         true = statistics.true_order(target, target.draw, layer)[order]
@@ -251,10 +244,10 @@ def _pair_rows(bench: Bench, second: Draw) -> tuple[Arrays, dict[str, float]]:
         theirs = np.argsort(statistics.true_order(target, second, layer))
         w = np.take(second.values[one.filter], theirs[mine], one.channel_axis)
         out[one.filter] = w
-        if _has(target, layer, Step.MASK):
+        if target.has_step(layer, Step.MASK):
             first = target.public[one.filter]
             products.append(
-                statistics.filter_rows(np.sign(first * w), one.channel_axis).reshape(-1)
+                filter_rows(np.sign(first * w), one.channel_axis).reshape(-1)
             )
             signs.append(true_elements(target, target.draw, layer).reshape(-1))
     product, sign = np.concatenate(products), np.concatenate(signs)
@@ -276,9 +269,8 @@ def _outcome(bench: Bench, areas: dict[str, list[float]], layers: list[int]) -> 
         one = bench.network.linears[layer]
         values = statistics.row_statistics(bench.target, out, layer)[best]
         sign = np.where(direction * (values - np.median(values)) >= 0, 1.0, -1.0)
-        shape = [1] * out[one.filter].ndim
-        shape[one.channel_axis] = -1
-        out[one.filter] = (out[one.filter] * sign.reshape(shape)).astype(np.float32)
+        flipped = scale_rows(out[one.filter], sign, one.channel_axis)
+        out[one.filter] = flipped.astype(np.float32)
     return Outcome(bench.accuracy(out), f"by {best}", _details(areas))
 
 
@@ -290,10 +282,6 @@ def _details(areas: dict[str, list[float]]) -> dict[str, object]:
     means = {name: float(np.mean(found)) for name, found in areas.items()}
     two_sided = {name: max(v, 1 - v) for name, v in means.items()}
     return {"auc": max(two_sided.values()), "auc_by_statistic": two_sided}
-
-
-def _has(target, layer: int, step: Step) -> bool:  # type: ignore[no-untyped-def]
-    return bool(target.steps[target.network.linears[layer].filter] & step)
 
 
 ATTACKS = (

@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 
 from edgepro_tf.audit.bench import Bench, Candidate
 from edgepro_tf.audit.matching import match_filters
+from edgepro_tf.audit.rows import make_filter
 from edgepro_tf.audit.sign_training import learn_signs_of
 from edgepro_tf.audit.starts import fresh_start
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
@@ -100,7 +101,7 @@ def train_own(bench: Bench, thief: Thief) -> OwnNetwork:
     """The same architecture trained from nothing on two thirds of the labels."""
     rng = thief.rng("own network")
     held_out = bench.draw_folds(thief, rng)[0]
-    seen = np.setdiff1d(np.arange(len(thief.y)), held_out)
+    seen = thief.examples_but(held_out)
     start = bench.settle(fresh_start(bench.target, rng), thief.x)
     plan = bench.plan(thief, start, bench.budget.rates[0])
     trained = bench.fit(bench.weights, Candidate("", start, plan), thief, rng, seen)
@@ -114,22 +115,22 @@ def match_layers(
     target, out = bench.target, [np.array(p) for p in own]
     for layer in layers:
         one = bench.network.linears[layer]
-        steps = target.steps[one.filter]
         mine = _blocks(bench, own[one.filter], layer)
         theirs = _blocks(bench, target.public[one.filter], layer)
-        masked = bool(steps & Step.MASK)
+        masked = target.has_step(layer, Step.MASK)
         found = match_filters(
             np.abs(mine) if masked else mine,
             np.abs(theirs) if masked else theirs,
             moves_rows=True,
             moves_columns=not one.is_first and mine.shape[2] > 1,
-            flips=bool(steps & Step.SIGNS),
+            flips=target.has_step(layer, Step.SIGNS),
             rng=rng,
         )
         adopted = found.apply(np.abs(theirs) if masked else theirs)
         if masked:
             adopted = adopted * np.where(mine < 0, -1.0, 1.0)
-        _put(bench, out, layer, adopted * _gain(mine, adopted))
+        adopted = adopted * _gain(mine, adopted)
+        out[one.filter] = make_filter(adopted, out[one.filter].shape, one.channel_axis)
     return out
 
 
@@ -150,15 +151,15 @@ def match_activations(
         with np.errstate(invalid="ignore"):  # A dead channel is like no other.
             likeness = np.corrcoef(mine.T, theirs.T)[: one.channels, one.channels :]
         likeness = np.nan_to_num(likeness)
-        flips = bool(bench.target.steps[one.filter] & Step.SIGNS)
+        flips = bench.target.has_step(layer, Step.SIGNS)
         score = np.abs(likeness) if flips else likeness
         _, rows = linear_sum_assignment(-score)
         matched = likeness[np.arange(one.channels), rows]
         sign = np.where(matched < 0, -1.0, 1.0) if flips else np.ones(one.channels)
         blocks = _blocks(bench, adopted[one.filter], layer)[rows]
         blocks = blocks * sign[:, None, None]
-        gain = _gain(_blocks(bench, own[one.filter], layer), blocks)
-        _put(bench, out, layer, blocks * gain)
+        blocks = blocks * _gain(_blocks(bench, own[one.filter], layer), blocks)
+        out[one.filter] = make_filter(blocks, out[one.filter].shape, one.channel_axis)
     return out
 
 
@@ -183,12 +184,6 @@ def _blocks(bench: Bench, w: np.ndarray, layer: int) -> np.ndarray:
     if one.kind == "FULLY_CONNECTED" and columns % before == 0:
         columns = before  # A flattened image keeps its channels last.
     return rows.reshape(len(rows), -1, columns)
-
-
-def _put(bench: Bench, out: Arrays, layer: int, blocks: np.ndarray) -> None:
-    one = bench.network.linears[layer]
-    moved = np.moveaxis(out[one.filter], one.channel_axis, 0)
-    moved[:] = blocks.reshape(moved.shape)
 
 
 def _gain(mine: np.ndarray, adopted: np.ndarray) -> np.ndarray:

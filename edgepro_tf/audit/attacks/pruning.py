@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from edgepro_tf.audit.bench import Bench
+from edgepro_tf.audit.rows import drop_rows
 from edgepro_tf.audit.starts import public_start
 from edgepro_tf.audit.thief import INPUTS, LABELS, Arrays, Attack, Outcome, Thief
 
@@ -68,9 +69,9 @@ def _activation_masks(bench: Bench, start: Arrays, thief: Thief) -> Masks:
                     continue
                 order = np.argsort(activity[layer] * (-1 if loudest else 1))
                 dropped = order[: round(share * one.channels)]
-                shape = [slice(None)] * mask[one.filter].ndim
-                shape[one.channel_axis] = dropped
-                mask[one.filter][tuple(shape)] = 0
+                mask[one.filter] = drop_rows(
+                    mask[one.filter], dropped, one.channel_axis
+                )
                 if one.bias is not None:
                     mask[one.bias][dropped] = 0
             yield f"{share:.0%} {'loudest' if loudest else 'quietest'} channels", mask

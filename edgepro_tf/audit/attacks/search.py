@@ -27,7 +27,7 @@ def search_lock(bench: Bench, thief: Thief) -> Outcome:
     if not bench.groups:
         return bench.does_not_apply("nothing to search")
     held_out = bench.draw_folds(thief, rng)[0]
-    seen = rng.permutation(np.setdiff1d(np.arange(len(thief.y)), held_out))
+    seen = rng.permutation(thief.examples_but(held_out))
     rows, count = bench.search_rows(seen), bench.search_proposals
     y = np.eye(bench.classes, dtype=np.float32)[thief.y[rows]]
     runs = []

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from edgepro_tf.audit.bench import Bench
+from edgepro_tf.audit.rows import scale_rows
 from edgepro_tf.audit.sign_training import sign_candidates
 from edgepro_tf.audit.thief import INPUTS, Attack, Outcome, Thief
 
@@ -36,9 +37,7 @@ def infer_signs(bench: Bench, thief: Thief) -> list[np.ndarray]:
             continue
         mean, _ = bench.moments(out, thief.pool)[layer]
         sign = np.where(mean > 0, -1.0, 1.0).astype(np.float32)
-        shape = [1] * out[one.filter].ndim
-        shape[one.channel_axis] = -1
-        out[one.filter] = out[one.filter] * sign.reshape(shape)
+        out[one.filter] = scale_rows(out[one.filter], sign, one.channel_axis)
         if one.bias is not None:
             out[one.bias] = out[one.bias] * sign
     return out

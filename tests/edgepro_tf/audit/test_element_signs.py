@@ -12,9 +12,9 @@ from edgepro_tf.audit.attacks import (
 )
 from edgepro_tf.audit.attacks.element_signs import balance_signs
 from edgepro_tf.audit.element_statistics import element_areas
+from edgepro_tf.audit.rows import filter_rows
 from edgepro_tf.audit.scratch import train_scratch
 from edgepro_tf.audit.sign_training import learn_signs_of
-from edgepro_tf.audit.statistics import filter_rows
 from edgepro_tf.audit.target import relock
 from edgepro_tf.audit.thief import Draw
 from edgepro_tf.locks import Step
