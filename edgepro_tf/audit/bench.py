@@ -33,14 +33,14 @@ class Candidate:
         theta: the start.
         plan: float32 [steps, parameters], learning rates.
         masks: elements that move; None for all.
-        knob: float32 [steps]; None for ones.
+        temperature: float32 [steps]; None for ones.
     """
 
     label: str
     theta: Arrays
     plan: np.ndarray
     masks: Arrays | None = None
-    knob: np.ndarray | None = None
+    temperature: np.ndarray | None = None
 
 
 class Bench(Tools):
@@ -214,8 +214,8 @@ class Bench(Tools):
         if examples is None:
             examples = np.arange(len(thief.y))
         theta = self.train(trainer, candidate, thief.x, thief.y, examples, rng)
-        knob = 1.0 if candidate.knob is None else float(candidate.knob[-1])
-        return trainer.parameters(theta, knob)
+        last = 1.0 if candidate.temperature is None else candidate.temperature[-1]
+        return trainer.parameters(theta, float(last))
 
     def train(
         self,
@@ -233,10 +233,12 @@ class Bench(Tools):
         """
         steps = len(candidate.plan)
         batches = training.draw_batches(examples, steps, self.budget.batch, rng)
-        knob = np.ones(steps) if candidate.knob is None else candidate.knob
+        temperature = candidate.temperature
+        if temperature is None:
+            temperature = np.ones(steps)
         if y.dtype.kind in "iu":
             y = np.eye(self.classes, dtype=np.float32)[y]
-        schedule = training.Schedule(candidate.plan, batches, knob)
+        schedule = training.Schedule(candidate.plan, batches, temperature)
         return trainer.train(
             candidate.theta, self._pad(x), self._pad(y), schedule, candidate.masks
         )

@@ -58,9 +58,9 @@ def learn_signs_of(
     space = bench.sign_space
     sizes = [_SIZE if layer in learned else _SETTLED for layer in space.layers]
     theta = space.start(start, rng, sizes)
-    plan, knob = _anneal(bench, thief, theta, rate, learned)
+    plan, temperature = _anneal(bench, thief, theta, rate, learned)
     masks = space.masks(start, full)
-    return Candidate(f"{label}, rate {rate:g}", theta, plan, masks, knob)
+    return Candidate(f"{label}, rate {rate:g}", theta, plan, masks, temperature)
 
 
 def _anneal(
@@ -76,5 +76,5 @@ def _anneal(
         plan[:, len(theta) - len(space.layers) + j] *= _BOLDNESS * (layer in learned)
     plan[:half, [linears[layer].filter for layer in learned]] = 0
     cooling = np.geomspace(1.0, _COLDEST, half)
-    knob = np.concatenate([cooling, np.full(steps - half, _COLDEST)])
-    return plan, knob.astype(np.float32)
+    temperature = np.concatenate([cooling, np.full(steps - half, _COLDEST)])
+    return plan, temperature.astype(np.float32)

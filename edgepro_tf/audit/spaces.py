@@ -32,8 +32,8 @@ class WeightSpace:
     def start(self, parameters: list[np.ndarray]) -> list[np.ndarray]:
         return list(parameters)
 
-    def materialise(self, theta: list[Any], knob: Any) -> list[Any]:
-        del knob
+    def materialise(self, theta: list[Any], temperature: Any) -> list[Any]:
+        del temperature
         return list(theta)
 
 
@@ -65,8 +65,8 @@ class MixSpace:
         ones = [np.ones_like(p) for p in parameters]
         return [*ones, *[_moving(c, full) for c in self._channels()]]
 
-    def materialise(self, theta: list[Any], knob: Any) -> list[Any]:
-        del knob
+    def materialise(self, theta: list[Any], temperature: Any) -> list[Any]:
+        del temperature
         count = len(self.network.parameters)
         out = list(theta[:count])
         for layer, matrix in zip(self.layers, theta[count:], strict=True):
@@ -82,8 +82,8 @@ class MixSpace:
 class SignSpace:
     """A sign learned for every element of a filter, under a mixing of its rows.
 
-    ``w = matrix (size * tanh(theta / knob))``; the knob is a temperature, ``size`` is
-    |public| at first, and may cross zero once it is free to move.
+    ``w = matrix (size * tanh(theta / temperature))``; ``size`` is |public| at first,
+    and may cross zero once it is free to move.
 
     Source: Zhou, Lan, Liu and Yosinski, "Deconstructing Lottery Tickets", NeurIPS 2019,
     section 5 (trained masks and signs over frozen weights); the smooth sign instead of
@@ -130,12 +130,12 @@ class SignSpace:
         filters = [self.network.linears[layer].filter for layer in self.layers]
         return [*ones, *matrices, *[np.ones_like(parameters[i]) for i in filters]]
 
-    def materialise(self, theta: list[Any], knob: Any) -> list[Any]:
+    def materialise(self, theta: list[Any], temperature: Any) -> list[Any]:
         count, mixed = len(self.network.parameters), len(self.mixed)
         out = list(theta[:count])
         for layer, sign in zip(self.layers, theta[count + mixed :], strict=True):
             i = self.network.linears[layer].filter
-            out[i] = out[i] * tf.tanh(sign / knob)
+            out[i] = out[i] * tf.tanh(sign / temperature)
         for layer, matrix in zip(self.mixed, theta[count : count + mixed], strict=True):
             one = self.network.linears[layer]
             out[one.filter] = apply_rows(matrix, out[one.filter], one)
@@ -147,7 +147,7 @@ class SignSpace:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class OrderSpace:
-    """A soft permutation and soft signs per layer; the knob is the temperature.
+    """A soft permutation and soft signs per layer, harder as the temperature falls.
 
     Source: Mena et al., "Learning Latent Permutations with Gumbel-Sinkhorn Networks",
     ICLR 2018, section 3 (without the Gumbel noise).
@@ -170,13 +170,14 @@ class OrderSpace:
         signs = [0.01 * rng.standard_normal(c) for c in channels]
         return [*parameters, *[a.astype(np.float32) for a in noise + signs]]
 
-    def materialise(self, theta: list[Any], knob: Any) -> list[Any]:
+    def materialise(self, theta: list[Any], temperature: Any) -> list[Any]:
         count, layers = len(self.network.parameters), len(self.layers)
         out = list(theta[:count])
         orders, signs = theta[count : count + layers], theta[count + layers :]
         for layer, order, sign in zip(self.layers, orders, signs, strict=True):
             one = self.network.linears[layer]
-            soft = self._sinkhorn(order / knob) * tf.tanh(sign / knob)[:, None]
+            soft = self._sinkhorn(order / temperature)
+            soft *= tf.tanh(sign / temperature)[:, None]
             out[one.filter] = apply_rows(soft, out[one.filter], one)
         return out
 

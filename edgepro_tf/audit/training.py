@@ -64,12 +64,12 @@ class Schedule:
     Args:
         rates: float32 [steps, parameters] learning rates; 0 freezes.
         batches: int32 [steps, batch] numbers of examples.
-        knob: float32 [steps], passed to the parametrisation (a temperature).
+        temperature: float32 [steps], passed to the parametrisation.
     """
 
     rates: np.ndarray
     batches: np.ndarray
-    knob: np.ndarray
+    temperature: np.ndarray
 
 
 def order_examples(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -115,7 +115,7 @@ class Trainer:
 
     Args:
         forward: (network parameters, x) -> logits.
-        materialise: (what is learned, knob) -> network parameters.
+        materialise: (what is learned, temperature) -> network parameters.
         most_steps: of any schedule; shorter ones do not compile anew.
         loss: of (logits, y).
 
@@ -148,7 +148,7 @@ class Trainer:
             theta: float32 arrays, the start.
             x: float32 [examples, ...]; keep its shape the same between calls.
             y: float32 [examples, ..., classes].
-            schedule: rates, batches, knob.
+            schedule: rates, batches, temperature.
             masks: 0 or 1 for each element of theta; where 0 it stays as it is.
 
         Returns:
@@ -163,17 +163,17 @@ class Trainer:
             tf.constant(len(schedule.rates)),
             tf.constant(self._lengthen(schedule.rates), tf.float32),
             tf.constant(self._lengthen(schedule.batches), tf.int32),
-            tf.constant(self._lengthen(schedule.knob), tf.float32),
+            tf.constant(self._lengthen(schedule.temperature), tf.float32),
         )
         result = [t.numpy() for t in out]
         if all(np.isfinite(t).all() for t in result):
             return result
         return [np.asarray(t, np.float32) for t in theta]
 
-    def parameters(self, theta: Arrays, knob: float = 1.0) -> list[np.ndarray]:
+    def parameters(self, theta: Arrays, temperature: float = 1.0) -> list[np.ndarray]:
         """The network's parameters that theta stands for."""
         tensors = [tf.constant(t, tf.float32) for t in theta]
-        return [p.numpy() for p in self._parameters(tensors, tf.constant(knob))]
+        return [p.numpy() for p in self._parameters(tensors, tf.constant(temperature))]
 
     def _lengthen(self, rows: np.ndarray) -> np.ndarray:
         missing = self._most_steps - len(rows)
@@ -188,7 +188,7 @@ class Trainer:
         steps: Any,
         rates: Any,
         batches: Any,
-        knob: Any,
+        temperature: Any,
     ) -> list[Any]:
         def body(t: Any, theta: Any, first: Any, second: Any) -> Any:
             index = batches[t]
@@ -196,7 +196,7 @@ class Trainer:
             xb = tf.ensure_shape(tf.gather(x, index), [batches.shape[1], *x.shape[1:]])
 
             def measure(theta: list[Any]) -> Any:
-                logits = self._forward(self._materialise(theta, knob[t]), xb)
+                logits = self._forward(self._materialise(theta, temperature[t]), xb)
                 return self._loss(logits, tf.gather(y, index))
 
             _, gradients = differentiate(measure, theta)

@@ -71,12 +71,12 @@ def learn_orders(bench: Bench, thief: Thief) -> Outcome:
     theta = space.start(start, rng)
     frozen = {bench.network.linears[layer].filter for layer in space.layers}
     steps, count = bench.steps(thief), len(start)
-    knob = np.geomspace(1.0, 0.1, steps).astype(np.float32)
+    temperature = np.geomspace(1.0, 0.1, steps).astype(np.float32)
     rate = bench.budget.rates[-1]
     plan = bench.plan(thief, theta, rate, lambda i: i not in frozen)
     plan[:, count:] *= 3  # Logits of a permutation move further than weights.
     everything = np.arange(len(thief.y))
-    soft = Candidate("", theta, plan, knob=knob)
+    soft = Candidate("", theta, plan, temperature=temperature)
     learned = bench.train(bench.order, soft, thief.x, thief.y, everything, rng)
     hard = _round(bench, learned)
     candidates = bench.sweep(thief, bench.variants(hard, thief.x))
