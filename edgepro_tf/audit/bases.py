@@ -72,4 +72,6 @@ def make_base(bench: Bench, thief: Thief, rng: np.random.Generator) -> Arrays:
     order = rng.permutation(bench.classes)
     x, y = bench.public_task(thief.seed)
     candidate = Candidate("", start, bench.plan(thief, start, _RATE))
-    return bench.train(bench.weights, candidate, x, order[y], np.arange(len(y)), rng)
+    return bench.train(
+        bench.tools.weights, candidate, x, order[y], np.arange(len(y)), rng
+    )

@@ -1,9 +1,7 @@
-"""The attacker's workbench: compiled functions over one target and its data."""
+"""The attacker's workbench: trains and measures candidates for one target."""
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from edgepro_tf.audit import training
-from edgepro_tf.audit.importer import Network
 from edgepro_tf.audit.rows import scale_rows
 from edgepro_tf.audit.thief import Arrays, Budget, Outcome, Target, Thief
 from edgepro_tf.audit.tools import Tools
+from edgepro_tf.audit.training import Candidate
 from edgepro_tf.inputs import flatten_inputs
 
 _VALIDATED = 90  # Examples that a choice should rest on, as far as folds go.
@@ -24,26 +22,7 @@ _VALIDATED = 90  # Examples that a choice should rest on, as far as folds go.
 _TIE = 1e-3
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Candidate:
-    """A start and a plan; the thief's validation chooses among several.
-
-    Args:
-        label: in words, for the report.
-        theta: the start.
-        plan: float32 [steps, parameters], learning rates.
-        masks: elements that move; None for all.
-        temperature: float32 [steps]; None for ones.
-    """
-
-    label: str
-    theta: Arrays
-    plan: np.ndarray
-    masks: Arrays | None = None
-    temperature: np.ndarray | None = None
-
-
-class Bench(Tools):
+class Bench:
     """Trains, evaluates and re-normalises candidates for one target.
 
     Args:
@@ -52,8 +31,8 @@ class Bench(Tools):
         x_train, y_train: where thieves draw their data from, as in ``Dataset``.
         x_test, y_test: what accuracy is measured on, or ``Budget.pick_test`` of them.
 
-    ``rows`` is the number of examples that every compiled function is given; fewer are
-    repeated, more are cut off.
+    ``tools`` has whatever is compiled; ``rows`` is the number of examples that each of
+    them is given: fewer are repeated, more are cut off.
     """
 
     def __init__(
@@ -65,7 +44,8 @@ class Bench(Tools):
         x_test: np.ndarray,
         y_test: np.ndarray,
     ) -> None:
-        super().__init__(target, budget)
+        self.target, self.budget = target, budget
+        self.network = target.network
         self.classes = self.network.classes
         self._x_train = flatten_inputs(x_train)
         self._y_train = np.asarray(y_train)
@@ -74,17 +54,7 @@ class Bench(Tools):
         self.x_test = tf.constant(flatten_inputs(self.test_inputs))
         self.y_test = np.asarray(y_test)[picked]
         self.rows = self._most_examples()
-        self._forward = self._share("forward", self.network.forward)
-        self._gradient = self._share(
-            "gradient", functools.partial(_measure_gradient, self.network)
-        )
-        self._moments = self._share(
-            "moments", functools.partial(_measure_moments, self.network)
-        )
-        self._normal_moments = self._share(
-            "normal moments",
-            functools.partial(_measure_moments, self.network, normalises=True),
-        )
+        self.tools = Tools(target, budget, self.rows)
 
     @property
     def chance(self) -> float:
@@ -133,7 +103,7 @@ class Bench(Tools):
     def logits(self, parameters: Arrays, x: Any) -> np.ndarray:
         """float32 [..., classes]; compiled once for each number of examples."""
         values = [tf.constant(p, tf.float32) for p in parameters]
-        return self._forward(values, tf.constant(x, tf.float32)).numpy()
+        return self.tools.forward(values, tf.constant(x, tf.float32)).numpy()
 
     def search_rows(self, examples: np.ndarray) -> np.ndarray:
         """int [rows]: examples for the search; always as many, so it compiles once."""
@@ -322,7 +292,7 @@ class Bench(Tools):
         """
         out = [np.array(p, np.float32) for p in parameters]
         values = [tf.constant(p) for p in out]
-        found = self._normal_moments(values, self._pad(x))
+        found = self.tools.normal_moments(values, self._pad(x))
         uses = defaultdict(list)
         for one, moments in zip(self.network.linears, found, strict=True):
             uses[one.filter].append(moments)
@@ -343,7 +313,7 @@ class Bench(Tools):
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Mean and deviation [channels] of every linear output, before activation."""
         values = [tf.constant(p, tf.float32) for p in parameters]
-        found = self._moments(values, self._pad(x))
+        found = self.tools.moments(values, self._pad(x))
         return [(mean.numpy(), width.numpy()) for mean, width in found]
 
     def gradient(
@@ -352,7 +322,7 @@ class Bench(Tools):
         """Mean loss on labelled examples, and its gradient by every parameter."""
         values = [tf.constant(p, tf.float32) for p in parameters]
         classes = np.eye(self.classes, dtype=np.float32)[y]
-        loss, found = self._gradient(values, self._pad(x), self._pad(classes))
+        loss, found = self.tools.gradient(values, self._pad(x), self._pad(classes))
         return float(loss), [g.numpy() for g in found]
 
     def features(self, parameters: Arrays, x: Any) -> np.ndarray:
@@ -398,28 +368,3 @@ class Bench(Tools):
     def _most_examples(self) -> int:
         most = max(self._count(share) for share in self.budget.shares)
         return max(most, self.budget.unlabelled)
-
-
-def _measure_moments(
-    network: Network, parameters: list[Any], x: Any, *, normalises: bool = False
-) -> list[Any]:
-    """Mean and deviation of every linear output; a floor for those of no width."""
-    found: list[Any] = []
-
-    def observe(layer: int, z: Any) -> Any:
-        flat = tf.reshape(z, [-1, z.shape[-1]])
-        mean = tf.reduce_mean(flat, 0)
-        deviation = tf.maximum(tf.math.reduce_std(flat, 0), 1e-3)
-        if network.linears[layer].bias is None:
-            mean = tf.zeros_like(mean)  # There is nothing to shift it with.
-        found.append((mean, deviation))
-        return (z - mean) / deviation if normalises else z
-
-    network.forward(parameters, x, observe)
-    return found
-
-
-def _measure_gradient(network: Network, parameters: list[Any], x: Any, y: Any) -> Any:
-    return training.differentiate(
-        lambda p: training.cross_entropy(network.forward(p, x), y), parameters
-    )

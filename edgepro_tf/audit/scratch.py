@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.halving import halve_ways
 from edgepro_tf.audit.sign_training import sign_candidates
 from edgepro_tf.audit.starts import (
@@ -16,7 +16,7 @@ from edgepro_tf.audit.starts import (
     histogram_start,
 )
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
-from edgepro_tf.audit.training import Trainer
+from edgepro_tf.audit.training import Candidate, Trainer
 from edgepro_tf.locks import Step
 
 SCRATCH, HISTOGRAM = "scratch", "scratch, histograms"
@@ -65,22 +65,22 @@ def _procedures(
     def train_again(first: Callable[[], Arrays], label: str, rate: float) -> Arrays:
         starts = {label: bench.settle(first(), thief.x)}
         (candidate,) = bench.sweep(thief, starts, rates=[rate])
-        return bench.fit(bench.weights, candidate, thief, rng)
+        return bench.fit(bench.tools.weights, candidate, thief, rng)
 
     for kind, draw in _KINDS.items():
         start = draw(bench.target, rng)
         starts = bench.variants(start, thief.x)
         starts = {kind + name: theta for name, theta in starts.items()}
         for candidate in bench.sweep(thief, starts):
-            add(bench.weights, candidate)
+            add(bench.tools.weights, candidate)
         once = ways[candidate.label]  # Halved weights, at the highest rate.
         for rate in bench.budget.rates:
             label = f"{kind}halved and trained twice"
             again = functools.partial(train_again, once, label, rate)
             ways[f"{label}, rate {rate:g}"] = again
-        if kind == _HEAVY and bench.sign_space.layers:
+        if kind == _HEAVY and bench.tools.sign_space.layers:
             for candidate in sign_candidates(bench, thief, rng, start, full=False):
-                add(bench.signs, candidate, kind)
+                add(bench.tools.signs, candidate, kind)
     return ways
 
 
@@ -95,7 +95,7 @@ def train_histograms(bench: Bench, thief: Thief) -> Outcome:
         return bench.does_not_apply("every histogram is a mask's own")
     start = histogram_start(bench.target, thief.rng(HISTOGRAM))
     candidates = bench.sweep(thief, bench.variants(start, thief.x))
-    return bench.outcome(bench.weights, candidates, thief, HISTOGRAM)
+    return bench.outcome(bench.tools.weights, candidates, thief, HISTOGRAM)
 
 
 ATTACKS = (

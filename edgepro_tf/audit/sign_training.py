@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.starts import fresh_parameter
 from edgepro_tf.audit.thief import Arrays, Thief
-from edgepro_tf.audit.training import cosine
+from edgepro_tf.audit.training import Candidate, cosine
 
 # Measured on letters with one layer masked and nothing else: the most signs right.
 _SIZE, _COLDEST = 0.2, 0.3
@@ -24,7 +24,7 @@ def sign_candidates(
     full: bool,
 ) -> list[Candidate]:
     """Runs that learn signs: with every masked layer, and with the first one alone."""
-    linears, layers = bench.network.linears, bench.sign_space.layers
+    linears, layers = bench.network.linears, bench.tools.sign_space.layers
     kept = {"signs": set(layers)}
     first = {i for i in layers if linears[i].is_first}
     if first and len(first) < len(layers):
@@ -55,7 +55,7 @@ def learn_signs_of(
     full: bool,
 ) -> Candidate:
     """One run that learns the signs of some layers; the others keep what they have."""
-    space = bench.sign_space
+    space = bench.tools.sign_space
     sizes = [_SIZE if layer in learned else _SETTLED for layer in space.layers]
     theta = space.start(start, rng, sizes)
     plan, temperature = _anneal(bench, thief, theta, rate, learned)
@@ -67,7 +67,7 @@ def _anneal(
     bench: Bench, thief: Thief, theta: Arrays, rate: float, learned: set[int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Signs first, ever colder, magnitudes at rest; then magnitudes, signs settled."""
-    linears, space = bench.network.linears, bench.sign_space
+    linears, space = bench.network.linears, bench.tools.sign_space
     steps = bench.steps(thief)
     half = steps // 2
     shape = np.concatenate([cosine(half), cosine(steps - half)])

@@ -1,12 +1,16 @@
-"""What an attacker compiles: trainers over what may be learned, and the search."""
+"""What an attacker compiles: measurements, trainers of what may be learned, search."""
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from typing import Any
 
+import tensorflow as tf
+
 from edgepro_tf.audit import training
+from edgepro_tf.audit.importer import Network
 from edgepro_tf.audit.searching import Group, Search, find_groups
 from edgepro_tf.audit.sharing import compile_function, share, structure_of
 from edgepro_tf.audit.spaces import (
@@ -32,19 +36,42 @@ def _built_once(build: Callable[[Any], Any]) -> Any:
 
 
 class Tools:
-    """Spaces, trainers and the search for one target; those of one structure share.
+    """Measurements, spaces, trainers and the search for one target.
 
-    ``rows`` is the number of examples that every compiled function is given.
+    What is compiled is shared among targets of one structure.
+
+    Args:
+        target: what is attacked.
+        budget: what it may cost.
+        rows: the number of examples that every compiled function is given.
     """
 
-    rows: int
-
-    def __init__(self, target: Target, budget: Budget) -> None:
-        self.target, self.budget = target, budget
+    def __init__(self, target: Target, budget: Budget, rows: int) -> None:
+        self.target, self.budget, self.rows = target, budget, rows
         self.network = target.network
         self._structure = structure_of(self.network)
         self._building = threading.RLock()
         self._built: dict[str, Any] = {}
+
+    @_built_once
+    def forward(self) -> Callable[..., Any]:
+        return self._share("forward", self.network.forward)
+
+    @_built_once
+    def gradient(self) -> Callable[..., Any]:
+        measure = functools.partial(_measure_gradient, self.network)
+        return self._share("gradient", measure)
+
+    @_built_once
+    def moments(self) -> Callable[..., Any]:
+        measure = functools.partial(_measure_moments, self.network)
+        return self._share("moments", measure)
+
+    @_built_once
+    def normal_moments(self) -> Callable[..., Any]:
+        """The same, every layer reading what is normalised."""
+        measure = functools.partial(_measure_moments, self.network, normalises=True)
+        return self._share("normal moments", measure)
 
     @_built_once
     def weights(self) -> training.Trainer:
@@ -125,3 +152,28 @@ class Tools:
 
     def _share(self, name: str, function: Callable[..., Any]) -> Any:
         return share((self._structure, name), lambda: compile_function(function))
+
+
+def _measure_moments(
+    network: Network, parameters: list[Any], x: Any, *, normalises: bool = False
+) -> list[Any]:
+    """Mean and deviation of every linear output; a floor for those of no width."""
+    found: list[Any] = []
+
+    def observe(layer: int, z: Any) -> Any:
+        flat = tf.reshape(z, [-1, z.shape[-1]])
+        mean = tf.reduce_mean(flat, 0)
+        deviation = tf.maximum(tf.math.reduce_std(flat, 0), 1e-3)
+        if network.linears[layer].bias is None:
+            mean = tf.zeros_like(mean)  # There is nothing to shift it with.
+        found.append((mean, deviation))
+        return (z - mean) / deviation if normalises else z
+
+    network.forward(parameters, x, observe)
+    return found
+
+
+def _measure_gradient(network: Network, parameters: list[Any], x: Any, y: Any) -> Any:
+    return training.differentiate(
+        lambda p: training.cross_entropy(network.forward(p, x), y), parameters
+    )

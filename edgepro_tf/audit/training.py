@@ -7,17 +7,17 @@ pruned) is data given to the same compiled loop, so that an audit compiles once.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from edgepro_tf.audit.sharing import compile_function
+from edgepro_tf.audit.thief import Arrays
 
 Loss = Callable[[Any, Any], Any]
 Materialise = Callable[[list[Any], Any], list[Any]]
-Arrays = Sequence[np.ndarray]
 
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
 
@@ -70,6 +70,25 @@ class Schedule:
     rates: np.ndarray
     batches: np.ndarray
     temperature: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Candidate:
+    """A start and a plan; the thief's validation chooses among several.
+
+    Args:
+        label: in words, for the report.
+        theta: the start.
+        plan: float32 [steps, parameters], learning rates.
+        masks: elements that move; None for all.
+        temperature: float32 [steps]; None for ones.
+    """
+
+    label: str
+    theta: Arrays
+    plan: np.ndarray
+    masks: Arrays | None = None
+    temperature: np.ndarray | None = None
 
 
 def order_examples(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -25,13 +25,13 @@ def learn_signs(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
     Source: Zhou et al., NeurIPS 2019, section 5; Ramanujan et al., "What's Hidden in a
     Randomly Weighted Neural Network?", CVPR 2020, section 3.
     """
-    if not bench.sign_space.layers:
+    if not bench.tools.sign_space.layers:
         return nothing_masked(bench)
     purpose = f"learned signs {full}"
     rng = thief.rng(purpose)
     start = public_start(bench, thief, fresh=shuffled(bench))
     candidates = sign_candidates(bench, thief, rng, start, full=full)
-    return bench.outcome(bench.signs, candidates, thief, purpose)
+    return bench.outcome(bench.tools.signs, candidates, thief, purpose)
 
 
 def guess_signs(bench: Bench, thief: Thief) -> Outcome:
@@ -52,7 +52,7 @@ def guess_signs(bench: Bench, thief: Thief) -> Outcome:
         for label, rule in rules
     }
     candidates = bench.sweep(thief, starts, rates=rates)
-    return bench.outcome(bench.weights, candidates, thief, "guessed signs")
+    return bench.outcome(bench.tools.weights, candidates, thief, "guessed signs")
 
 
 Rule = Callable[[np.ndarray], np.ndarray]

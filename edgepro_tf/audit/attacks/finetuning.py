@@ -6,11 +6,11 @@ import functools
 
 import numpy as np
 
-from edgepro_tf.audit import training
-from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.starts import public_start, reads_nothing, unreadable
 from edgepro_tf.audit.statistics import undo_signs
 from edgepro_tf.audit.thief import LABELS, Attack, Outcome, Thief
+from edgepro_tf.audit.training import Candidate, cosine
 from edgepro_tf.locks import Step
 
 
@@ -35,7 +35,7 @@ def tune_all(bench: Bench, thief: Thief, *, fresh: str = "nothing") -> Outcome:
         rows = [i for i in target.readable_layers if target.has_step(i, Step.SIGNS)]
         plain = undo_signs(target, plain, rows)
     candidates = bench.sweep(thief, bench.variants(plain, thief.x))
-    return bench.outcome(bench.weights, candidates, thief, f"tune all {fresh}")
+    return bench.outcome(bench.tools.weights, candidates, thief, f"tune all {fresh}")
 
 
 def tune_last(bench: Bench, thief: Thief) -> Outcome:
@@ -49,7 +49,7 @@ def tune_last(bench: Bench, thief: Thief) -> Outcome:
         candidates += bench.sweep(
             thief, {f"last {count}": start}, learns=moving.__contains__
         )
-    return bench.outcome(bench.weights, candidates, thief, "tune last")
+    return bench.outcome(bench.tools.weights, candidates, thief, "tune last")
 
 
 def unfreeze_progressively(bench: Bench, thief: Thief) -> Outcome:
@@ -71,7 +71,7 @@ def unfreeze_progressively(bench: Bench, thief: Thief) -> Outcome:
         for backward in (True, False)
         for rate in bench.budget.rates
     ]
-    return bench.outcome(bench.weights, candidates, thief, "unfreeze")
+    return bench.outcome(bench.tools.weights, candidates, thief, "unfreeze")
 
 
 def _staircase(bench: Bench, thief: Thief, rate: float, backward: bool) -> np.ndarray:
@@ -82,7 +82,7 @@ def _staircase(bench: Bench, thief: Thief, rate: float, backward: bool) -> np.nd
         rank = len(linears) - 1 - layer if backward else layer
         begins = round(0.5 * steps * rank / len(linears))
         plan[:begins, list(one.parameters)] = 0
-    return rate * plan * training.cosine(steps)[:, None]
+    return rate * plan * cosine(steps)[:, None]
 
 
 _ALL_FRESH = "every tensor is hidden: this would be scratch"

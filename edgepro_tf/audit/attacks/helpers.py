@@ -9,10 +9,11 @@ from scipy.optimize import linear_sum_assignment
 
 from edgepro_tf.audit import statistics
 from edgepro_tf.audit.bases import make_base
-from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.rows import filter_rows, make_filter
 from edgepro_tf.audit.starts import fresh_start, public_start, unreadable
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
+from edgepro_tf.audit.training import Candidate
 from edgepro_tf.locks import Step
 
 
@@ -60,7 +61,7 @@ def distil_answers(bench: Bench, thief: Thief) -> Outcome:
         rate = bench.budget.rates[len(bench.budget.rates) // 2 - 1]
         plan = bench.plan(thief, theta, rate)
         theta = bench.train(
-            bench.weights, Candidate("", theta, plan), asked, answers,
+            bench.tools.weights, Candidate("", theta, plan), asked, answers,
             np.arange(len(asked)), thief.rng(f"distil {name}"),
         )  # fmt: skip
         found[name] = bench.accuracy(theta)
@@ -85,7 +86,9 @@ def transfer_task(bench: Bench, thief: Thief) -> Outcome:
     found = {}
     for name, start in starts.items():
         candidates = bench.sweep(other, bench.variants(start, other.x))
-        parameters, _ = bench.pick(bench.weights, candidates, other, f"task {name}")
+        parameters, _ = bench.pick(
+            bench.tools.weights, candidates, other, f"task {name}"
+        )
         found[name] = bench.accuracy(parameters, truth)
     gained = found["from the public file"] - found["from nothing"]
     details = {"from_nothing": found["from nothing"], "advantage": gained}
@@ -147,7 +150,7 @@ def tune_start(bench: Bench, thief: Thief, start: Arrays, purpose: str) -> float
         factors = (0.3,)
     rates = [factor * rate for factor in factors for rate in bench.budget.rates]
     candidates = bench.sweep(thief, starts, rates=rates)
-    return bench.outcome(bench.weights, candidates, thief, purpose).accuracy
+    return bench.outcome(bench.tools.weights, candidates, thief, purpose).accuracy
 
 
 ATTACKS = (

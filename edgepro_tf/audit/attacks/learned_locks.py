@@ -7,11 +7,11 @@ import functools
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from edgepro_tf.audit import training
-from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.spaces import apply_rows
 from edgepro_tf.audit.starts import public_start, unreadable
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
+from edgepro_tf.audit.training import Candidate, cosine
 
 
 def learn_rows(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
@@ -26,7 +26,7 @@ def learn_rows(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
         thief: his data.
         full: matrices rather than factors.
     """
-    space = bench.mix_space
+    space = bench.tools.mix_space
     if not space.layers:
         return _nothing_to_learn(bench)
     start = public_start(bench, thief, fresh=unreadable(bench))
@@ -53,7 +53,7 @@ def learn_rows(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
         rate = bench.budget.rates[-1]
         plan = _two_stages(bench, thief, theta, rate, frozen, True)
         candidates.append(Candidate("random signs, thaw", flipped, plan, masks))
-    return bench.outcome(bench.mix, candidates, thief, purpose)
+    return bench.outcome(bench.tools.mix, candidates, thief, purpose)
 
 
 def learn_orders(bench: Bench, thief: Thief) -> Outcome:
@@ -61,7 +61,7 @@ def learn_orders(bench: Bench, thief: Thief) -> Outcome:
 
     Source: Mena et al., ICLR 2018, section 3; rounding by the Hungarian method.
     """
-    space = bench.order_space
+    space = bench.tools.order_space
     if not space.layers:
         return _nothing_to_learn(bench)
     rng = thief.rng("orders")
@@ -77,15 +77,15 @@ def learn_orders(bench: Bench, thief: Thief) -> Outcome:
     plan[:, count:] *= 3  # Logits of a permutation move further than weights.
     everything = np.arange(len(thief.y))
     soft = Candidate("", theta, plan, temperature=temperature)
-    learned = bench.train(bench.order, soft, thief.x, thief.y, everything, rng)
+    learned = bench.train(bench.tools.order, soft, thief.x, thief.y, everything, rng)
     hard = _round(bench, learned)
     candidates = bench.sweep(thief, bench.variants(hard, thief.x))
-    return bench.outcome(bench.weights, candidates, thief, "orders tuned")
+    return bench.outcome(bench.tools.weights, candidates, thief, "orders tuned")
 
 
 def _round(bench: Bench, theta: Arrays) -> Arrays:
     """Network parameters under the nearest hard permutations and signs."""
-    space, count = bench.order_space, len(bench.network.parameters)
+    space, count = bench.tools.order_space, len(bench.network.parameters)
     out = [np.array(p) for p in theta[:count]]
     for j, layer in enumerate(space.layers):
         one = bench.network.linears[layer]
@@ -110,7 +110,7 @@ def _two_stages(
     plan = bench.plan(thief, theta, rate)
     if thaws:
         half = steps // 2
-        shape = np.concatenate([training.cosine(half), training.cosine(steps - half)])
+        shape = np.concatenate([cosine(half), cosine(steps - half)])
         plan = rate * np.outer(shape, np.ones(len(theta)))
         plan[:half, list(frozen)] = 0
         plan[half:] *= 0.3

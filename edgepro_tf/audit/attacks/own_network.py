@@ -9,12 +9,13 @@ import numpy as np
 import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
-from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.matching import match_filters
 from edgepro_tf.audit.rows import make_filter
 from edgepro_tf.audit.sign_training import learn_signs_of
 from edgepro_tf.audit.starts import fresh_start
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
+from edgepro_tf.audit.training import Candidate
 from edgepro_tf.locks import Step
 
 _BLENDS = (0.3, 0.6, 1.0)
@@ -62,7 +63,7 @@ def match_own(bench: Bench, thief: Thief) -> Outcome:
             starts[f"{name}, {blend:.0%} public"] = bench.settle(start, thief.x)
     candidates = bench.sweep(thief, starts)
     return bench.outcome(
-        bench.weights, candidates, thief, "match own tuned", [own.held_out]
+        bench.tools.weights, candidates, thief, "match own tuned", [own.held_out]
     )
 
 
@@ -93,7 +94,7 @@ def stitch_own(bench: Bench, thief: Thief) -> Outcome:
                 if not plain
                 else _mixed(bench, thief, start, layer, rate, label)
             )
-    trainer = bench.mix if plain else bench.signs
+    trainer = bench.tools.mix if plain else bench.tools.signs
     return bench.outcome(trainer, candidates, thief, "stitched", [own.held_out])
 
 
@@ -104,7 +105,9 @@ def train_own(bench: Bench, thief: Thief) -> OwnNetwork:
     seen = thief.examples_but(held_out)
     start = bench.settle(fresh_start(bench.target, rng), thief.x)
     plan = bench.plan(thief, start, bench.budget.rates[0])
-    trained = bench.fit(bench.weights, Candidate("", start, plan), thief, rng, seen)
+    trained = bench.fit(
+        bench.tools.weights, Candidate("", start, plan), thief, rng, seen
+    )
     return OwnNetwork(trained, held_out)
 
 
@@ -219,7 +222,7 @@ def _mixed(
     bench: Bench, thief: Thief, start: Arrays, layer: int, rate: float, label: str
 ) -> Candidate:
     """A matrix before one still public layer; the others learn as they are."""
-    space = bench.mix_space
+    space = bench.tools.mix_space
     theta = space.start(start)
     plan = bench.plan(thief, theta, rate)
     plan[: len(plan) // 2, bench.network.linears[layer].filter] = 0

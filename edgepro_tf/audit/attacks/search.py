@@ -6,10 +6,11 @@ import dataclasses
 
 import numpy as np
 
-from edgepro_tf.audit.bench import Bench, Candidate
+from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.searching import draw_proposals
 from edgepro_tf.audit.starts import public_start, unreadable
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
+from edgepro_tf.audit.training import Candidate
 
 _HEAT = 0.05
 # A head with small weights gives a loss that falls gently: on letters locked by signs
@@ -24,22 +25,22 @@ def search_lock(bench: Bench, thief: Thief) -> Outcome:
     before the still public rows, so that a right guess shows in the loss.
     """
     rng = thief.rng("search")
-    if not bench.groups:
+    if not bench.tools.groups:
         return bench.does_not_apply("nothing to search")
     held_out = bench.draw_folds(thief, rng)[0]
     seen = rng.permutation(thief.examples_but(held_out))
-    rows, count = bench.search_rows(seen), bench.search_proposals
+    rows, count = bench.search_rows(seen), bench.tools.search_proposals
     y = np.eye(bench.classes, dtype=np.float32)[thief.y[rows]]
     runs = []
     for _ in range(bench.budget.search_starts):
         start = _flatten(bench, first_guess(bench, thief, seen, rng, unreadable(bench)))
-        proposals = draw_proposals(bench.groups, count, rng, _HEAT)
-        runs.append(bench.search.run(start, thief.x[rows], y, proposals))
+        proposals = draw_proposals(bench.tools.groups, count, rng, _HEAT)
+        runs.append(bench.tools.search.run(start, thief.x[rows], y, proposals))
     found, loss = min(runs, key=lambda run: run[1])
     rates = (bench.budget.rates[0] / 10, *bench.budget.rates)
     candidates = bench.sweep(thief, bench.variants(found, thief.x), rates=rates)
     outcome = bench.outcome(
-        bench.weights, candidates, thief, "search tuned", [held_out]
+        bench.tools.weights, candidates, thief, "search tuned", [held_out]
     )
     details = {
         "accuracy_before_tuning": bench.accuracy(found),
@@ -63,7 +64,7 @@ def first_guess(
     start = bench.renormalise(start, thief.x)
     plan = bench.plan(thief, start, bench.budget.rates[0], set(free).__contains__)
     candidate = Candidate("", start, plan)
-    return bench.fit(bench.weights, candidate, thief, rng, seen)
+    return bench.fit(bench.tools.weights, candidate, thief, rng, seen)
 
 
 def _flatten(bench: Bench, parameters: Arrays) -> Arrays:

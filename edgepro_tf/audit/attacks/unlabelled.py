@@ -48,7 +48,7 @@ def minimise_entropy(bench: Bench, thief: Thief) -> Outcome:
 
     Source: Liang, Hu and Feng (SHOT), ICML 2020, section 3.2.
     """
-    rng, space = thief.rng("entropy"), bench.mix_space
+    rng, space = thief.rng("entropy"), bench.tools.mix_space
     labels = np.zeros(len(thief.pool), np.int64)  # Read by no one.
     blind = dataclasses.replace(thief, x=thief.pool, y=labels)
     runs = []
@@ -65,10 +65,10 @@ def minimise_entropy(bench: Bench, thief: Thief) -> Outcome:
             learns=set(moves).__contains__,
             masks=space.masks(start, full),
         )
-        runs += [(bench.mix_unlabelled, one) for one in drawn]
-    if bench.sign_space.layers:
+        runs += [(bench.tools.mix_unlabelled, one) for one in drawn]
+    if bench.tools.sign_space.layers:
         drawn = sign_candidates(bench, thief, rng, bench.target.public, full=False)
-        runs += [(bench.signs_unlabelled, one) for one in drawn]
+        runs += [(bench.tools.signs_unlabelled, one) for one in drawn]
     learned = {}
     for trainer, one in runs:
         learned[one.label] = bench.fit(trainer, one, blind, rng)

@@ -14,15 +14,15 @@ SIGNS = Recipe("signs", Step.SIGNS, Step.SIGNS, Step.SIGNS, Step(0))
 
 def test_recipes_of_one_network_share_their_trainers(model, data, standard) -> None:  # type: ignore[no-untyped-def]
     first, second = (make_bench(t, data) for t in (standard, lock(model, data, SIGNS)))
-    assert first.weights is second.weights
+    assert first.tools.weights is second.tools.weights
     assert (
-        first.mix is not second.mix
+        first.tools.mix is not second.tools.mix
     )  # One has no rows to mix, the other three layers.
     # Shared, and still each bench's own constants.
     assert first.accuracy(first.target.public) != second.accuracy(second.target.public)
     thief = first.thief(0.02, 0)
     theta = second.train(
-        second.weights,
+        second.tools.weights,
         _brief(second, thief),
         thief.x,
         thief.y,
@@ -54,7 +54,7 @@ def test_the_oldest_are_forgotten(monkeypatch) -> None:  # type: ignore[no-untyp
 
 
 def _brief(bench, thief):  # type: ignore[no-untyped-def]
-    from edgepro_tf.audit.bench import Candidate
+    from edgepro_tf.audit.training import Candidate
 
     start = bench.target.public
     return Candidate("", start, bench.plan(thief, start, 1e-3))
