@@ -328,16 +328,19 @@ class Bench:
     def features(self, parameters: Arrays, x: Any) -> np.ndarray:
         """float32 [examples, channels]: the last hidden linear output, rectified."""
         last = max(i for i, one in enumerate(self.network.linears) if not one.is_head)
-        found = []
+        z = self.outputs(parameters, x, last)
+        return tf.reduce_mean(tf.reshape(z, [len(x), -1, z.shape[-1]]), 1).numpy()
 
-        def observe(layer: int, z: Any) -> Any:
-            if layer == last:
-                found.append(z)
+    def outputs(self, parameters: Arrays, x: Any, layer: int) -> Any:
+        """float32 tensor [examples, ..., channels]: a linear output, rectified."""
+        found = {}
+
+        def observe(number: int, z: Any) -> Any:
+            found[number] = z
             return z
 
         self.network.forward([tf.constant(p) for p in parameters], x, observe)
-        z = tf.nn.relu(found[0])
-        return tf.reduce_mean(tf.reshape(z, [len(x), -1, z.shape[-1]]), 1).numpy()
+        return tf.nn.relu(found[layer])
 
     def _validate(
         self,

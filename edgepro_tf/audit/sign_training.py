@@ -7,7 +7,7 @@ import numpy as np
 from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.starts import fresh_parameter
 from edgepro_tf.audit.thief import Arrays, Thief
-from edgepro_tf.audit.training import Candidate, cosine
+from edgepro_tf.audit.training import Candidate, cosine_twice
 
 # Measured on letters with one layer masked and nothing else: the most signs right.
 _SIZE, _COLDEST = 0.2, 0.3
@@ -70,8 +70,7 @@ def _anneal(
     linears, space = bench.network.linears, bench.tools.sign_space
     steps = bench.steps(thief)
     half = steps // 2
-    shape = np.concatenate([cosine(half), cosine(steps - half)])
-    plan = rate * np.outer(shape, np.ones(len(theta)))
+    plan = rate * np.outer(cosine_twice(steps), np.ones(len(theta)))
     for j, layer in enumerate(space.layers):
         plan[:, len(theta) - len(space.layers) + j] *= _BOLDNESS * (layer in learned)
     plan[:half, [linears[layer].filter for layer in learned]] = 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
@@ -100,6 +101,17 @@ def area_from_ranks(ranks: np.ndarray, truth: np.ndarray) -> float:
         return 0.5
     above = ranks[truth].sum() - positives * (positives + 1) / 2
     return float(above / (positives * negatives))
+
+
+def summarise_areas(areas: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Details of an outcome: means of areas by statistic, either way round; the best.
+
+    Args:
+        areas: AUC of each statistic, one for each draw or layer.
+    """
+    means = {name: float(np.mean(found)) for name, found in areas.items()}
+    two_sided = {name: max(v, 1 - v) for name, v in means.items()}
+    return {"auc": max(two_sided.values()), "auc_by_statistic": two_sided}
 
 
 def true_signs(target: Target, draw: Draw, layer: int) -> np.ndarray:

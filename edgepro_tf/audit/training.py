@@ -129,6 +129,12 @@ def cosine(steps: int) -> np.ndarray:
     return (warm * 0.5 * (1 + np.cos(np.pi * t / steps))).astype(np.float32)
 
 
+def cosine_twice(steps: int) -> np.ndarray:
+    """float32 [steps]: the same in each half, for runs of two stages."""
+    half = steps // 2
+    return np.concatenate([cosine(half), cosine(steps - half)])
+
+
 class Trainer:
     """Adam over any parametrisation of a network, compiled once.
 

@@ -11,7 +11,7 @@ from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.spaces import apply_rows
 from edgepro_tf.audit.starts import public_start, unreadable
 from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
-from edgepro_tf.audit.training import Candidate, cosine
+from edgepro_tf.audit.training import Candidate, cosine_twice
 
 
 def learn_rows(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
@@ -110,8 +110,7 @@ def _two_stages(
     plan = bench.plan(thief, theta, rate)
     if thaws:
         half = steps // 2
-        shape = np.concatenate([cosine(half), cosine(steps - half)])
-        plan = rate * np.outer(shape, np.ones(len(theta)))
+        plan = rate * np.outer(cosine_twice(steps), np.ones(len(theta)))
         plan[:half, list(frozen)] = 0
         plan[half:] *= 0.3
     else:

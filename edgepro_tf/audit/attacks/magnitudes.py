@@ -9,6 +9,7 @@ from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.element_statistics import element_areas, element_statistics
 from edgepro_tf.audit.rows import make_filter
 from edgepro_tf.audit.starts import fresh_start, public_start, shuffled
+from edgepro_tf.audit.statistics import summarise_areas
 from edgepro_tf.audit.target import relock
 from edgepro_tf.audit.thief import LABELS, NOTHING, Arrays, Attack, Outcome, Thief
 from edgepro_tf.locks import SEED_BYTES
@@ -28,10 +29,9 @@ def read_element_signs(bench: Bench, thief: Thief) -> Outcome:
         return nothing_masked(bench)
     draws = [relock(target, rng.bytes(SEED_BYTES)) for _ in range(_REDRAWS)]
     areas, worst = element_areas(target, draws)
-    means = {name: float(np.mean(found)) for name, found in areas.items()}
     of_signs = {
-        name.removeprefix(_SIGN): value
-        for name, value in means.items()
+        name.removeprefix(_SIGN): float(np.mean(found))
+        for name, found in areas.items()
         if name.startswith(_SIGN)
     }
     best = max(of_signs, key=lambda name: abs(of_signs[name] - 0.5))
@@ -48,12 +48,7 @@ def read_element_signs(bench: Bench, thief: Thief) -> Outcome:
             return np.where(values >= np.median(values), 1.0, -1.0)
 
         out = set_signs(bench, out, (layer,), rule)
-    two_sided = {name: max(v, 1 - v) for name, v in means.items()}
-    details = {
-        "auc": max(two_sided.values()),
-        "auc_worst_layer": worst,
-        "auc_by_statistic": two_sided,
-    }
+    details = summarise_areas(areas) | {"auc_worst_layer": worst}
     return Outcome(bench.accuracy(out), f"by {best}", details)
 
 

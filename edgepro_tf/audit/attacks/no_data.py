@@ -77,7 +77,8 @@ def find_neurons(bench: Bench, thief: Thief) -> Outcome:
         scores = sign * statistics.row_statistics(target, out, layer)[best]
         dropped = np.argsort(-scores)[: len(channels)]
         out[one.filter] = drop_rows(out[one.filter], dropped, one.channel_axis)
-    return Outcome(bench.accuracy(out), f"dropped by {best}", _details(areas))
+    details = statistics.summarise_areas(areas)
+    return Outcome(bench.accuracy(out), f"dropped by {best}", details)
 
 
 def drop_and_clip(bench: Bench, thief: Thief) -> Outcome:
@@ -271,17 +272,12 @@ def _outcome(bench: Bench, areas: dict[str, list[float]], layers: list[int]) -> 
         sign = np.where(direction * (values - np.median(values)) >= 0, 1.0, -1.0)
         flipped = scale_rows(out[one.filter], sign, one.channel_axis)
         out[one.filter] = flipped.astype(np.float32)
-    return Outcome(bench.accuracy(out), f"by {best}", _details(areas))
+    details = statistics.summarise_areas(areas)
+    return Outcome(bench.accuracy(out), f"by {best}", details)
 
 
 def _best(areas: dict[str, list[float]]) -> str:
     return max(areas, key=lambda name: abs(np.mean(areas[name]) - 0.5))
-
-
-def _details(areas: dict[str, list[float]]) -> dict[str, object]:
-    means = {name: float(np.mean(found)) for name, found in areas.items()}
-    two_sided = {name: max(v, 1 - v) for name, v in means.items()}
-    return {"auc": max(two_sided.values()), "auc_by_statistic": two_sided}
 
 
 ATTACKS = (

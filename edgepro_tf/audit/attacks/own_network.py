@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
 
 from edgepro_tf.audit.bench import Bench
@@ -149,8 +148,10 @@ def match_activations(
         one = bench.network.linears[layer]
         mixed = list(own)
         mixed[one.filter] = adopted[one.filter]
-        mine = _outputs(bench, own, layer, x)
-        theirs = _outputs(bench, mixed, layer, x)
+        mine, theirs = (
+            bench.outputs(p, x[:256], layer).numpy().reshape(-1, one.channels)
+            for p in (own, mixed)
+        )
         with np.errstate(invalid="ignore"):  # A dead channel is like no other.
             likeness = np.corrcoef(mine.T, theirs.T)[: one.channels, one.channels :]
         likeness = np.nan_to_num(likeness)
@@ -193,20 +194,6 @@ def _gain(mine: np.ndarray, adopted: np.ndarray) -> np.ndarray:
     """What gives adopted rows the norms of one's own: float64 [rows, 1, 1]."""
     norms = [np.linalg.norm(w.reshape(len(w), -1), axis=1) for w in (mine, adopted)]
     return (norms[0] / np.maximum(norms[1], 1e-12))[:, None, None]
-
-
-def _outputs(bench: Bench, parameters: Arrays, layer: int, x: np.ndarray) -> np.ndarray:
-    """float32 [places, channels]: what a layer gives, rectified."""
-    found = []
-
-    def observe(number: int, z: tf.Tensor) -> tf.Tensor:
-        if number == layer:
-            found.append(z)
-        return z
-
-    bench.network.forward([tf.constant(p) for p in parameters], x[:256], observe)
-    z = tf.nn.relu(found[0])
-    return tf.reshape(z, [-1, z.shape[-1]]).numpy()
 
 
 def _with_public(bench: Bench, own: Arrays, layer: int, x: np.ndarray) -> Arrays:

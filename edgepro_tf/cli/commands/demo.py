@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,6 +129,7 @@ def _protect(
 ) -> Variant:
     """Convert, seal, write, and measure one variant."""
     from converters import convert_keras, write_pair
+    from edgepro_tf.audit.pair import progress_bar
     from edgepro_tf.cli import showcase
 
     console.say(f"\nconverting with recipe {recipe}, sealing, restoring")
@@ -151,14 +151,8 @@ def _protect(
         keras_authorized=trained.authorized,
         keras_released=trained.released,
         wrong_keys=args.wrong_keys,
-        progress=_progress,
+        progress=progress_bar("wrong keys"),
     )
-
-
-def _progress(iterator: Iterator[bytes], total: int) -> Iterator[bytes]:
-    from tqdm import tqdm
-
-    return tqdm(iterator, total=total, desc="wrong keys", unit="key", disable=None)
 
 
 def _table(variants: list[Variant], baseline: float, classes: int) -> str:
