@@ -144,8 +144,8 @@ def _parse() -> argparse.Namespace:
 
 def _run_cell(cell: Cell, data: Dataset, args: argparse.Namespace) -> dict[str, Any]:
     """Train (or load), lock (or load), audit (or go on), measure."""
+    from edgepro_tf.audit.budget import FULL, QUICK
     from edgepro_tf.audit.pair import CACHE_FILE, audit_pair, progress_bar, write_report
-    from edgepro_tf.audit.thief import FULL, QUICK
 
     started = time.time()
     print(f"{cell.subject}, recipe {cell.recipe}", flush=True)
@@ -240,7 +240,7 @@ def _train(
 
 def summarise_report(report: AuditReport) -> dict[str, Any]:
     """The figures that bars are set on, plain numbers, from one audit."""
-    from edgepro_tf.audit.thief import INPUTS, NOTHING
+    from edgepro_tf.audit.attack import INPUTS, NOTHING
 
     by_name = {s.attack: s for s in report.summaries}
     facts, wrong = report.facts, by_name["wrong locks"]

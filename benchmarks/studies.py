@@ -18,8 +18,9 @@ from edgepro_tf.files import write_file
 if TYPE_CHECKING:
     import keras
 
+    from edgepro_tf.audit.attack import Outcome
     from edgepro_tf.audit.bench import Bench
-    from edgepro_tf.audit.thief import Outcome, Target
+    from edgepro_tf.audit.thief import Target
 
 Cell = dict[str, Any]
 RATE = 2e-3
@@ -90,7 +91,7 @@ def make_bench(target: Target, data: Dataset, args: argparse.Namespace) -> Bench
     targets can change.
     """
     from edgepro_tf.audit.bench import Bench
-    from edgepro_tf.audit.thief import QUICK
+    from edgepro_tf.audit.budget import QUICK
 
     budget = dataclasses.replace(QUICK, shares=tuple(args.shares))
     return Bench(target, budget, data.x_train, data.y_train, data.x_test, data.y_test)

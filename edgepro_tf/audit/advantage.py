@@ -7,8 +7,8 @@ from statistics import NormalDist
 
 import numpy as np
 
+from edgepro_tf.audit.attack import Attack, AttackResult
 from edgepro_tf.audit.scratch import SCRATCH
-from edgepro_tf.audit.thief import Attack, AttackResult
 
 Table = dict[tuple[str, float], dict[int, AttackResult]]
 

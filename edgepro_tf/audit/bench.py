@@ -10,8 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from edgepro_tf.audit import training
+from edgepro_tf.audit.attack import Outcome
+from edgepro_tf.audit.budget import Budget
 from edgepro_tf.audit.rows import scale_rows
-from edgepro_tf.audit.thief import Arrays, Budget, Outcome, Target, Thief
+from edgepro_tf.audit.thief import Arrays, Target, Thief
 from edgepro_tf.audit.tools import Tools
 from edgepro_tf.audit.training import Candidate
 from edgepro_tf.inputs import flatten_inputs

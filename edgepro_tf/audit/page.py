@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from edgepro_tf.audit.advantage import deviation
+from edgepro_tf.audit.attack import DEVELOPER, LABELS
 from edgepro_tf.audit.plots import plot_bars, plot_lines
 from edgepro_tf.audit.report import AuditReport, Summary
 from edgepro_tf.audit.scratch import SCRATCH
-from edgepro_tf.audit.thief import DEVELOPER, LABELS
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:920px;margin:2em auto;padding:0 1em;

@@ -16,8 +16,9 @@ from edgepro_tf.audit.advantage import (
     find_advantage,
     spread_of,
 )
+from edgepro_tf.audit.attack import LABELS, Attack, AttackResult
+from edgepro_tf.audit.budget import Budget
 from edgepro_tf.audit.scratch import SCRATCH
-from edgepro_tf.audit.thief import LABELS, Attack, AttackResult, Budget
 
 NEVER_TESTED = (
     "memory dumps of an authorized device: whoever controls a device that holds the "

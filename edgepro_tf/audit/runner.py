@@ -12,13 +12,9 @@ from concurrent import futures
 from pathlib import Path
 from typing import Any
 
+from edgepro_tf.audit.attack import LABELS, Attack, AttackResult
 from edgepro_tf.audit.bench import Bench
-from edgepro_tf.audit.thief import (
-    LABELS,
-    Attack,
-    AttackResult,
-    Budget,
-)
+from edgepro_tf.audit.budget import Budget
 from edgepro_tf.files import make_folder
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from edgepro_tf.audit.attack import LABELS, Attack, Outcome
 from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.halving import halve_ways
 from edgepro_tf.audit.sign_training import sign_candidates
@@ -15,7 +16,7 @@ from edgepro_tf.audit.starts import (
     heavy_tailed_start,
     histogram_start,
 )
-from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
+from edgepro_tf.audit.thief import Arrays, Thief
 from edgepro_tf.audit.training import Candidate, Trainer
 from edgepro_tf.locks import Step
 

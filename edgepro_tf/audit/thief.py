@@ -1,10 +1,9 @@
-"""The thief: what he holds, what he may spend, what an attack gave him."""
+"""The thief: the public file that he attacks, and the data that he has."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,88 +16,9 @@ from edgepro_tf.audit.guessing import (
 from edgepro_tf.locks import Step
 
 if TYPE_CHECKING:
-    from edgepro_tf.audit.bench import Bench
     from edgepro_tf.audit.importer import Network
 
 Arrays = list[np.ndarray]
-LABELS, INPUTS, NOTHING, DEVELOPER = "labels", "inputs", "nothing", "developer"
-
-
-@dataclasses.dataclass(frozen=True)
-class Budget:
-    """What an audit spends on each attack, and what it averages over.
-
-    Args:
-        name: ``quick`` or ``full``.
-        epochs: of a training run over the thief's data,
-        least_steps, most_steps: but no fewer and no more steps than these.
-        batch: examples a step.
-        rates: learning rates of every sweep.
-        folds: how many validation splits choose among candidates.
-        sweeps: of a discrete search over all draws.
-        search_rows: examples its loss is measured on, at most.
-        search_work: multiplications it may cost.
-        search_starts: how often it begins anew; the lowest loss is kept.
-        sign_rounds: of flips guided by gradients, at most.
-        redraws: fresh draws of signs that a thief tries.
-        wrong_locks: drawn for the mean and the worst, over all seeds.
-        shares: of the training data that the thief has.
-        seeds: each draws the thief's data, his starts and his batches.
-        test_examples: at most so many are used (``pick_test``).
-        unlabelled: inputs without labels, at most.
-        is_thorough: whether the slower attacks run.
-    """
-
-    name: str
-    epochs: int
-    least_steps: int
-    most_steps: int
-    batch: int
-    rates: tuple[float, ...]
-    folds: int
-    sweeps: int
-    search_rows: int
-    search_work: float
-    search_starts: int
-    wrong_locks: int
-    shares: tuple[float, ...] = (0.01, 0.05, 0.1)
-    seeds: tuple[int, ...] = (0, 1, 2)
-    test_examples: int = 4000
-    unlabelled: int = 1000
-    is_thorough: bool = True
-    redraws: int = 32
-    sign_rounds: int = 1000
-
-    def steps(self, examples: int) -> int:
-        """Steps of a training run over so many examples."""
-        wanted = round(self.epochs * examples / self.batch)
-        return min(max(wanted, self.least_steps), self.most_steps)
-
-    def pick_test(self, examples: int) -> np.ndarray:
-        """int [at most ``test_examples``]: numbers of test examples, in their order.
-
-        All where there are no more; else always the same, from all over the set, which
-        may be sorted by class.
-        """
-        if examples <= self.test_examples:
-            return np.arange(examples)
-        rng = np.random.default_rng(79)
-        return np.sort(rng.choice(examples, self.test_examples, replace=False))
-
-    def with_seeds(self, count: int | None) -> Budget:
-        """The same budget over so many seeds; None leaves it."""
-        if count is None:
-            return self
-        return dataclasses.replace(self, seeds=tuple(range(count)))
-
-
-QUICK = Budget(
-    "quick", 15, 150, 1500, 16, (3e-3, 1e-2), 1, 16, 128, 3e10, 1, 200,
-    test_examples=2000, unlabelled=256, is_thorough=False, redraws=8, sign_rounds=100,
-)  # fmt: skip
-FULL = Budget(
-    "full", 60, 600, 6000, 16, (1e-3, 3e-3, 1e-2), 2, 100, 512, 2e12, 3, 200
-)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -254,59 +174,3 @@ class Thief:
     def examples_but(self, held_out: np.ndarray) -> np.ndarray:
         """Numbers of his labelled examples without those that are held out."""
         return np.setdiff1d(np.arange(len(self.y)), held_out)
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What one run of an attack reached.
-
-    Args:
-        accuracy: on the test set, 0 to 1.
-        chosen: the variant that the thief's validation chose, in words.
-        details: further figures, plain numbers.
-        applies: False where nothing in the file is of the attack's kind; ``chosen``
-            says so, and the accuracy is that of the file as it ships.
-    """
-
-    accuracy: float
-    chosen: str = ""
-    details: dict[str, Any] = dataclasses.field(default_factory=dict)
-    applies: bool = True
-
-
-@dataclasses.dataclass(frozen=True)
-class Attack:
-    """One way to use a public model without its lock.
-
-    Args:
-        name: unique, as in the report.
-        family: heading that it stands under.
-        source: who described it.
-        needs: ``labels``, ``inputs`` (without labels), ``nothing``, or ``developer``
-            (reads the lock: a measurement, no attack).
-        run: does it.
-        counts: whether it can be the best attack of the thief's advantage.
-        is_slow: left out of a quick audit.
-    """
-
-    name: str
-    family: str
-    source: str
-    needs: str
-    run: Callable[[Bench, Thief], Outcome] = dataclasses.field(repr=False)
-    counts: bool = True
-    is_slow: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class AttackResult:
-    """An outcome with everything it depends on, one line of the cache."""
-
-    attack: str
-    share: float
-    seed: int
-    accuracy: float
-    chosen: str
-    seconds: float
-    details: dict[str, Any] = dataclasses.field(default_factory=dict)
-    applies: bool = True

@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from edgepro_tf.audit import training
+from edgepro_tf.audit.budget import Budget
 from edgepro_tf.audit.importer import Network
 from edgepro_tf.audit.searching import Group, Search, find_groups
 from edgepro_tf.audit.sharing import compile_function, share, structure_of
@@ -20,7 +21,7 @@ from edgepro_tf.audit.spaces import (
     SignSpace,
     WeightSpace,
 )
-from edgepro_tf.audit.thief import Budget, Target
+from edgepro_tf.audit.thief import Target
 
 
 def _built_once(build: Callable[[Any], Any]) -> Any:

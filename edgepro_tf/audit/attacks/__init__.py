@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgepro_tf.audit.thief import Attack
+    from edgepro_tf.audit.attack import Attack
 
 FAMILIES = (
     "guesses",

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from edgepro_tf.audit.attack import LABELS, Attack, Outcome
 from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.rows import filter_rows, make_filter
 from edgepro_tf.audit.sign_training import sign_candidates
 from edgepro_tf.audit.starts import public_start, shuffled
-from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
+from edgepro_tf.audit.thief import Arrays, Thief
 
 
 def learn_signs(bench: Bench, thief: Thief, *, full: bool) -> Outcome:

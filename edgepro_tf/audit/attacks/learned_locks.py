@@ -7,10 +7,11 @@ import functools
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from edgepro_tf.audit.attack import LABELS, Attack, Outcome
 from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.spaces import apply_rows
 from edgepro_tf.audit.starts import public_start, unreadable
-from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
+from edgepro_tf.audit.thief import Arrays, Thief
 from edgepro_tf.audit.training import Candidate, cosine_twice
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgepro_tf.audit.attack import LABELS, NOTHING, Attack, Outcome
 from edgepro_tf.audit.attacks.element_signs import nothing_masked, set_signs
 from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.element_statistics import element_areas, element_statistics
@@ -11,7 +12,7 @@ from edgepro_tf.audit.rows import make_filter
 from edgepro_tf.audit.starts import fresh_start, public_start, shuffled
 from edgepro_tf.audit.statistics import summarise_areas
 from edgepro_tf.audit.target import relock
-from edgepro_tf.audit.thief import LABELS, NOTHING, Arrays, Attack, Outcome, Thief
+from edgepro_tf.audit.thief import Arrays, Thief
 from edgepro_tf.locks import SEED_BYTES
 
 _REDRAWS, _SIGN = 3, "sign by "

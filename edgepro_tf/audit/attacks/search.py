@@ -6,10 +6,11 @@ import dataclasses
 
 import numpy as np
 
+from edgepro_tf.audit.attack import LABELS, Attack, Outcome
 from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.searching import draw_proposals
 from edgepro_tf.audit.starts import public_start, unreadable
-from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
+from edgepro_tf.audit.thief import Arrays, Thief
 from edgepro_tf.audit.training import Candidate
 
 _HEAT = 0.05

@@ -6,11 +6,12 @@ import dataclasses
 
 import numpy as np
 
+from edgepro_tf.audit.attack import LABELS, Attack, Outcome
 from edgepro_tf.audit.attacks.element_signs import nothing_masked
 from edgepro_tf.audit.attacks.search import first_guess
 from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.starts import shuffled
-from edgepro_tf.audit.thief import LABELS, Arrays, Attack, Outcome, Thief
+from edgepro_tf.audit.thief import Arrays, Thief
 
 _FIRST_SHARE = 0.05  # Of a network's masked elements, flipped at once.
 

@@ -6,10 +6,11 @@ import dataclasses
 
 import numpy as np
 
+from edgepro_tf.audit.attack import INPUTS, Attack, Outcome
 from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.rows import scale_rows
 from edgepro_tf.audit.sign_training import sign_candidates
-from edgepro_tf.audit.thief import INPUTS, Attack, Outcome, Thief
+from edgepro_tf.audit.thief import Thief
 
 
 def match_statistics(bench: Bench, thief: Thief) -> Outcome:

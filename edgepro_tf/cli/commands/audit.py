@@ -161,6 +161,7 @@ def run(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Measured: with fewer threads than workers they wait for each other.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(args.workers))
+    from edgepro_tf.audit.budget import FULL, QUICK
     from edgepro_tf.audit.pair import (
         CACHE_FILE,
         PAGE_FILE,
@@ -168,7 +169,6 @@ def run(args: argparse.Namespace) -> None:
         progress_bar,
         write_report,
     )
-    from edgepro_tf.audit.thief import FULL, QUICK
     from edgepro_tf.datasets import load_dataset
 
     data = load_dataset(args.dataset)

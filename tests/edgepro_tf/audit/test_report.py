@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from edgepro_tf.audit.advantage import _luck, best_procedure
+from edgepro_tf.audit.attack import DEVELOPER, LABELS, Attack, AttackResult
+from edgepro_tf.audit.budget import QUICK
 from edgepro_tf.audit.page import write_page
 from edgepro_tf.audit.report import summarise
-from edgepro_tf.audit.thief import DEVELOPER, LABELS, QUICK, Attack, AttackResult
 
 BUDGET = dataclasses.replace(QUICK, shares=(0.01, 0.1), seeds=(0, 1, 2))
 # attack -> share -> accuracy of each seed

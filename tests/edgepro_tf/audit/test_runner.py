@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from edgepro_tf.audit.attack import LABELS, NOTHING, Attack, Outcome
+from edgepro_tf.audit.budget import FULL, QUICK
 from edgepro_tf.audit.runner import Cache, list_cells, run_attacks
-from edgepro_tf.audit.thief import FULL, LABELS, NOTHING, QUICK, Attack, Outcome
 
 
 class Counter:

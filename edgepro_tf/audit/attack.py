@@ -1,0 +1,69 @@
+"""An attack, what it needs, and what one run of it gave."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgepro_tf.audit.bench import Bench
+    from edgepro_tf.audit.thief import Thief
+
+LABELS, INPUTS, NOTHING, DEVELOPER = "labels", "inputs", "nothing", "developer"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What one run of an attack reached.
+
+    Args:
+        accuracy: on the test set, 0 to 1.
+        chosen: the variant that the thief's validation chose, in words.
+        details: further figures, plain numbers.
+        applies: False where nothing in the file is of the attack's kind; ``chosen``
+            says so, and the accuracy is that of the file as it ships.
+    """
+
+    accuracy: float
+    chosen: str = ""
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
+    applies: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Attack:
+    """One way to use a public model without its lock.
+
+    Args:
+        name: unique, as in the report.
+        family: heading that it stands under.
+        source: who described it.
+        needs: ``labels``, ``inputs`` (without labels), ``nothing``, or ``developer``
+            (reads the lock: a measurement, no attack).
+        run: does it.
+        counts: whether it can be the best attack of the thief's advantage.
+        is_slow: left out of a quick audit.
+    """
+
+    name: str
+    family: str
+    source: str
+    needs: str
+    run: Callable[[Bench, Thief], Outcome] = dataclasses.field(repr=False)
+    counts: bool = True
+    is_slow: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class AttackResult:
+    """An outcome with everything it depends on, one line of the cache."""
+
+    attack: str
+    share: float
+    seed: int
+    accuracy: float
+    chosen: str
+    seconds: float
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
+    applies: bool = True
