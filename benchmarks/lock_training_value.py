@@ -170,9 +170,7 @@ def tune_from(bench: Bench, thief: Thief, start: Arrays) -> Outcome:
     """Fine-tune everything from a good start, gently too."""
     rates = (1e-4, 1e-3, *bench.budget.rates)
     candidates = bench.sweep(thief, {"start": start}, rates=rates)
-    return bench.outcome(
-        bench.tools.weights, candidates, thief, "tune from a good start"
-    )
+    return bench.outcome(candidates, thief, "tune from a good start")
 
 
 def format_report(guesses: list[Cell], tuned: list[Cell], dumps: list[Cell]) -> str:

@@ -146,7 +146,7 @@ def tune_part(bench: Bench, thief: Thief, masks: list[np.ndarray]) -> Outcome:
     """Train what the developer trained, from the public values; the rest stays."""
     starts = bench.variants(bench.target.public, thief.x)
     candidates = bench.sweep(thief, starts, masks=masks)
-    return bench.outcome(bench.tools.weights, candidates, thief, "tune secret part")
+    return bench.outcome(candidates, thief, "tune secret part")
 
 
 def attacks_on(families: list[Family]) -> list[tuple[str, str]]:

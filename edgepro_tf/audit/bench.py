@@ -120,18 +120,26 @@ class Bench:
 
     def pick(
         self,
-        trainer: training.Trainer,
         candidates: list[Candidate],
         thief: Thief,
         purpose: str,
+        *,
+        trainer: training.Trainer | None = None,
         folds: list[np.ndarray] | None = None,
     ) -> tuple[Arrays, str]:
         """``choose``, then train what was chosen on all of the labels.
 
+        Args:
+            candidates: made for the trainer.
+            thief: his labels choose and train.
+            purpose: names the random numbers.
+            trainer: None for that of the weights.
+            folds: as in ``choose``.
+
         Returns:
             The network's parameters, and the label of what was chosen.
         """
-        rng = thief.rng(purpose)
+        rng, trainer = thief.rng(purpose), trainer or self.tools.weights
         best = self.choose(trainer, candidates, thief, rng, folds)
         return self.fit(trainer, best, thief, rng), best.label
 
@@ -159,15 +167,10 @@ class Bench:
         return candidates[int(np.argmax(scores))]
 
     def outcome(
-        self,
-        trainer: training.Trainer,
-        candidates: list[Candidate],
-        thief: Thief,
-        purpose: str,
-        folds: list[np.ndarray] | None = None,
+        self, candidates: list[Candidate], thief: Thief, purpose: str, **options: Any
     ) -> Outcome:
-        """``pick``, then the accuracy of what it gave."""
-        parameters, label = self.pick(trainer, candidates, thief, purpose, folds)
+        """``pick``, whose options these are, then the accuracy of what it gave."""
+        parameters, label = self.pick(candidates, thief, purpose, **options)
         return Outcome(self.accuracy(parameters), label)
 
     def does_not_apply(self, why: str) -> Outcome:

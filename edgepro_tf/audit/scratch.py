@@ -96,7 +96,7 @@ def train_histograms(bench: Bench, thief: Thief) -> Outcome:
         return bench.does_not_apply("every histogram is a mask's own")
     start = histogram_start(bench.target, thief.rng(HISTOGRAM))
     candidates = bench.sweep(thief, bench.variants(start, thief.x))
-    return bench.outcome(bench.tools.weights, candidates, thief, HISTOGRAM)
+    return bench.outcome(candidates, thief, HISTOGRAM)
 
 
 ATTACKS = (

@@ -32,7 +32,7 @@ def learn_signs(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
     rng = thief.rng(purpose)
     start = public_start(bench, thief, fresh=shuffled(bench))
     candidates = sign_candidates(bench, thief, rng, start, full=full)
-    return bench.outcome(bench.tools.signs, candidates, thief, purpose)
+    return bench.outcome(candidates, thief, purpose, trainer=bench.tools.signs)
 
 
 def guess_signs(bench: Bench, thief: Thief) -> Outcome:
@@ -53,7 +53,7 @@ def guess_signs(bench: Bench, thief: Thief) -> Outcome:
         for label, rule in rules
     }
     candidates = bench.sweep(thief, starts, rates=rates)
-    return bench.outcome(bench.tools.weights, candidates, thief, "guessed signs")
+    return bench.outcome(candidates, thief, "guessed signs")
 
 
 Rule = Callable[[np.ndarray], np.ndarray]

@@ -36,7 +36,7 @@ def tune_all(bench: Bench, thief: Thief, *, fresh: str = "nothing") -> Outcome:
         rows = [i for i in target.readable_layers if target.has_step(i, Step.SIGNS)]
         plain = undo_signs(target, plain, rows)
     candidates = bench.sweep(thief, bench.variants(plain, thief.x))
-    return bench.outcome(bench.tools.weights, candidates, thief, f"tune all {fresh}")
+    return bench.outcome(candidates, thief, f"tune all {fresh}")
 
 
 def tune_last(bench: Bench, thief: Thief) -> Outcome:
@@ -50,7 +50,7 @@ def tune_last(bench: Bench, thief: Thief) -> Outcome:
         candidates += bench.sweep(
             thief, {f"last {count}": start}, learns=moving.__contains__
         )
-    return bench.outcome(bench.tools.weights, candidates, thief, "tune last")
+    return bench.outcome(candidates, thief, "tune last")
 
 
 def unfreeze_progressively(bench: Bench, thief: Thief) -> Outcome:
@@ -72,7 +72,7 @@ def unfreeze_progressively(bench: Bench, thief: Thief) -> Outcome:
         for backward in (True, False)
         for rate in bench.budget.rates
     ]
-    return bench.outcome(bench.tools.weights, candidates, thief, "unfreeze")
+    return bench.outcome(candidates, thief, "unfreeze")
 
 
 def _staircase(bench: Bench, thief: Thief, rate: float, backward: bool) -> np.ndarray:

@@ -106,7 +106,7 @@ def know_draws(bench: Bench, thief: Thief) -> Outcome:
         candidates += bench.sweep(
             thief, {f"{name}, frozen": theta}, learns=fresh.__contains__
         )
-    return bench.outcome(bench.tools.weights, candidates, thief, "draws known")
+    return bench.outcome(candidates, thief, "draws known")
 
 
 ATTACKS = (

@@ -87,9 +87,7 @@ def transfer_task(bench: Bench, thief: Thief) -> Outcome:
     found = {}
     for name, start in starts.items():
         candidates = bench.sweep(other, bench.variants(start, other.x))
-        parameters, _ = bench.pick(
-            bench.tools.weights, candidates, other, f"task {name}"
-        )
+        parameters, _ = bench.pick(candidates, other, f"task {name}")
         found[name] = bench.accuracy(parameters, truth)
     gained = found["from the public file"] - found["from nothing"]
     details = {"from_nothing": found["from nothing"], "advantage": gained}
@@ -151,7 +149,7 @@ def tune_start(bench: Bench, thief: Thief, start: Arrays, purpose: str) -> float
         factors = (0.3,)
     rates = [factor * rate for factor in factors for rate in bench.budget.rates]
     candidates = bench.sweep(thief, starts, rates=rates)
-    return bench.outcome(bench.tools.weights, candidates, thief, purpose).accuracy
+    return bench.outcome(candidates, thief, purpose).accuracy
 
 
 ATTACKS = (

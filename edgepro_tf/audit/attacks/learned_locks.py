@@ -54,7 +54,7 @@ def learn_rows(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
         rate = bench.budget.rates[-1]
         plan = _two_stages(bench, thief, theta, rate, frozen, True)
         candidates.append(Candidate("random signs, thaw", flipped, plan, masks))
-    return bench.outcome(bench.tools.mix, candidates, thief, purpose)
+    return bench.outcome(candidates, thief, purpose, trainer=bench.tools.mix)
 
 
 def learn_orders(bench: Bench, thief: Thief) -> Outcome:
@@ -81,7 +81,7 @@ def learn_orders(bench: Bench, thief: Thief) -> Outcome:
     learned = bench.train(bench.tools.order, soft, thief.x, thief.y, everything, rng)
     hard = _round(bench, learned)
     candidates = bench.sweep(thief, bench.variants(hard, thief.x))
-    return bench.outcome(bench.tools.weights, candidates, thief, "orders tuned")
+    return bench.outcome(candidates, thief, "orders tuned")
 
 
 def _round(bench: Bench, theta: Arrays) -> Arrays:

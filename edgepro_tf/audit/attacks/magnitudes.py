@@ -68,7 +68,7 @@ def redraw_signs(bench: Bench, thief: Thief) -> Outcome:
         theta = bench.settle(start, thief.x)
         rate = bench.budget.rates[number % len(bench.budget.rates)]
         candidates += bench.sweep(thief, {f"draw {number}": theta}, rates=[rate])
-    return bench.outcome(bench.tools.weights, candidates, thief, "fresh signs")
+    return bench.outcome(candidates, thief, "fresh signs")
 
 
 def draw_tickets(bench: Bench, thief: Thief) -> Outcome:
@@ -87,7 +87,7 @@ def draw_tickets(bench: Bench, thief: Thief) -> Outcome:
         theta = [p * m for p, m in zip(start, masks, strict=True)]
         starts = {f"{kept:.0%} kept": bench.settle(theta, thief.x)}
         candidates += bench.sweep(thief, starts, masks=masks)
-    return bench.outcome(bench.tools.weights, candidates, thief, "tickets")
+    return bench.outcome(candidates, thief, "tickets")
 
 
 def _largest(bench: Bench, layers: tuple[int, ...], kept: float) -> Arrays:

@@ -62,9 +62,7 @@ def match_own(bench: Bench, thief: Thief) -> Outcome:
             ]
             starts[f"{name}, {blend:.0%} public"] = bench.settle(start, thief.x)
     candidates = bench.sweep(thief, starts)
-    return bench.outcome(
-        bench.tools.weights, candidates, thief, "match own tuned", [own.held_out]
-    )
+    return bench.outcome(candidates, thief, "match own tuned", folds=[own.held_out])
 
 
 def stitch_own(bench: Bench, thief: Thief) -> Outcome:
@@ -95,7 +93,9 @@ def stitch_own(bench: Bench, thief: Thief) -> Outcome:
                 else _mixed(bench, thief, start, layer, rate, label)
             )
     trainer = bench.tools.mix if plain else bench.tools.signs
-    return bench.outcome(trainer, candidates, thief, "stitched", [own.held_out])
+    return bench.outcome(
+        candidates, thief, "stitched", trainer=trainer, folds=[own.held_out]
+    )
 
 
 def train_own(bench: Bench, thief: Thief) -> OwnNetwork:

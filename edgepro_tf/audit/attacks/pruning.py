@@ -43,7 +43,7 @@ def prune(bench: Bench, thief: Thief, *, by: str, tunes: bool) -> Outcome:
     for name in list(masks) if bench.budget.is_thorough else list(masks)[1::2]:
         starts = {name: bench.settle(pruned[name], thief.x)}
         candidates += bench.sweep(thief, starts, masks=masks[name])
-    return bench.outcome(bench.tools.weights, candidates, thief, f"prune {by}")
+    return bench.outcome(candidates, thief, f"prune {by}")
 
 
 Masks = Iterator[tuple[str, Arrays]]

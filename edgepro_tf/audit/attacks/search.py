@@ -40,9 +40,7 @@ def search_lock(bench: Bench, thief: Thief) -> Outcome:
     found, loss = min(runs, key=lambda run: run[1])
     rates = (bench.budget.rates[0] / 10, *bench.budget.rates)
     candidates = bench.sweep(thief, bench.variants(found, thief.x), rates=rates)
-    outcome = bench.outcome(
-        bench.tools.weights, candidates, thief, "search tuned", [held_out]
-    )
+    outcome = bench.outcome(candidates, thief, "search tuned", folds=[held_out])
     details = {
         "accuracy_before_tuning": bench.accuracy(found),
         "loss": loss,

@@ -36,9 +36,7 @@ def flip_by_gradient(bench: Bench, thief: Thief) -> Outcome:
     )
     found, flips = climb(bench, start, thief.x[seen], thief.y[seen])
     candidates = bench.sweep(thief, bench.variants(found, thief.x))
-    outcome = bench.outcome(
-        bench.tools.weights, candidates, thief, "gradient flips tuned", [held_out]
-    )
+    outcome = bench.outcome(candidates, thief, "gradient flips tuned", folds=[held_out])
     details = {"flips": flips, "accuracy_before_tuning": bench.accuracy(found)}
     return dataclasses.replace(outcome, details=details)
 
