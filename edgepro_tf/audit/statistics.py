@@ -124,7 +124,7 @@ def true_signs(target: Target, draw: Draw, layer: int) -> np.ndarray:
 
 def true_order(target: Target, draw: Draw, layer: int) -> np.ndarray:
     """int [channels]: the authorized channel that each public row is."""
-    if draw.orders:
+    if draw.orders and draw.orders[layer] is not None:
         return draw.orders[layer]
     one = target.network.linears[layer]
     if not target.has_step(layer, Step.ORDER):

@@ -28,11 +28,14 @@ class Draw:
     Args:
         values: in the order of ``Network.parameters``.
         orders: for each linear operator int [channels], the authorized channel that
-            each public row is; empty where the rows' own bits have to tell.
+            each public row is; None, or empty for all of them, where the rows' own bits
+            have to tell.
     """
 
     values: Arrays = dataclasses.field(repr=False)
-    orders: Arrays = dataclasses.field(default_factory=list, repr=False)
+    orders: list[np.ndarray | None] = dataclasses.field(
+        default_factory=list, repr=False
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,7 +77,9 @@ class Target:
     undrawn: Arrays | None = dataclasses.field(default=None, repr=False)
     scales: Arrays = dataclasses.field(default_factory=list, repr=False)
     scale_steps: tuple[Step, ...] = ()
-    orders: Arrays = dataclasses.field(default_factory=list, repr=False)
+    orders: list[np.ndarray | None] = dataclasses.field(
+        default_factory=list, repr=False
+    )
     output: str | None = None
     base: Arrays | None = dataclasses.field(default=None, repr=False)
 

@@ -3,12 +3,18 @@
 import numpy as np
 import pytest
 
+from converters.recipe import Recipe
 from edgepro_tf.audit import statistics
 from edgepro_tf.audit.attacks import helpers, no_data, own_network
 from edgepro_tf.audit.matching import match_filters
 from edgepro_tf.audit.target import relock
 from edgepro_tf.locks import Step
-from tests.edgepro_tf.audit.conftest import make_bench, relock_layer, with_public
+from tests.edgepro_tf.audit.conftest import (
+    lock,
+    make_bench,
+    relock_layer,
+    with_public,
+)
 
 RNG = np.random.default_rng(7)
 
@@ -82,6 +88,17 @@ def test_pairs_of_rows_of_two_versions_are_found(standard, data) -> None:  # typ
     assert details["auc_of_product"] < 0.55
     _, same = no_data._pair_rows(bench, standard.draw)
     assert same["signs_alike_in_paired_rows"] == 1
+
+
+def test_rows_are_known_under_an_order_and_signs(model, data) -> None:  # type: ignore[no-untyped-def]
+    rows = Step.ORDER | Step.SIGNS
+    target = lock(model, data, Recipe("rows", rows, rows, Step(0), Step(0)))
+    for layer, one in enumerate(target.network.linears):
+        order = statistics.true_order(target, target.draw, layer)
+        np.testing.assert_array_equal(
+            np.abs(target.public[one.filter]),
+            np.abs(target.authorized[one.filter][order]),
+        )
 
 
 def test_an_order_that_norms_betray_is_read(unlocked, data) -> None:  # type: ignore[no-untyped-def]
