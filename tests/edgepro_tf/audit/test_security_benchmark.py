@@ -22,7 +22,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what the tables read, with the shortest training."""
     import dataclasses
 
-    from edgepro_tf.audit import pair, thief
+    from edgepro_tf.audit import budget, pair
 
     names = (
         "scratch", "no lock", "wrong locks", "one bit of the seed wrong",
@@ -32,8 +32,8 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         pair, "all_attacks", lambda: tuple(a for a in every() if a.name in names)
     )
-    short = dataclasses.replace(thief.QUICK, least_steps=10, most_steps=10)
-    monkeypatch.setattr(thief, "QUICK", short)
+    short = dataclasses.replace(budget.QUICK, least_steps=10, most_steps=10)
+    monkeypatch.setattr(budget, "QUICK", short)
 
 
 def test_a_cell_is_audited_once_and_its_row_is_whole(
