@@ -252,11 +252,7 @@ def summarise_report(report: AuditReport) -> dict[str, Any]:
         (
             s
             for s in report.summaries
-            if s.counts
-            and s.applies
-            and s.needs in (INPUTS, NOTHING)
-            # The best of many locks, picked by labels: it has a bar of its own.
-            and s is not wrong
+            if s.counts and s.applies and s.needs in (INPUTS, NOTHING)
         ),
         key=lambda s: s.accuracy,
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from converters.recipe import Recipe
 
 _LARGE = 0.05  # Of all constants' bytes.
+_SOME = 4096
 
 
 def warn_of_leftovers(
@@ -50,12 +51,17 @@ def _leftovers(
                 "filters: what reads them does not say. A larger restore_budget locks "
                 "more."
             )
-    elif recipe.hidden and protected.bytes_left > protected.constant_bytes / 2:
+    elif recipe.hidden and _is_much(protected.bytes_left, protected.constant_bytes):
         yield (
             f"the lock leaves {protected.bytes_left:,} of the model's "
             f"{protected.constant_bytes:,} bytes of constants as they are: the "
             "operators that read them are not known to hold weights."
         )
+
+
+def _is_much(left: int, constants: int) -> bool:
+    """Half of a tiny model is shapes; a tenth of any other may be filters."""
+    return left > (constants / 10 if left >= _SOME else constants / 2)
 
 
 def _open_ends(lock: ModelLock, view: ModelView) -> list[str]:

@@ -25,6 +25,7 @@ class Advantage:
             good by chance; hence also:
         held_out: mean over seeds, both being chosen on the other seeds alone.
         error: standard error of the mean, spread / sqrt(seeds).
+        labels: as many as that share is, if known.
         luck: what the best of as many attacks would show if each were another start of
             scratch; 0 for a single attack, or a single start.
     """
@@ -38,10 +39,11 @@ class Advantage:
     held_out: float
     error: float | None
     luck: float = 0.0
+    labels: int | None = None
 
     def __str__(self) -> str:
         return (
-            f"thief's advantage with {self.share:.0%} of the data: "
+            f"thief's advantage with {name_share(self.share, self.labels)}: "
             f"{100 * self.value:+.1f} +- {deviation(self.spread)} points "
             f"({self.attack}: {self.accuracy:.1%}, scratch {self.scratch:.1%}; "
             f"held out {100 * self.held_out:+.1f}; standard error "
@@ -154,6 +156,12 @@ def _luck(scratch: Scratch, attacks: int) -> float:
 
 def _largest(count: int) -> float:
     return NormalDist().inv_cdf((count - 0.375) / (count + 0.25))
+
+
+def name_share(share: float, labels: int | None) -> str:
+    """A share of the data, for people."""
+    count = "" if labels is None else f" ({labels:,} label{'s' * (labels != 1)})"
+    return f"{share:.0%} of the data{count}"
 
 
 def spread_of(values: np.ndarray) -> float | None:

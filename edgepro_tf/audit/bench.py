@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from edgepro_tf.audit import training
-from edgepro_tf.audit.attack import Outcome
+from edgepro_tf.audit.attack import Attack, Outcome
 from edgepro_tf.audit.budget import Budget
 from edgepro_tf.audit.rows import scale_rows
 from edgepro_tf.audit.thief import Arrays, Target, Thief
@@ -56,6 +58,7 @@ class Bench:
         self.x_test = tf.constant(flatten_inputs(self.test_inputs))
         self.y_test = np.asarray(y_test)[picked]
         self.rows = self._most_examples()
+        self._diverged = threading.local()  # Runs of the attack that is under way.
         self.tools = Tools(target, budget, self.rows)
 
     @property
@@ -67,7 +70,7 @@ class Bench:
         """A thief's draw: as many examples of each class as the share allows."""
         rng = np.random.default_rng([seed, 77])
         order = training.order_examples(self._y_train, rng)
-        count = self._count(share)
+        count = self.count_labels(share)
         mine, others = order[:count], order[count:]
         # Who has labels for everything has no other inputs than those.
         pool = (others if len(others) else mine)[: self.budget.unlabelled]
@@ -80,20 +83,22 @@ class Bench:
         answers = np.argmax(self.logits(parameters, self.x_test), -1)
         return float(np.mean(answers == (self.y_test if truth is None else truth)))
 
-    def choose_unlabelled(self, variants: dict[str, Arrays], thief: Thief) -> Outcome:
+    def choose_unlabelled(
+        self,
+        variants: Mapping[str, Arrays] | Iterable[tuple[str, Arrays]],
+        thief: Thief,
+    ) -> Outcome:
         """The variant whose answers to the thief's inputs are surest and most balanced.
 
         Who has no labels has nothing better to choose by (``training.information``);
         the details have every variant's accuracy.
         """
-        unsure = {
-            name: float(training.information(self.logits(p, thief.pool), None))
-            for name, p in variants.items()
-        }
-        chosen = min(
-            unsure, key=lambda k: unsure[k] if np.isfinite(unsure[k]) else np.inf
-        )
-        found = {name: self.accuracy(p) for name, p in variants.items()}
+        unsure, found = {}, {}
+        for name, p in variants.items() if isinstance(variants, Mapping) else variants:
+            value = float(training.information(self.logits(p, thief.pool), None))
+            unsure[name] = value if np.isfinite(value) else np.inf
+            found[name] = self.accuracy(p)
+        chosen = min(unsure, key=lambda name: unsure[name])
         return Outcome(found[chosen], chosen, found)
 
     def public_task(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -204,7 +209,7 @@ class Bench:
         """Train one candidate; y is int classes or float32 [..., classes].
 
         Returns:
-            What it learned, in the trainer's space.
+            What it learned, in the trainer's space; the start where it diverged.
         """
         steps = len(candidate.plan)
         batches = training.draw_batches(examples, steps, self.budget.batch, rng)
@@ -214,9 +219,21 @@ class Bench:
         if y.dtype.kind in "iu":
             y = np.eye(self.classes, dtype=np.float32)[y]
         schedule = training.Schedule(candidate.plan, batches, temperature)
-        return trainer.train(
+        learned = trainer.train(
             candidate.theta, self._pad(x), self._pad(y), schedule, candidate.masks
         )
+        if learned is not None:
+            return learned
+        self._diverged.count = getattr(self._diverged, "count", 0) + 1
+        return candidate.theta
+
+    def run(self, attack: Attack, thief: Thief) -> Outcome:
+        """One attack; the details say how many of its training runs diverged."""
+        self._diverged.count = 0
+        outcome = attack.run(self, thief)
+        diverged = {"diverged_runs": self._diverged.count}
+        details = outcome.details | (diverged if self._diverged.count else {})
+        return dataclasses.replace(outcome, details=details)
 
     def steps(self, thief: Thief) -> int:
         """Steps of a training run over the thief's labels."""
@@ -370,9 +387,10 @@ class Bench:
         index = np.arange(self.rows) % len(array)
         return tf.constant(np.asarray(array)[index], tf.float32)
 
-    def _count(self, share: float) -> int:
-        return max(self.classes, round(share * len(self._y_train)))
+    def count_labels(self, share: float) -> int:
+        """Labels of a thief with this share."""
+        return self.budget.count_labels(share, len(self._y_train), self.classes)
 
     def _most_examples(self) -> int:
-        most = max(self._count(share) for share in self.budget.shares)
+        most = max(self.count_labels(share) for share in self.budget.shares)
         return max(most, self.budget.unlabelled)

@@ -309,6 +309,14 @@ def _window(kind: str, shape: tuple[int, ...]) -> tuple[int, int]:
     return (1, 1) if kind == "FULLY_CONNECTED" else (shape[1], shape[2])
 
 
+def _casts_integers(graph: Graph, node: GraphNode | None) -> bool:
+    """Whether a constant is read as numbers that no quantisation scale explains."""
+    if node is None or node.kind != "CAST" or not graph.shapes[node.outputs[0]]:
+        return False
+    source = node.inputs[0]
+    return source in graph.constants and graph.constants[source].dtype.kind in "iub"
+
+
 def _check_supported(graph: Graph) -> None:
     shape = graph.shapes[graph.outputs[0]]
     if len(shape) < 2:
@@ -320,8 +328,14 @@ def _check_supported(graph: Graph) -> None:
         "MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD", "CONCATENATION", "PACK", "TRANSPOSE",
         "GELU", "PRELU", "LEAKY_RELU", "BATCH_MATMUL", "SELECT_V2",
     }  # fmt: skip
+    made = {t: node for node in graph.nodes for t in node.outputs}
     for index in find_computed(graph):
         node = graph.nodes[index]
+        if any(_casts_integers(graph, made.get(tensor)) for tensor in node.inputs):
+            raise unsupported(
+                "weights that a CAST makes of integers",
+                "Audit the same network in another number format.",
+            )
         if node.kind in _LOOPS:
             raise unsupported(
                 f"a loop ({node.kind})",

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from edgepro_tf.audit.advantage import deviation
+from edgepro_tf.audit.advantage import deviation, name_share
 from edgepro_tf.audit.attack import DEVELOPER, LABELS
 from edgepro_tf.audit.plots import plot_bars, plot_lines
 from edgepro_tf.audit.report import AuditReport, Summary
@@ -58,7 +58,7 @@ def _headline(report: AuditReport) -> str:
     worst = report.worst
     colour = "good" if worst.value <= _LIMIT else "bad"
     rows = "".join(
-        f"<tr><td>{one.share:.0%}</td><td>{one.scratch:.1%}</td>"
+        f"<tr><td>{name_share(one.share, one.labels)}</td><td>{one.scratch:.1%}</td>"
         f"<td>{one.accuracy:.1%}</td>"
         f"<td><b>{100 * one.value:+.1f}</b> &plusmn; {deviation(one.spread)}</td>"
         f"<td>{deviation(one.error)}</td><td>{100 * one.held_out:+.1f}</td>"
@@ -71,7 +71,8 @@ def _headline(report: AuditReport) -> str:
         "<p>is the <b>thief's advantage</b>: the best of all attacks on the public "
         "file, minus what the same labels give to someone who trains the same network "
         f"from nothing. It is the largest over the shares of data, here with "
-        f"{worst.share:.0%}; the mean is {100 * report.mean_advantage:+.1f}.</p>"
+        f"{name_share(worst.share, worst.labels)}; the mean is "
+        f"{100 * report.mean_advantage:+.1f}.</p>"
         "<table><tr><th>data</th><th>scratch</th><th>best attack</th>"
         "<th>advantage, points</th><th>standard error</th><th>held out</th>"
         "<th>by luck</th>"
@@ -108,7 +109,8 @@ def _share_sections(report: AuditReport) -> Iterable[str]:
     key = lambda s: s.share  # noqa: E731
     for share, group in itertools.groupby(sorted(labelled, key=key), key):
         mine = sorted(group, key=lambda s: -(s.advantage or 0.0))
-        yield f"<h2>With {share:.0%} of the data</h2>"
+        labels = report.facts.get("labels", {}).get(share)
+        yield f"<h2>With {name_share(share, labels)}</h2>"
         yield plot_bars(
             [
                 (s.attack, s.advantage, s.advantage_spread or 0.0)

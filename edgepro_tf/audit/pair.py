@@ -99,13 +99,16 @@ def audit_pair(
         if base is not None:
             known_base = read_base(target.network, base, output)
             target = dataclasses.replace(target, base=known_base)
+        budget = budget.for_data(len(data.x_train), target.network.classes)
         bench = Bench(
             target, budget, data.x_train, data.y_train, data.x_test, data.y_test
         )
         authorized_accuracy = bench.accuracy(target.authorized)
         if not is_control and authorized_accuracy <= bench.chance:
             raise _answers_nothing(authorized_accuracy, bench.chance)
-        context = [digest(file), data.digest, dataclasses.asdict(budget)]
+        # Of each seed by itself: who takes more thieves keeps those that he has.
+        of_each = dataclasses.replace(budget, seeds=())
+        context = [digest(file), data.digest, dataclasses.asdict(of_each)]
         if base is not None:
             context.append(digest(base.read_bytes()))
         if output is not None:
@@ -124,6 +127,7 @@ def audit_pair(
         "recipe": recipe,
         "data": str(data),
         "test_examples": len(bench.y_test),
+        "labels": {share: bench.count_labels(share) for share in budget.shares},
         "budget": dataclasses.asdict(budget),
         "locks_drawn": len(pairs),
         "output": output,

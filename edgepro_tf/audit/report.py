@@ -87,14 +87,21 @@ class AuditReport:
 
     @property
     def caution(self) -> str:
-        """A sentence on figures that rest on few test examples; else nothing."""
+        """Sentences on figures that rest on few examples or failed runs, if any."""
+        cautions = []
         count = int(self.facts.get("test_examples", _FEW_EXAMPLES))
-        if count >= _FEW_EXAMPLES:
-            return ""
-        return (
-            f"Few test examples, {count}: one of them is {100 / count:.1f} points of "
-            "every figure here."
-        )
+        if count < _FEW_EXAMPLES:
+            cautions.append(
+                f"Few test examples, {count}: one of them is {100 / count:.1f} points "
+                "of every figure here."
+            )
+        details = [each for summary in self.summaries for each in summary.details]
+        if diverged := sum(each.get("diverged_runs", 0) for each in details):
+            cautions.append(
+                f"{diverged:,} training runs diverged; where they began stands for "
+                "them."
+            )
+        return " ".join(cautions)
 
     def __str__(self) -> str:
         return "\n".join(filter(None, [*map(str, self.advantages), self.caution]))
@@ -123,7 +130,13 @@ def summarise(
     return AuditReport(
         facts,
         summaries,
-        tuple(find_advantage(share, table, known, scratch) for share in budget.shares),
+        tuple(
+            dataclasses.replace(
+                find_advantage(share, table, known, scratch),
+                labels=facts.get("labels", {}).get(share),
+            )
+            for share in budget.shares
+        ),
         NEVER_TESTED + _left_out(attacks, budget),
     )
 

@@ -21,7 +21,7 @@ Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 Cell = tuple[Attack, float, int]
 
 # Raised whenever an attack changes what it does, so that no old figure is mixed in.
-AUDIT_VERSION = 17
+AUDIT_VERSION = 18
 
 
 class Cache:
@@ -126,7 +126,7 @@ def _run(bench: Bench, attack: Attack, share: float, seed: int) -> AttackResult:
     # An attack without labels still draws inputs, those of the largest share's thief.
     thief = bench.thief(share or max(bench.budget.shares), seed)
     started = time.perf_counter()
-    outcome = attack.run(bench, thief)
+    outcome = bench.run(attack, thief)
     return AttackResult(
         attack.name,
         share,

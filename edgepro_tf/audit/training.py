@@ -166,7 +166,7 @@ class Trainer:
         y: Any,
         schedule: Schedule,
         masks: Arrays | None = None,
-    ) -> list[np.ndarray]:
+    ) -> list[np.ndarray] | None:
         """Train from a start.
 
         Args:
@@ -177,7 +177,7 @@ class Trainer:
             masks: 0 or 1 for each element of theta; where 0 it stays as it is.
 
         Returns:
-            theta after the last step; the start where training diverged.
+            theta after the last step; None where training diverged.
         """
         masks = [np.ones_like(t) for t in theta] if masks is None else masks
         out = self._run(
@@ -191,9 +191,7 @@ class Trainer:
             tf.constant(self._lengthen(schedule.temperature), tf.float32),
         )
         result = [t.numpy() for t in out]
-        if all(np.isfinite(t).all() for t in result):
-            return result
-        return [np.asarray(t, np.float32) for t in theta]
+        return result if all(np.isfinite(t).all() for t in result) else None
 
     def parameters(self, theta: Arrays, temperature: float = 1.0) -> list[np.ndarray]:
         """The network's parameters that theta stands for."""

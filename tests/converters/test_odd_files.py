@@ -15,6 +15,7 @@ from converters.samples import make_samples
 from edgepro_tf.errors import ConversionError, VerificationError
 from edgepro_tf.flatbuffer.schema import read_model
 from edgepro_tf.locks import Step
+from edgepro_tf.runtime.buffers import restore_to_buffer
 from edgepro_tf.runtime.delegates import open_with_payload
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import run_model
@@ -399,3 +400,38 @@ def test_a_first_signature_that_reads_no_weight() -> None:
     np.testing.assert_allclose(
         run_model(restored, x, "score")["y"], x["x"] @ pair.w.numpy(), rtol=1e-5
     )
+
+
+CODES = {
+    "int8": (schema.TensorType.INT8, np.int8),
+    "uint8": (schema.TensorType.UINT8, np.uint8),
+    "int16": (schema.TensorType.INT16, np.int16),
+    "int32": (schema.TensorType.INT32, np.int32),
+    "bool": (schema.TensorType.BOOL, np.uint8),
+}
+
+
+@pytest.mark.parametrize("way", ["CAST", "TRANSPOSE, CAST", "CAST, TRANSPOSE"])
+@pytest.mark.parametrize("name", CODES)
+def test_integers_that_are_cast_to_numbers_are_locked(name: str, way: str) -> None:
+    """Keras' weight-only int8 has no quantisation scales, but a MUL behind it."""
+    type_, dtype = CODES[name]
+    if name == "int32" and way == "TRANSPOSE, CAST":
+        return  # Moved about, integers of this size are shapes.
+    file = Crafted()
+    codes = file.rng.integers(0, 2 if name == "bool" else 100, (64, 48)).astype(dtype)
+    x, w = file.add_tensor([1, 48]), file.add_tensor([64, 48], codes, type_=type_)
+    for kind in way.split(", "):
+        type_ = schema.TensorType.FLOAT32 if kind == "CAST" else type_
+        made = file.add_tensor([64, 48], type_=type_)
+        shape = [] if kind == "CAST" else [file.add_tensor([2], np.int32([0, 1]))]
+        file.add_operator(kind, [w, *shape], [made])
+        w = made
+    hidden = file.add_tensor([1, 64])
+    file.add_operator("FULLY_CONNECTED", [x, w, -1], [hidden])
+    y = file.add_dense(hidden, file.add_weights(3, 64), 3)
+    content = file.finish([x], [y])
+    protected = lock_tflite(content, runs=False)
+    assert codes.tobytes() not in protected.public
+    assert bytes(restore_to_buffer(protected.public, protected.payload)) == content
+    assert protected.bytes_left < 0.02 * protected.constant_bytes
