@@ -55,6 +55,8 @@ def test_networks_of_mobile_developers_are_imported(name: str) -> None:
     has_softmax = network.graph.nodes[-1].kind == "SOFTMAX"
     found = keras.ops.softmax(logits) if has_softmax else logits
     np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=2e-5)
+    # An epsilon that learns goes negative, and its root is no number.
+    assert all(p.shape for p in network.parameters)
 
 
 def test_a_cell_is_one_filter_used_at_every_step() -> None:

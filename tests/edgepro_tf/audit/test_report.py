@@ -155,3 +155,13 @@ def test_few_test_examples_are_said() -> None:
     for text in (str(report), write_page(report)):
         assert "Few test examples, 10: one of them is 10.0 points" in text
     assert "Few test" not in str(make_report(facts={"test_examples": 360}))
+
+
+def test_labels_are_counted_and_failed_runs_told() -> None:
+    report = make_report(facts={"labels": {0.01: 14, 0.1: 144}})
+    assert "with 1% of the data (14 labels): " in str(report)
+    assert "With 10% of the data (144 labels)" in write_page(report)
+    every = dataclasses.replace(BUDGET, shares=(0.01, 0.05, 0.1))
+    # 1 % of 2,000 are a hundred labels as well: one for each class.
+    assert every.for_data(2000, 100).shares == (0.05, 0.1)
+    assert BUDGET.for_data(1437, 10).shares == BUDGET.shares

@@ -26,7 +26,8 @@ class Counter:
 
 def make_bench() -> SimpleNamespace:
     thief = lambda share, seed: SimpleNamespace(share=share, seed=seed)  # noqa: E731
-    return SimpleNamespace(budget=QUICK, thief=thief)
+    run = lambda attack, thief: attack.run(None, thief)  # noqa: E731
+    return SimpleNamespace(budget=QUICK, thief=thief, run=run)
 
 
 def test_an_audit_that_was_stopped_goes_on(tmp_path: Path) -> None:
