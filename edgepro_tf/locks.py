@@ -80,6 +80,13 @@ class ChannelLock:
     def has_order(self) -> bool:
         return not np.array_equal(self.order, np.arange(self.channels))
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether it changes nothing."""
+        return bool(
+            np.all(self.scale == 1) and not (self.offset.any() or self.has_order)
+        )
+
     @classmethod
     def identity(cls, channels: int) -> ChannelLock:
         """The lock that changes nothing."""

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from edgepro_tf.errors import LockError
-from edgepro_tf.folding import is_linear, output_axis, refuse
+from edgepro_tf.folding import KINDS, is_linear, output_axis, refuse
 from edgepro_tf.graph import Call, calls_of, graphs_of, is_graph
 
 
@@ -82,6 +82,11 @@ def choose_places(model: keras.Model, layers: Sequence[str] | None) -> list[Plac
         chosen = [place for place in places if not place.is_head]
     else:
         chosen = [_find(model, places, name) for name in dict.fromkeys(layers)]
+    if not places:
+        for _, graph in graphs_of(model):
+            for layer in graph.layers:
+                if type(layer).__name__ in KINDS:  # Quantised, adapted, or a subclass.
+                    raise refuse(layer, None)
     if not chosen:
         raise LockError(
             f"cannot lock model {model.name!r}: expected at least one hidden "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ import tensorflow as tf
 
 from edgepro_tf.errors import LockError
 from edgepro_tf.graph import producer
-from edgepro_tf.layers import lock_run
+from edgepro_tf.layers import NeuronLock, lock_run
 from edgepro_tf.objectives import (
     OutputKind,
     check_objective,
@@ -128,6 +129,26 @@ class LockedModel(keras.Model):
     def metrics(self) -> list[keras.metrics.Metric]:
         """Keras' own order, then the released metrics."""
         return [*super().metrics, *(metric for _, metric in self._released.metrics)]
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """Train; arguments are those of ``keras.Model.fit``.
+
+        Warns where every lock is empty: ``keras.models.clone_model`` draws no locks, as
+        it draws no weights.
+        """
+        locks = [
+            layer
+            for layer in self.network._flatten_layers()
+            if isinstance(layer, NeuronLock)
+        ]
+        if locks and all(lock.read_lock().is_identity for lock in locks):
+            warnings.warn(
+                f"every lock of {self.name!r} is empty, and nothing is trained under "
+                "one: a clone takes its locks with set_weights, or anew with "
+                "lock_model.",
+                stacklevel=2,
+            )
+        return super().fit(*args, **kwargs)
 
     def train_step(self, data: Any) -> Any:
         """One optimizer step on a batch, part authorized and part released."""

@@ -21,12 +21,13 @@ from edgepro_tf.errors import EdgeProError
 _OURS = {"edgepro_tf", "converters"}
 _SIGNALLED = 128  # What shells report of a program ended by a signal, plus its number.
 # Packages that some commands need, and the extra of pyproject.toml that has them.
+# Module -> its package, and the extra that installs it.
 _EXTRAS = {
-    "keras": "tensorflow",
-    "matplotlib": "demo",
-    "scipy": "tensorflow",
-    "sklearn": "demo",
-    "tensorflow": "tensorflow",
+    "keras": ("keras", "tensorflow"),
+    "matplotlib": ("matplotlib", "demo"),
+    "scipy": ("scipy", "tensorflow"),
+    "sklearn": ("scikit-learn", "demo"),
+    "tensorflow": ("tensorflow", "tensorflow"),
 }
 COMMANDS = {
     "keygen": "make the keys of an issuer and of a device",
@@ -96,14 +97,15 @@ def main(arguments: argparse.Namespace) -> int:
         console.report_error(EdgeProError(f"cannot read or write{place}: {reason}."))
         return 1
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in _EXTRAS:
+        module = (error.name or "").partition(".")[0]
+        if module not in _EXTRAS:
             raise
+        package, extra = _EXTRAS[module]
         console.report_error(
             EdgeProError(
                 f"cannot {arguments.command}: expected {package} to be installed, got "
                 "none.",
-                f'pip install ".[{_EXTRAS[package]}]" in EdgePro\'s sources.',
+                f'pip install ".[{extra}]" in EdgePro\'s sources.',
             )
         )
         return 1

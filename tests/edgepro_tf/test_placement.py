@@ -107,3 +107,13 @@ def test_a_linear_output_that_something_else_reads_is_refused() -> None:
 def test_no_layer_to_lock_is_refused() -> None:
     with pytest.raises(LockError, match="at least one layer name, got none"):
         lock_model(network(), layers=[])
+
+
+def test_a_model_of_adapted_layers_alone_says_why() -> None:
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(2)]
+    )
+    for layer in model.layers:
+        layer.enable_lora(2)
+    with pytest.raises(LockError, match="Dense or one with low-rank adapters"):
+        lock_model(model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import pathlib
+import warnings
 from typing import Any
 
 import keras
@@ -396,3 +397,26 @@ def test_refusals() -> None:
     locked.compile("adam")
     with pytest.raises(ValueError, match="loss"):
         locked.fit(*_data(), verbose=0)
+
+
+def test_a_clone_without_its_locks_says_so() -> None:
+    """Keras clones no weights; that the lock goes with them is a surprise."""
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(8, activation="relu"),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    locked = lock_model(model, seed=0)
+    clone = keras.models.clone_model(locked)
+    data = np.zeros((8, 4), np.float32), np.zeros(8, np.int32)
+    for each in (locked, clone):
+        each.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.warns(UserWarning, match="every lock of .* is empty.*set_weights"):
+        clone.fit(*data, verbose=0)
+    clone.set_weights(locked.get_weights())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        clone.fit(*data, verbose=0)
+        locked.fit(*data, verbose=0)

@@ -99,7 +99,7 @@ def test_a_package_that_is_missing_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     said = edgepro("train", "--dataset", "digits", "--out", "new.keras")
-    assert said.code == 1 and "expected sklearn to be installed" in said.err
+    assert said.code == 1 and "expected scikit-learn to be installed" in said.err
     assert 'pip install ".[demo]"' in said.err and "Traceback" not in said.err
 
 
