@@ -1,6 +1,6 @@
 """Write the golden pairs of a format version. Run once; what it wrote loads for ever.
 
-python -m tests.golden.make tests/golden/v1 tests/golden/v2_int8
+python -m tests.golden.make tests/golden/v2_int8 tests/golden/v3_float32_strict
 """
 
 import shutil
@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from converters import ProtectedModel, convert_keras, write_pair
+from converters.keras_export import FORMATS
 from edgepro_tf import zoo
 from edgepro_tf.cli import keyring
 from edgepro_tf.cli.training_job import load_dataset, train_network
@@ -38,9 +39,11 @@ def lock_trained(data: Dataset, folder: Path) -> ProtectedModel:
     return convert_keras(trained.model, samples=data.x_test[:8])
 
 
-def masked(data: Dataset, number_format: str) -> ProtectedModel:
-    """An ordinary network under ``standard``: orders, masks, shuffled scales."""
-    model = zoo.build_model("cnn", data.x_train.shape[1:], data.classes, width=_NARROW)
+def drawn(data: Dataset, number_format: str, recipe: str) -> ProtectedModel:
+    """An ordinary network under a recipe: masks and shuffles."""
+    # Shuffles of 4,096 elements and more are what version 3 changed.
+    width = 3 * _NARROW if recipe == "strict" else _NARROW
+    model = zoo.build_model("cnn", data.x_train.shape[1:], data.classes, width=width)
     model.compile("adam", "sparse_categorical_crossentropy")
     model.fit(data.x_train, data.y_train, epochs=40, batch_size=32, verbose=0)
 
@@ -49,6 +52,7 @@ def masked(data: Dataset, number_format: str) -> ProtectedModel:
 
     return convert_keras(
         model,
+        recipe=recipe,
         number_format=number_format,
         representative_dataset=representative,
         samples=data.x_test[:8],
@@ -59,9 +63,9 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True)
     keras.utils.set_random_seed(1)
     data = load_dataset("digits")
-    _, _, number_format = folder.name.partition("_")
-    if number_format:
-        protected = masked(data, number_format)
+    _, number_format, recipe, *_ = f"{folder.name}_standard_".split("_")
+    if number_format in FORMATS:
+        protected = drawn(data, number_format, recipe)
     else:
         protected = lock_trained(data, folder)
     identity, issuer = generate_identity(), generate_issuer()
