@@ -157,8 +157,25 @@ def _details(details: Sequence[dict[str, Any]]) -> str:
 
 def _facts(facts: dict[str, Any]) -> str:
     rows = "".join(
-        f"<tr><td class='key'>{html.escape(str(name).replace('_', ' '))}</td>"
-        f"<td class='words'>{html.escape(str(value))}</td></tr>"
+        f"<tr><td class='key'>{html.escape(name.replace('_', ' '))}</td>"
+        f"<td class='words'>{html.escape(_words(name, value))}</td></tr>"
         for name, value in facts.items()
+        if value is not None
     )
     return f"<table>{rows}</table>"
+
+
+def _words(name: Any, value: Any) -> str:
+    """A fact for people: accuracies and shares in %, settings in one line."""
+    if isinstance(value, list | tuple):
+        return ", ".join(_words(name, each) for each in value)
+    if isinstance(value, dict):
+        pairs = (
+            (_words("shares", key), _words(key, each)) for key, each in value.items()
+        )
+        return "; ".join(f"{key.replace('_', ' ')} {each}" for key, each in pairs)
+    if isinstance(value, float) and str(name).endswith(
+        ("accuracy", "chance", "shares")
+    ):
+        return f"{value:.1%}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
