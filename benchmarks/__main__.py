@@ -35,7 +35,9 @@ PARTS = ("latency", "loading", "memory", "conversion", "growth")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=Path("out/bench"))
     parser.add_argument("--quick", action="store_true", help="a look, not a record")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
