@@ -54,8 +54,8 @@ def _leftovers(
     elif recipe.hidden and _is_much(protected.bytes_left, protected.constant_bytes):
         yield (
             f"the lock leaves {protected.bytes_left:,} of the model's "
-            f"{protected.constant_bytes:,} bytes of constants as they are: the "
-            "operators that read them are not known to hold weights."
+            f"{protected.constant_bytes:,} bytes of constants as they are: scales of "
+            "blocks, or constants of operators that are not known to hold weights."
         )
 
 
