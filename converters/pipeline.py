@@ -153,12 +153,12 @@ def convert_keras(
             "Load it with keras.models.load_model; lock a .tflite with lock_tflite.",
         )
     chosen = find_recipe(recipe, restore_budget=restore_budget)  # Refused now.
-    started = time.perf_counter()
-    calibrates = number_format in keras_export.QUANTIZED and samples is not None
-    if calibrates and representative_dataset is None:
-        tensors = getattr(locking.network_of(model), "inputs", None)
-        if tensors:  # A subclassed model has none.
+    tensors = getattr(locking.network_of(model), "inputs", None)
+    if samples is not None and tensors:  # A subclassed model has none.
+        samples = name_arrays(samples, {each.name: each.shape for each in tensors})
+        if number_format in keras_export.QUANTIZED and representative_dataset is None:
             representative_dataset = calibrate_with(samples, tensors)
+    started = time.perf_counter()
     options = keras_export.ExportOptions(
         number_format, representative_dataset, inference_type
     )
@@ -182,9 +182,6 @@ def convert_keras(
     converted = time.perf_counter()
     if samples is None and representative_dataset is not None:
         samples = take_samples(representative_dataset())
-    elif inputs := getattr(plain, "inputs", None):  # A subclassed model has none.
-        shapes = {tensor.name: tensor.shape for tensor in inputs}
-        samples = name_arrays(samples, shapes)
     protected, inputs, outputs = _protect(authorized, released, chosen, samples)
     difference = None
     if inference_type == "float32":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,9 +84,7 @@ class Bench:
         return float(np.mean(answers == (self.y_test if truth is None else truth)))
 
     def choose_unlabelled(
-        self,
-        variants: Mapping[str, Arrays] | Iterable[tuple[str, Arrays]],
-        thief: Thief,
+        self, variants: Iterable[tuple[str, Arrays]], thief: Thief
     ) -> Outcome:
         """The variant whose answers to the thief's inputs are surest and most balanced.
 
@@ -94,7 +92,7 @@ class Bench:
         the details have every variant's accuracy.
         """
         unsure, found = {}, {}
-        for name, p in variants.items() if isinstance(variants, Mapping) else variants:
+        for name, p in variants:
             value = float(training.information(self.logits(p, thief.pool), None))
             unsure[name] = value if np.isfinite(value) else np.inf
             found[name] = self.accuracy(p)

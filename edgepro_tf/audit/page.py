@@ -106,11 +106,11 @@ def _accuracy_plot(report: AuditReport) -> str:
 
 def _share_sections(report: AuditReport) -> Iterable[str]:
     labelled = [s for s in report.summaries if s.needs == LABELS]
+    labels = {one.share: one.labels for one in report.advantages}
     key = lambda s: s.share  # noqa: E731
     for share, group in itertools.groupby(sorted(labelled, key=key), key):
         mine = sorted(group, key=lambda s: -(s.advantage or 0.0))
-        labels = report.facts.get("labels", {}).get(share)
-        yield f"<h2>With {name_share(share, labels)}</h2>"
+        yield f"<h2>With {name_share(share, labels.get(share))}</h2>"
         yield plot_bars(
             [
                 (s.attack, s.advantage, s.advantage_spread or 0.0)

@@ -29,7 +29,7 @@ def scale_rows(values: Any, factors: Any, axis: int) -> Any:
 
 
 def drop_rows(values: np.ndarray, channels: np.ndarray, axis: int) -> np.ndarray:
-    """The same with some channels' rows at zero."""
+    """A copy of a filter with some channels' rows at zero."""
     out = values.copy()
     np.moveaxis(out, axis, 0)[channels] = 0
     return out

@@ -151,7 +151,8 @@ def _change_records(
     """Records changed, but for those that would have no step left."""
     changed = [change(one) for one in lock.tensors]
     pairs = zip(lock.tensors, changed, strict=True)
-    return ModelLock(lock.seed, tuple(b if b.steps else a for a, b in pairs))
+    kept = tuple(new if new.steps else old for old, new in pairs)
+    return dataclasses.replace(lock, tensors=kept)
 
 
 def _find_orders(target: Target, restored: bytes, lock: ModelLock) -> Arrays:

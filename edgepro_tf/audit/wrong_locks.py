@@ -40,7 +40,9 @@ def draw_wrong_lock(lock: ModelLock, rng: random.Random) -> ModelLock:
             )
             stored = SetValues(guess, stored.values)
         tensors.append(dataclasses.replace(tensor, set_values=stored))
-    return ModelLock(rng.randbytes(len(lock.seed)), tuple(tensors))
+    return dataclasses.replace(
+        lock, seed=rng.randbytes(len(lock.seed)), tensors=tuple(tensors)
+    )
 
 
 def _draw_channels(

@@ -9,8 +9,8 @@ static const uint64_t kPrime = 0x9E3779B97F4A7C15u;
 /* Undoes itself. */
 static inline uint64_t fold(uint64_t word) { return word ^ (word >> 32); }
 
-/* Lanes are kept before their fold: it then waits for the product as long as the word
- * does, which makes five cycles a stripe of six. */
+/* A lane is kept unfolded: it is folded and xored with the word at once, and a stripe
+ * takes five cycles where one after the other takes six. */
 static inline uint64_t mix(uint64_t lane, uint64_t word) {
   return ((lane ^ word) ^ (lane >> 32)) * kPrime;
 }

@@ -155,13 +155,10 @@ edgepro_status edgepro_restore(const edgepro_lock* lock, void* model, size_t siz
   message out = {error, error_size};
   model_job j = {lock, "restore", RESTORE, model, NULL, NULL, threads};
   edgepro_status status = open_job(&j, size, &out);
-  if (bytes_written != NULL) *bytes_written = 0;
-  if (status != EDGEPRO_OK) return status;
-  free(j.fingerprints);
-  for (uint32_t i = 0; bytes_written != NULL && i < lock->count; i++) {
-    *bytes_written += record_bytes(&lock->records[i]);
-  }
-  return EDGEPRO_OK;
+  int is_done = status == EDGEPRO_OK;
+  if (bytes_written != NULL) *bytes_written = is_done ? lock_bytes(lock) : 0;
+  if (is_done) free(j.fingerprints);
+  return status;
 }
 
 edgepro_status edgepro_apply(const edgepro_lock* lock, void* model, size_t size,

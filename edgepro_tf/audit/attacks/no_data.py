@@ -101,7 +101,7 @@ def drop_and_clip(bench: Bench, thief: Thief) -> Outcome:
             clipped[one.filter] = np.clip(w, -most, most)
         variants[f"{share:.0%} of the channels dropped"] = dropped
         variants[f"{share:.0%} of the elements clipped"] = clipped
-    return bench.choose_unlabelled(variants, thief)
+    return bench.choose_unlabelled(variants.items(), thief)
 
 
 _OUTLIERS = (0.02, 0.05, 0.1, 0.2, 0.4)
@@ -157,7 +157,7 @@ def order_by_norms(bench: Bench, thief: Thief) -> Outcome:
                 return bench.does_not_apply(_NO_ORDER)
             label = f"{name}, {'alike' if way > 0 else 'opposed'}"
             variants[label], placed[label] = out, details
-    chosen = bench.choose_unlabelled(variants, thief)
+    chosen = bench.choose_unlabelled(variants.items(), thief)
     most = max(details["rows_placed_right"] for details in placed.values())
     return dataclasses.replace(
         chosen,
@@ -227,7 +227,7 @@ def compare_versions(bench: Bench, thief: Thief) -> Outcome:
     pairs = list(zip(target.public, second.values, strict=True))
     locked = [(a == b).mean() for i, (a, b) in enumerate(pairs) if target.is_locked(i)]
     same = float(np.mean(locked)) if locked else 1.0
-    chosen = bench.choose_unlabelled(variants, thief)
+    chosen = bench.choose_unlabelled(variants.items(), thief)
     details |= chosen.details | {"elements_alike_in_locked_tensors": same}
     return dataclasses.replace(chosen, details=details)
 

@@ -60,7 +60,7 @@ def fill_without_labels(bench: Bench, thief: Thief) -> Outcome:
         "as it is": filled,
         "re-normalised": bench.renormalise(filled, thief.pool),
     }
-    return bench.choose_unlabelled(variants, thief)
+    return bench.choose_unlabelled(variants.items(), thief)
 
 
 def find_open(bench: Bench) -> list[int]:

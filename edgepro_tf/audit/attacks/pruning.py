@@ -38,7 +38,7 @@ def prune(bench: Bench, thief: Thief, *, by: str, tunes: bool) -> Outcome:
         for name, mask in masks.items()
     }
     if not tunes:
-        return bench.choose_unlabelled(pruned, thief)
+        return bench.choose_unlabelled(pruned.items(), thief)
     candidates = []
     for name in list(masks) if bench.budget.is_thorough else list(masks)[1::2]:
         starts = {name: bench.settle(pruned[name], thief.x)}

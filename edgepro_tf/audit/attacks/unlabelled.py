@@ -27,7 +27,7 @@ def match_statistics(bench: Bench, thief: Thief) -> Outcome:
         "statistics": bench.renormalise(public, thief.pool),
         "signs": infer_signs(bench, thief),
     }
-    return bench.choose_unlabelled(variants, thief)
+    return bench.choose_unlabelled(variants.items(), thief)
 
 
 def infer_signs(bench: Bench, thief: Thief) -> list[np.ndarray]:
@@ -73,7 +73,7 @@ def minimise_entropy(bench: Bench, thief: Thief) -> Outcome:
     learned = {}
     for trainer, one in runs:
         learned[one.label] = bench.fit(trainer, one, blind, rng)
-    return bench.choose_unlabelled(learned, thief)
+    return bench.choose_unlabelled(learned.items(), thief)
 
 
 def cluster_features(bench: Bench, thief: Thief) -> Outcome:

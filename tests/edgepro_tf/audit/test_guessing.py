@@ -1,14 +1,17 @@
 """Partly right locks: all known is authorized, nothing known is the recipe's draw."""
 
+import random
+
 import numpy as np
 import pytest
 
 from converters import convert_keras
 from edgepro_tf import zoo
 from edgepro_tf.audit.guessing import draw_stored, place_stored, redraw_tensor
-from edgepro_tf.audit.target import make_target
+from edgepro_tf.audit.target import _without_values, make_target
+from edgepro_tf.audit.wrong_locks import draw_wrong_lock
 from edgepro_tf.locking import lock_model
-from edgepro_tf.locks import Step
+from edgepro_tf.locks import ElementType, ModelLock, SetValues, Step, TensorLock
 
 VALUES = np.random.default_rng(3).normal(size=(20, 3, 3, 4)).astype(np.float32)
 CHANNELS = Step.ORDER | Step.SIGNS | Step.EXPONENTS
@@ -85,3 +88,14 @@ def test_all_of_a_lock_trained_lock_known_is_authorized() -> None:
         target.guess([1.0] * len(target.steps), rng), target.authorized, strict=True
     ):
         np.testing.assert_array_equal(values, right)
+
+
+def test_changed_locks_keep_their_version() -> None:
+    """What version 2 shuffled by blocks is not restored by one permutation."""
+    record = TensorLock(
+        0, 1, ElementType.FLOAT32, (1, 64, 100), Step.SHUFFLE | Step.SET,
+        set_values=SetValues((3,), np.float32([0])),
+    )  # fmt: skip
+    lock = ModelLock(bytes(32), (record,), version=2)
+    assert draw_wrong_lock(lock, random.Random(0)).version == 2
+    assert _without_values(lock).version == 2
