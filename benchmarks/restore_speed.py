@@ -26,7 +26,12 @@ from edgepro_tf.locks import ElementType, ModelLock, SetValues, Step, TensorLock
 from edgepro_tf.payload import pack_lock
 from tests.edgepro_tf.native.tiny_file import TinyTensor, write_file
 
-TYPES = (ElementType.FLOAT32, ElementType.FLOAT16, ElementType.INT8)
+TYPES = (
+    ElementType.FLOAT32,
+    ElementType.FLOAT16,
+    ElementType.INT8,
+    ElementType.UINT8,
+)
 _CHANNELS = 1024
 _REPEATS = 21
 
@@ -55,7 +60,9 @@ def format_speeds(elements: int, *, threads: int = 1) -> str:
         for kind, constant in constants.items():
             drawn = steps
             if steps not in set(Step):
-                drawn = fit_steps(steps, kind, constant, exponent_range=2).steps
+                drawn = fit_steps(
+                    steps, kind, constant, exponent_range=2, takes_any_byte=True
+                ).steps
             try:
                 row.append(f"{_time_steps(drawn, kind, constant, threads):.3f}")
             except PayloadError:
@@ -77,7 +84,9 @@ def list_steps() -> list[Step]:
 
 def _make_constant(kind: ElementType, shape: tuple[int, int, int]) -> np.ndarray:
     values = np.random.default_rng(0).normal(size=shape)
-    return (values if kind.is_float else values.clip(-3, 3) * 40).astype(kind.dtype)
+    if kind.is_float:
+        return values.astype(kind.dtype)
+    return (values.clip(-3, 3) * 40).astype(np.int8).view(kind.dtype)
 
 
 def _time_copy(constant: np.ndarray) -> float:

@@ -14,9 +14,10 @@ from edgepro_tf.locks import ElementType, Step, find_mask_window
 
 @dataclasses.dataclass(frozen=True)
 class FittedSteps:
-    """Steps that a constant can take, with what they need to know."""
+    """Steps that a constant can take, as which type, with what they need to know."""
 
     steps: Step
+    element_type: ElementType
     exponent_range: int = 0
     window: int = 0
 
@@ -27,6 +28,7 @@ def fit_steps(
     values: np.ndarray,
     *,
     exponent_range: int,
+    takes_any_byte: bool = False,
 ) -> FittedSteps:
     """Leave out, or replace, what cannot be undone to the bit.
 
@@ -35,14 +37,18 @@ def fit_steps(
         element_type: of the constant.
         values: its elements.
         exponent_range: of the recipe's scale factors by channel.
+        takes_any_byte: whether a mask may make any bytes of it.
 
     Returns:
         The same steps where they fit. A mask that would not hide the elements, or not
-        be exact, gives way to a shuffle; signs and scale factors are left out. A mask
-        of float32 takes whole fractions; it leaves nothing that an order beneath it
-        could hide, nor does one of integers.
+        be exact, is one of raw bytes where the constant takes these, and a shuffle
+        elsewhere; signs and scale factors are left out. A mask of float32 takes whole
+        fractions; it leaves nothing that an order beneath it could hide, nor does one
+        of integers.
     """
     window = find_window(element_type, values) if steps & Step.MASK else 0
+    if window is None and takes_any_byte:
+        element_type, window = ElementType.UINT8, 0
     if window is None:
         steps, window = Step.SHUFFLE | Step.SIGNS, 0
     elif steps & Step.MASK and element_type is not ElementType.FLOAT16:
@@ -55,7 +61,8 @@ def fit_steps(
             steps &= ~Step.SIGNS
     elif steps & Step.EXPONENTS and not can_scale(values, exponent_range):
         steps &= ~Step.EXPONENTS
-    return FittedSteps(steps, exponent_range if steps & Step.EXPONENTS else 0, window)
+    exponent_range = exponent_range if steps & Step.EXPONENTS else 0
+    return FittedSteps(steps, element_type, exponent_range, window)
 
 
 def find_window(element_type: ElementType, values: np.ndarray) -> int | None:

@@ -148,6 +148,7 @@ def plan_lock(
                 constant.element_type,
                 constant.read(model),
                 exponent_range=recipe.exponent_range,
+                takes_any_byte=constant.takes_any_byte,
             )
             values = stored.get(constant.buffer)
             if drawn.steps or values is not None:
@@ -269,20 +270,20 @@ def _is_shuffle_behind(data: TensorLock, scales: TensorLock) -> bool:
 def _data_steps(recipe: Recipe, operand: Operand, position: Position) -> Step:
     if operand.role is Role.BIAS:
         return recipe.biases
-    steps = recipe.hidden if position is Position.HIDDEN else recipe.ends
-    if steps & Step.ORDER and operand.view[0] == operand.view[2] == 1:
-        return _SHUFFLE  # An order of single elements, by blocks: much faster.
-    return steps
+    return recipe.hidden if position is Position.HIDDEN else recipe.ends
 
 
 def _data_record(
     operand: Operand, drawn: FittedSteps, values: SetValues | None
 ) -> TensorLock:
     constant = operand.constant
+    if values is not None:  # In the record's type, which may be raw bytes.
+        stored = values.values.view(drawn.element_type.dtype)
+        values = SetValues(values.channels, stored)
     return TensorLock(
         constant.subgraph,
         constant.tensor,
-        constant.element_type,
+        drawn.element_type,
         operand.view,
         drawn.steps if values is None else drawn.steps | Step.SET,
         exponent_range=drawn.exponent_range,

@@ -118,6 +118,8 @@ class ElementType(enum.IntEnum):
         return self in (ElementType.FLOAT32, ElementType.FLOAT16)
 
 
+VERSION = 4  # Of the payload that is written (docs/payload.md).
+
 # Exponent fields that MASK changes, from a record's window on: powers of two.
 MASK_WINDOWS = {ElementType.FLOAT32: 16, ElementType.FLOAT16: 8}
 
@@ -187,13 +189,30 @@ class SetValues:
         raise TypeError("cannot pickle locking values: seal them in a sidecar instead")
 
 
+@dataclasses.dataclass(frozen=True)
+class KeptDraws:
+    """Draws of an earlier conversion, for a constant that has not changed since.
+
+    Args:
+        seed: 32 bytes, the earlier conversion's.
+        number: of the record that drew them then.
+    """
+
+    seed: bytes = dataclasses.field(repr=False)
+    number: int
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("cannot pickle a seed: seal it in a sidecar instead")
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class TensorLock:
     """One record: the steps that restore one constant of the flatbuffer.
 
     The constant is seen as [outer, channels, inner]; ``subgraph`` and ``tensor`` are
     its address; ``fingerprint`` is that of the public bytes (0 before locking);
-    ``window`` is the least exponent field that MASK changes in floats.
+    ``window`` is the least exponent field that MASK changes in floats; ``kept`` takes
+    the place of draws from the lock's own seed.
     """
 
     subgraph: int
@@ -207,6 +226,7 @@ class TensorLock:
     fingerprint: int = 0
     is_implied: bool = False
     set_values: SetValues | None = dataclasses.field(default=None, repr=False)
+    kept: KeptDraws | None = None
 
     @property
     def channels(self) -> int:
@@ -232,7 +252,7 @@ class ModelLock:
 
     seed: bytes = dataclasses.field(repr=False)
     tensors: tuple[TensorLock, ...]
-    version: int = 3
+    version: int = VERSION
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("cannot pickle a lock: seal it in a sidecar instead")
@@ -241,6 +261,11 @@ class ModelLock:
     def with_new_seed(cls, tensors: tuple[TensorLock, ...]) -> ModelLock:
         """A lock whose seed is 32 fresh bytes of the operating system."""
         return cls(secrets.token_bytes(SEED_BYTES), tensors)
+
+    def with_seed(self, seed: bytes) -> ModelLock:
+        """The same records, all of them drawn from another seed."""
+        tensors = tuple(dataclasses.replace(one, kept=None) for one in self.tensors)
+        return dataclasses.replace(self, seed=seed, tensors=tensors)
 
     def with_fingerprints(self, fingerprints: list[int]) -> ModelLock:
         """The same lock, bound to the public bytes it produced."""

@@ -8,7 +8,9 @@ from edgepro_tf.errors import PayloadError
 from edgepro_tf.locks import (
     MASK_WINDOWS,
     SEED_BYTES,
+    VERSION,
     ElementType,
+    KeptDraws,
     ModelLock,
     SetValues,
     Step,
@@ -17,15 +19,15 @@ from edgepro_tf.locks import (
 )
 
 MAGIC = b"EPL"  # And the digit of the version.
-SEED_AT = len(MAGIC) + 1
-_VERSIONS = (1, 2, 3)
+_FIRST_WITH_KEPT = 4
 MAX_RECORDS = 65535
 MAX_EXPONENT_RANGE = 8
 _VARINT_LIMIT = 1 << 32
 _SCALES_BIT = 0x10
 _SCALES_TOO_BIT = 0x20
+_KEPT_BIT = 0x40
 _ALL_STEPS = 0x7F
-_SIGN_STEPS = Step.SIGNS | Step.MASK
+_MASKED = (*MASK_WINDOWS, ElementType.INT8, ElementType.UINT8)
 
 
 def pack_lock(lock: ModelLock) -> bytes:
@@ -36,13 +38,16 @@ def pack_lock(lock: ModelLock) -> bytes:
     """
     out = bytearray(MAGIC + b"%d" % lock.version)
     out += lock.seed
+    earlier = _earlier_seeds(lock)
+    if lock.version >= _FIRST_WITH_KEPT:
+        out += _varint(len(earlier)) + b"".join(earlier)
     written = [tensor for tensor in lock.tensors if not tensor.is_implied]
     out += _varint(len(written))
     followers = [*lock.tensors[1:], None]
     for tensor, follower in zip(lock.tensors, followers, strict=True):
         if not tensor.is_implied:
             implies = follower is not None and follower.is_implied
-            out += _pack_tensor(tensor, scales_too=implies)
+            out += _pack_tensor(tensor, earlier, scales_too=implies)
     packed = bytes(out)
     # The reader holds all rules; what it refuses, or reads otherwise, is not written.
     if len(unpack_lock(packed).tensors) != len(lock.tensors):
@@ -59,13 +64,21 @@ def unpack_lock(payload: bytes) -> ModelLock:
     reader = _Reader(payload)
     magic, digit = reader.take(len(MAGIC)), reader.byte()
     version = digit - ord("0")
-    if magic != MAGIC or version not in _VERSIONS:
-        raise _bad("expected it to begin with EPL1, EPL2 or EPL3, got another")
+    if magic != MAGIC or not 1 <= version <= VERSION:
+        raise _bad("expected it to begin with EPL1 to EPL4, got another")
     seed = reader.take(SEED_BYTES)
+    earlier: list[bytes] = []
+    if version >= _FIRST_WITH_KEPT:
+        seeds = reader.take(reader.varint() * SEED_BYTES)
+        earlier = [seeds[i : i + SEED_BYTES] for i in range(0, len(seeds), SEED_BYTES)]
     count = reader.varint()
     if not 1 <= count <= MAX_RECORDS:
         raise _bad(f"expected 1 to {MAX_RECORDS} records, got {count}")
-    tensors = tuple(tensor for _ in range(count) for tensor in _unpack_record(reader))
+    tensors = tuple(
+        tensor
+        for _ in range(count)
+        for tensor in _unpack_record(reader, version, earlier)
+    )
     if version == 1 and any(map(_is_masked_int8, tensors)):
         raise _bad(
             "expected no masked int8 in version 1, whose mask was uneven, got one"
@@ -78,13 +91,20 @@ def unpack_lock(payload: bytes) -> ModelLock:
     return ModelLock(seed, tensors, version)
 
 
+def _earlier_seeds(lock: ModelLock) -> list[bytes]:
+    return list(dict.fromkeys(one.kept.seed for one in lock.tensors if one.kept))
+
+
 def _is_masked_int8(tensor: TensorLock) -> bool:
     return bool(tensor.steps & Step.MASK) and tensor.element_type is ElementType.INT8
 
 
-def _pack_tensor(tensor: TensorLock, *, scales_too: bool) -> bytes:
+def _pack_tensor(
+    tensor: TensorLock, earlier: list[bytes], *, scales_too: bool
+) -> bytes:
     kind = tensor.element_type | (_SCALES_BIT if tensor.target else 0)
     kind |= _SCALES_TOO_BIT if scales_too else 0
+    kind |= _KEPT_BIT if tensor.kept else 0
     out = bytearray(_varint(tensor.subgraph) + _varint(tensor.tensor))
     out.append(kind)
     for extent in tensor.shape:
@@ -95,6 +115,8 @@ def _pack_tensor(tensor: TensorLock, *, scales_too: bool) -> bytes:
     if tensor.steps & Step.MASK and tensor.element_type.is_float:
         out.append(tensor.window)
     out += tensor.fingerprint.to_bytes(4, "little")
+    if tensor.kept:
+        out += _varint(earlier.index(tensor.kept.seed)) + _varint(tensor.kept.number)
     if tensor.steps & Step.SET:
         out += _pack_set(tensor)
     return bytes(out)
@@ -117,7 +139,9 @@ def _pack_set(tensor: TensorLock) -> bytes:
     return bytes(out + data)
 
 
-def _unpack_record(reader: _Reader) -> list[TensorLock]:
+def _unpack_record(
+    reader: _Reader, version: int, earlier: list[bytes]
+) -> list[TensorLock]:
     """One record, and the one it implies."""
     subgraph, tensor = reader.varint(), reader.varint()
     kind = reader.byte()
@@ -125,8 +149,8 @@ def _unpack_record(reader: _Reader) -> list[TensorLock]:
         element_type = ElementType(kind & 0x0F)
     except ValueError as error:
         raise _bad(f"expected an element type, got {kind & 0x0F}") from error
-    if kind & 0xC0:
-        raise _bad(f"expected a record kind below 0x40, got {kind:#x}")
+    if kind >= (2 * _KEPT_BIT if version >= _FIRST_WITH_KEPT else _KEPT_BIT):
+        raise _bad(f"expected a record kind of its version, got {kind:#x}")
     if kind & _SCALES_BIT and kind & _SCALES_TOO_BIT:
         raise _bad("expected scales behind constant data, got them behind scales")
     target = Target.SCALES if kind & _SCALES_BIT else Target.DATA
@@ -138,6 +162,7 @@ def _unpack_record(reader: _Reader) -> list[TensorLock]:
     has_window = bool(steps & Step.MASK) and element_type.is_float
     window = reader.byte() if has_window else 0
     fingerprint = int.from_bytes(reader.take(4), "little")
+    kept = _unpack_draws(reader, earlier) if kind & _KEPT_BIT else None
     _check_rules(element_type, target, shape, raw_steps, exponent_range)
     if steps & Step.MASK:
         _check_mask(element_type, steps, window)
@@ -156,6 +181,7 @@ def _unpack_record(reader: _Reader) -> list[TensorLock]:
             window,
             fingerprint,
             set_values=stored,
+            kept=kept,
         )
     ]
     if kind & _SCALES_TOO_BIT:
@@ -165,6 +191,7 @@ def _unpack_record(reader: _Reader) -> list[TensorLock]:
 
 def implied_scales(data: TensorLock) -> TensorLock:
     """The record behind a tensor's data that shuffles its scales and takes no bytes."""
+    kept = data.kept
     return TensorLock(
         data.subgraph,
         data.tensor,
@@ -173,7 +200,15 @@ def implied_scales(data: TensorLock) -> TensorLock:
         Step.SHUFFLE,
         Target.SCALES,
         is_implied=True,
+        kept=kept and KeptDraws(kept.seed, kept.number + 1),
     )
+
+
+def _unpack_draws(reader: _Reader, earlier: list[bytes]) -> KeptDraws:
+    seed, number = reader.varint(), reader.varint()
+    if seed >= len(earlier) or number >= 2 * MAX_RECORDS:
+        raise _bad("expected draws of an earlier seed and record, got others")
+    return KeptDraws(earlier[seed], number)
 
 
 def _check_rules(
@@ -192,10 +227,10 @@ def _check_rules(
         element_type is not ElementType.FLOAT32
         or shape[0] != 1
         or shape[2] != 1
-        or steps & _SIGN_STEPS
+        or steps & (Step.SIGNS | Step.MASK)
     ):
         raise _bad("expected unsigned float32 [1, n, 1] quantisation scales")
-    if steps & _SIGN_STEPS and element_type is ElementType.UINT8:
+    if steps & Step.SIGNS and element_type is ElementType.UINT8:
         raise _bad("expected no sign step on raw bytes, got one")
     if steps & Step.EXPONENTS and not (
         element_type.is_float and 1 <= exponent_range <= MAX_EXPONENT_RANGE
@@ -213,8 +248,10 @@ def _check_rules(
 
 
 def _check_mask(element_type: ElementType, steps: Step, window: int) -> None:
-    if element_type is not ElementType.INT8 and not element_type.is_float:
-        raise _bad("expected a mask of float32, float16 or int8, got another type")
+    if element_type not in _MASKED:
+        raise _bad(
+            "expected a mask of float32, float16, int8 or raw bytes, got another type"
+        )
     if element_type.is_float:
         top = 2 ** np.finfo(element_type.dtype).nexp - 1  # Infinities' own.
         most = top - MASK_WINDOWS[element_type]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from edgepro_tf.locks import ElementType, ModelLock, Step, TensorLock
+from edgepro_tf.locks import VERSION, ElementType, ModelLock, Step, TensorLock
 
 MASK_32, MASK_64 = (1 << 32) - 1, (1 << 64) - 1
 SMALL = 4096
@@ -117,7 +117,24 @@ class Draws:
             yield word >> 16
 
 
-def fingerprint(data: bytes) -> int:
+def fingerprint(data: bytes, version: int = VERSION) -> int:
+    if version < 4:
+        return _earlier_fingerprint(data)
+    prime = 0x9E3779B1
+    lanes = [prime * (k + 1) & MASK_32 for k in range(32)]
+    for start in range(0, len(data), 128):
+        stripe = data[start : start + 128].ljust(128, b"\0")
+        for k, word in enumerate(struct.unpack("<32I", stripe)):
+            lane = (lanes[k] ^ word) * prime & MASK_32
+            lanes[k] = lane ^ lane >> 15
+    h = len(data)
+    for lane in lanes:
+        h = (h ^ lane) * 0x9E3779B97F4A7C15 & MASK_64
+        h ^= h >> 32
+    return h & MASK_32
+
+
+def _earlier_fingerprint(data: bytes) -> int:
     prime = 0x9E3779B97F4A7C15
     lanes = [prime * (k + 1) & MASK_64 for k in range(4)]
 
@@ -135,6 +152,13 @@ def fingerprint(data: bytes) -> int:
     return h & MASK_32
 
 
+def draws_of(lock: ModelLock, index: int, chunk: int = 0, purpose: int = 0) -> Draws:
+    """The conversion's own draws, or those kept of an earlier one."""
+    kept = lock.tensors[index].kept
+    seed, number = (lock.seed, index) if kept is None else (kept.seed, kept.number)
+    return Draws(seed, number, chunk, purpose)
+
+
 def restore(
     lock: ModelLock, index: int, public: np.ndarray, *, with_set: bool = True
 ) -> np.ndarray:
@@ -144,16 +168,16 @@ def restore(
     if record.steps & Step.SHUFFLE:
         x = _restore_elements(lock, index, record, flat)
     else:
-        x = _restore_channels(lock.seed, index, record, flat)
+        x = _restore_channels(lock, index, record, flat)
     if with_set and record.steps & Step.SET:
         x = _set(record, x)
     return x
 
 
 def _restore_channels(
-    seed: bytes, index: int, record: TensorLock, public: np.ndarray
+    lock: ModelLock, index: int, record: TensorLock, public: np.ndarray
 ) -> np.ndarray:
-    draws = Draws(seed, index)
+    draws = draws_of(lock, index)
     channels = record.channels
     order, signs, exponents = list(range(channels)), [0] * channels, [0] * channels
     if record.steps & Step.ORDER:
@@ -169,23 +193,27 @@ def _restore_channels(
         row = _scaled(cube[:, order[c], :], exponents[c])
         restored[:, c, :] = _flipped(row, record.element_type) if signs[c] else row
     flat = restored.reshape(-1)
-    return _masked(seed, index, record, flat) if record.steps & Step.MASK else flat
+    return _masked(lock, index, record, flat) if record.steps & Step.MASK else flat
 
 
 def _masked(
-    seed: bytes, index: int, record: TensorLock, values: np.ndarray
+    lock: ModelLock, index: int, record: TensorLock, values: np.ndarray
 ) -> np.ndarray:
     out: list[int] = []
     for start in range(0, record.size, MASK_GROUP):
         if start % MASK_CHUNK == 0:
-            draws = Draws(seed, index, 1 + start // MASK_CHUNK)
-            again = Draws(seed, index, 1 + start // MASK_CHUNK, 1)
+            draws = draws_of(lock, index, 1 + start // MASK_CHUNK)
+            again = draws_of(lock, index, 1 + start // MASK_CHUNK, 1)
         group = values[start : start + MASK_GROUP]
         if record.element_type is ElementType.INT8:
             octets = draws.octets(MASK_GROUP)
             drawn = [again.below(255) if r == 255 else r for r in octets]
             pairs = zip(group.tolist(), drawn[: len(group)], strict=True)
             out += [_subtracted(q, r) for q, r in pairs]
+            continue
+        if record.element_type is ElementType.UINT8:
+            pairs = zip(group.tolist(), draws.octets(MASK_GROUP), strict=False)
+            out += [q ^ r for q, r in pairs]
             continue
         if record.steps & Step.FRACTION:
             lanes = np.frombuffer(draws.octets(4 * MASK_GROUP), "<u4")
@@ -225,7 +253,7 @@ def _moved_whole(word: int, draw: int, record: TensorLock) -> int:
 def _restore_elements(
     lock: ModelLock, index: int, record: TensorLock, public: np.ndarray
 ) -> np.ndarray:
-    draws = Draws(lock.seed, index)
+    draws = draws_of(lock, index)
     n, has_signs = record.size, bool(record.steps & Step.SIGNS)
     flipped = _flipped(public, record.element_type) if has_signs else public
     if n < SMALL or lock.version >= 3:
@@ -240,7 +268,7 @@ def _restore_elements(
     x = np.empty_like(public)
     for b in range(blocks):
         if b % CHUNK_BLOCKS == 0:
-            draws = Draws(lock.seed, index, 1 + b // CHUNK_BLOCKS)
+            draws = draws_of(lock, index, 1 + b // CHUNK_BLOCKS)
         k = np.array(draws.block_permutation())
         v = draws.bits(64) if has_signs else [0] * 64
         source = 64 * order[b] + k

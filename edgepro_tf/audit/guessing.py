@@ -13,8 +13,6 @@ import numpy as np
 from edgepro_tf.audit.rows import scale_rows
 from edgepro_tf.locks import MASK_WINDOWS, ElementType, Step, find_mask_window
 
-_LARGEST = 127  # of masked int8 elements (docs/payload.md, "Mask")
-
 
 def redraw_tensor(
     values: np.ndarray,
@@ -25,6 +23,7 @@ def redraw_tensor(
     *,
     exponent_range: int = 2,
     element_type: ElementType = ElementType.FLOAT32,
+    levels: tuple[int, int] | None = None,
     packed: int = 1,
 ) -> np.ndarray:
     """One constant with a share of the lock's effect known, the rest drawn anew.
@@ -36,6 +35,7 @@ def redraw_tensor(
         known: share of channels (of elements, for ``SHUFFLE`` and ``MASK``) that are
             right.
         rng: draws which are known, and the guesses.
+        levels: the least and the greatest integer that ``MASK`` makes; None for floats.
         packed: elements in a byte, which ``SHUFFLE`` leaves together.
 
     Returns:
@@ -66,7 +66,7 @@ def redraw_tensor(
     if steps & Step.MASK:
         flat = rows.reshape(-1)
         masked = _draw_unknown(flat.size, known, rng)
-        flat[masked] = _mask(flat[masked], values, rng, element_type)
+        flat[masked] = _mask(flat[masked], values, rng, element_type, levels)
     return np.ascontiguousarray(np.moveaxis(rows, 0, axis), np.float32)
 
 
@@ -124,10 +124,11 @@ def _mask(
     whole: np.ndarray,
     rng: np.random.Generator,
     element_type: ElementType,
+    levels: tuple[int, int] | None,
 ) -> np.ndarray:
     """Elements of a whole constant under a mask drawn anew."""
-    if not element_type.is_float:
-        return rng.integers(-_LARGEST, _LARGEST + 1, len(elements))
+    if levels is not None:
+        return rng.integers(*levels, len(elements), endpoint=True)
     window = find_mask_window(np.asarray(whole, element_type.dtype))
     size, bias = MASK_WINDOWS[element_type], np.finfo(element_type.dtype).maxexp - 2
     fraction, exponent = np.frexp(elements)

@@ -49,6 +49,8 @@ class Parameter:
         shape: of the constant, in TFLite's layout.
         channel_axis: axis of the channels.
         element_type: of its elements in the file.
+        levels: the least and the greatest integer that an element can be, its zero
+            point taken off; None for floats.
         neutral: what all elements of a bias or constant begin with.
         packed: elements in a byte, which a shuffle leaves together.
     """
@@ -59,6 +61,7 @@ class Parameter:
     shape: tuple[int, ...]
     channel_axis: int
     element_type: ElementType
+    levels: tuple[int, int] | None = None
     neutral: float = 0.0
     packed: int = 1
 
@@ -249,13 +252,15 @@ class _Parameters:
         key = (*graph.place_of(source), of)
         if key not in self._places:
             self._places[key] = len(self.parameters)
+            element_type = ElementType[graph.constants[source].dtype.name.upper()]
             parameter = Parameter(
                 source,
                 graph.buffers[source],
                 role,
                 value.shape,
                 axis % max(value.ndim, 1),
-                ElementType[graph.constants[source].dtype.name.upper()],
+                element_type,
+                None if element_type.is_float else graph.levels_of(source),
                 neutral,
                 graph.packed.get(source, 1),
             )

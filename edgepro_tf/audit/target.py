@@ -79,7 +79,7 @@ def relock(target: Target, seed: bytes) -> Draw:
         return Draw(target.guess([0.0] * len(target.steps), rng))
     restored = bytearray(target.content)
     native.restore_buffer(restored, target.payload)
-    lock = dataclasses.replace(unpack_lock(target.payload), seed=seed)
+    lock = unpack_lock(target.payload).with_seed(seed)
     locked = bytearray(restored)
     native.apply_lock(locked, pack_lock(lock))
     values = list(_import_alike(bytes(locked), target.network).values)

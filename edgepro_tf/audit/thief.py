@@ -149,7 +149,7 @@ class Target:
         drawn = redraw_tensor(
             values / scales, self.steps[i], parameter.channel_axis, known, rng,
             exponent_range=self.exponent_range, element_type=parameter.element_type,
-            packed=parameter.packed,
+            levels=parameter.levels, packed=parameter.packed,
         )  # fmt: skip
         if self.scale_steps and self.scale_steps[i]:
             scales = redraw_tensor(scales, self.scale_steps[i], 0, known, rng)

@@ -40,9 +40,8 @@ def draw_wrong_lock(lock: ModelLock, rng: random.Random) -> ModelLock:
             )
             stored = SetValues(guess, stored.values)
         tensors.append(dataclasses.replace(tensor, set_values=stored))
-    return dataclasses.replace(
-        lock, seed=rng.randbytes(len(lock.seed)), tensors=tuple(tensors)
-    )
+    changed = dataclasses.replace(lock, tensors=tuple(tensors))
+    return changed.with_seed(rng.randbytes(len(lock.seed)))
 
 
 def _draw_channels(

@@ -24,6 +24,8 @@ ELEMENT_TYPES = {
         (_UINT8, _BOOL, _FLOAT64, 17, 18, 19, 20, 21, 22), ElementType.UINT8
     ),
 }
+# Whatever their bytes are, they are integers; a float's may be no number.
+ANY_BYTE = (_UINT8, 9, 17, 19, 20)
 FLOATS = (0, 1, _FLOAT64, 18)  # What a CAST makes weights of.
 _BITS = {17: 4, 19: 2}  # Signed, with a zero point of 0.
 _UNREAD = {

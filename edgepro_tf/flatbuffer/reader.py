@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgepro_tf.errors import ConversionError
-from edgepro_tf.flatbuffer.number_formats import ELEMENT_TYPES, FLOATS
+from edgepro_tf.flatbuffer.number_formats import ANY_BYTE, ELEMENT_TYPES, FLOATS
 from edgepro_tf.flatbuffer.roles import (
     COMPUTES_SHAPE,
     KEEPS_CHANNELS,
@@ -194,7 +194,7 @@ class Reader:
         name = (tensor.Name() or b"").decode("utf-8", "replace")
         return Constant(
             subgraph, index, buffer, name, element_type, shape, data, scales,
-            zero_point, tuple(ranges),
+            zero_point, tuple(ranges), tensor.Type() in ANY_BYTE,
         )  # fmt: skip
 
     def _find_data(self, index: int) -> tuple[int, int]:

@@ -25,8 +25,8 @@ class Constant:
     ``data`` and ``scales`` are (byte offset, byte count) in the file; ``scales`` is
     None without affine quantisation. ``ranges`` are likewise the least and the greatest
     value of each channel, where the file names them. ``buffer`` is the first one over
-    these bytes. Raw bytes and the elements of a sparse tensor have a shape of their
-    own: flat.
+    these bytes. ``takes_any_byte``: whatever its bytes are, they are its integers. Raw
+    bytes and the elements of a sparse tensor have a shape of their own: flat.
     """
 
     subgraph: int
@@ -39,6 +39,7 @@ class Constant:
     scales: tuple[int, int] | None
     zero_point: int = 0
     ranges: tuple[tuple[int, int], ...] = ()
+    takes_any_byte: bool = False
 
     def read(self, model: bytes | bytearray) -> np.ndarray:
         """Copy of the elements, flat, in the constant's own type."""
@@ -216,6 +217,17 @@ class Graph:
         steps = value.astype(np.float64) - found.zero_point
         real: np.ndarray = steps * found.along(value.ndim)
         return real.astype(np.float32)
+
+    def levels_of(self, tensor: int) -> tuple[int, int]:
+        """The least and the greatest q - zero_point of an integer constant's type.
+
+        Those of a signed one are symmetric, as weights are.
+        """
+        packed = self.packed.get(tensor, 1)
+        info, found = np.iinfo(self.constants[tensor].dtype), self.quantizations[tensor]
+        most = int(info.max) >> (info.bits - info.bits // packed)
+        least = -most if info.min else 0
+        return least - found.zero_point, most - found.zero_point
 
     def scales_of(self, tensor: int) -> np.ndarray:
         """float32, fits the constant: its quantisation scales, or a single 1."""

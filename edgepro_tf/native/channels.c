@@ -63,7 +63,7 @@ static void draw_plan(const job* work, channel_plan* plan) {
   const record* r = record_of(work);
   size_t rows = plan->channels;
   draws stream;
-  draws_begin(&stream, work->lock->seed, work->record, 0, DRAWS_FIRST);
+  draws_begin(&stream, r->seed, r->nonce, 0, DRAWS_FIRST);
   if (r->steps & (STEP_ORDER | STEP_SHUFFLE)) {
     draw_permutation(&stream, plan->picks, (uint32_t)rows);
   } else {

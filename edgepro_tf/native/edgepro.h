@@ -73,6 +73,7 @@ EDGEPRO_EXPORT void edgepro_discard(uint64_t handle);
  * writes `size` bytes starting at block `counter`. */
 EDGEPRO_EXPORT void edgepro_keystream(const uint8_t key[32], const uint32_t nonce[3],
                                       uint32_t counter, uint8_t* out, size_t size);
+/* As payloads of version 4 have it. */
 EDGEPRO_EXPORT uint32_t edgepro_fingerprint(const void* data, size_t size);
 /* Overwrites a secret with zeros; the compiler does not leave it out. */
 EDGEPRO_EXPORT void edgepro_wipe(void* data, size_t size);

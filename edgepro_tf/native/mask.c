@@ -23,15 +23,15 @@ enum { MOST_GROUP_BYTES = 4 * MASK_GROUP };
 
 static size_t group_bytes(const record* r) {
   if (r->steps & STEP_FRACTION) return MOST_GROUP_BYTES;
-  return r->type == TYPE_INT8 ? MASK_GROUP : 2 * MASK_GROUP;
+  return element_size(r) == 1 ? MASK_GROUP : 2 * MASK_GROUP;
 }
 
 void mask_begin(mask_stream* mask, const job* work, size_t chunk) {
-  const uint8_t* seed = work->lock->seed;
+  const record* r = record_of(work);
   uint32_t number = 1 + (uint32_t)chunk;
-  draws_begin(&mask->stream, seed, work->record, number, DRAWS_FIRST);
-  draws_begin(&mask->again, seed, work->record, number, DRAWS_AGAIN);
-  mask->record = record_of(work);
+  draws_begin(&mask->stream, r->seed, r->nonce, number, DRAWS_FIRST);
+  draws_begin(&mask->again, r->seed, r->nonce, number, DRAWS_AGAIN);
+  mask->record = r;
   mask->way = work->way;
 }
 
@@ -55,6 +55,8 @@ void mask_group(mask_stream* mask, void* data, size_t first, size_t count) {
     FASTEST(mask_float32)(from, count, drawn, r->window);
   } else if (r->type == TYPE_FLOAT16) {
     FASTEST(mask_float16)(from, count, drawn, r->window);
+  } else if (r->type == TYPE_UINT8) {
+    FASTEST(mask_bytes)(from, count, drawn);
   } else {
     draw_again(&mask->again, drawn);
     FASTEST(mask_int8)(from, count, drawn, mask->way);

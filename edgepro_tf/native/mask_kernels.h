@@ -42,5 +42,10 @@ TARGET static void OF_TARGET(mask_int8)(uint8_t* restrict data, size_t count,
   }
 }
 
+TARGET static void OF_TARGET(mask_bytes)(uint8_t* restrict data, size_t count,
+                                         const uint8_t* restrict drawn) {
+  for (size_t i = 0; i < count; i++) data[i] ^= drawn[i];
+}
+
 #undef TARGET
 #undef OF_TARGET

@@ -81,7 +81,7 @@ static edgepro_status find_places(model_job* j, size_t size, message* out) {
 static void take_fingerprint(void* context, size_t i) {
   model_job* j = context;
   j->fingerprints[i] =
-      edgepro_fingerprint(j->model + j->places[i].offset, j->places[i].size);
+      fingerprint_of(&j->lock->records[i], j->model + j->places[i].offset);
 }
 
 static edgepro_status run_checked(model_job* j, message* out) {

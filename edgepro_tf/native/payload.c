@@ -9,8 +9,8 @@
 
 enum { MAGIC_BYTES = 4, MAX_RECORDS = 65535, MAX_EXPONENT_RANGE = 8 };
 enum { KIND_TYPE = 0x0f, KIND_SCALES = 0x10, KIND_SCALES_TOO = 0x20 };
+enum { KIND_KEPT = 0x40 };
 enum { ALL_STEPS = 0x7f };
-enum { SIGN_STEPS = STEP_SIGNS | STEP_MASK };
 static const char kMagic[] = "EPL"; /* and the digit of the version */
 
 static int is_float(const record* r) {
@@ -29,8 +29,8 @@ static int has_countable_elements(const record* r) {
 /* A window ends below the exponent field of infinities. */
 static void check_mask(reader* from, const record* r) {
   int most = r->type == TYPE_FLOAT32 ? 255 - MASK_WINDOW_32 : 31 - MASK_WINDOW_16;
-  require(from, is_float(r) || r->type == TYPE_INT8,
-          "expected a mask of float32, float16 or int8, got another type");
+  require(from, is_float(r) || r->type == TYPE_INT8 || r->type == TYPE_UINT8,
+          "expected a mask of float32, float16, int8 or raw bytes, got another type");
   require(from, !is_float(r) || (r->window >= 1 && r->window <= most),
           "expected a mask's window of normal numbers, got another");
   require(from, !(r->steps & (STEP_SIGNS | STEP_EXPONENTS | STEP_SHUFFLE)),
@@ -47,10 +47,11 @@ static int check_rules(reader* from, const record* r) {
   require(from, has_countable_elements(r),
           "expected a tensor of 1 to 2^32-1 elements, got another size");
   require(from,
-          r->target == TARGET_DATA || (r->type == TYPE_FLOAT32 && r->outer == 1 &&
-                                       r->inner == 1 && !(r->steps & SIGN_STEPS)),
+          r->target == TARGET_DATA ||
+              (r->type == TYPE_FLOAT32 && r->outer == 1 && r->inner == 1 &&
+               !(r->steps & (STEP_SIGNS | STEP_MASK))),
           "expected unsigned float32 [1, n, 1] quantisation scales, got others");
-  require(from, r->type != TYPE_UINT8 || !(r->steps & SIGN_STEPS),
+  require(from, r->type != TYPE_UINT8 || !(r->steps & STEP_SIGNS),
           "expected no sign step on raw bytes, got one");
   require(from,
           !(r->steps & STEP_EXPONENTS) || (is_float(r) && r->exponent_range >= 1 &&
@@ -101,6 +102,9 @@ static void read_set(reader* from, record* r) {
 }
 
 static void imply_scales(const record* data, record* scales) {
+  scales->seed = data->seed;
+  scales->nonce = data->nonce + 1;
+  scales->version = data->version;
   scales->subgraph = data->subgraph;
   scales->tensor = data->tensor;
   scales->outer = scales->inner = 1;
@@ -111,15 +115,28 @@ static void imply_scales(const record* data, record* scales) {
   scales->is_implied = 1;
 }
 
+/* Which draws these are: this conversion's next ones, or those of an earlier one. */
+static void read_draws(reader* from, const edgepro_lock* lock, uint8_t kind, record* r) {
+  r->seed = lock->seed;
+  r->nonce = lock->count;
+  if (!(kind & KIND_KEPT)) return;
+  uint32_t seed = read_varint(from);
+  r->nonce = read_varint(from);
+  if (require(from, seed < lock->earlier_count && r->nonce < 2 * MAX_RECORDS,
+              "expected draws of an earlier seed and record, got others")) {
+    r->seed = lock->earlier_seeds + (size_t)seed * SEED_BYTES;
+  }
+}
+
 /* Reads a record, and the one it implies; returns how many these are. */
-static uint32_t read_record(reader* from, record* r) {
+static uint32_t read_record(reader* from, const edgepro_lock* lock, record* r) {
   r->subgraph = read_varint(from);
   r->tensor = read_varint(from);
   uint8_t kind = read_byte(from);
   r->type = kind & KIND_TYPE;
   r->target = kind & KIND_SCALES ? TARGET_SCALES : TARGET_DATA;
-  require(from, (kind & ~(KIND_TYPE | KIND_SCALES | KIND_SCALES_TOO)) == 0,
-          "expected a record kind below 0x40, got another");
+  require(from, kind < KIND_KEPT || (lock->version >= '4' && kind < 2 * KIND_KEPT),
+          "expected a record kind of its version, got another");
   require(from, !(kind & KIND_SCALES) || !(kind & KIND_SCALES_TOO),
           "expected scales behind constant data, got them behind scales");
   r->outer = read_varint(from);
@@ -129,6 +146,8 @@ static uint32_t read_record(reader* from, record* r) {
   if (r->steps & STEP_EXPONENTS) r->exponent_range = read_byte(from);
   if ((r->steps & STEP_MASK) && is_float(r)) r->window = read_byte(from);
   r->fingerprint = read_u32(from);
+  read_draws(from, lock, kind, r);
+  r->version = lock->version;
   if (check_rules(from, r) && r->steps & STEP_SET) read_set(from, r);
   if (!(kind & KIND_SCALES_TOO)) return 1;
   imply_scales(r, r + 1);
@@ -157,16 +176,19 @@ static int has_distinct_addresses(const edgepro_lock* lock, const record** sorte
 static edgepro_status read_lock(reader* from, edgepro_lock* lock) {
   const uint8_t* magic = read_bytes(from, MAGIC_BYTES);
   int has_magic = magic != NULL && memcmp(magic, kMagic, MAGIC_BYTES - 1) == 0;
-  uint8_t version = has_magic ? magic[MAGIC_BYTES - 1] : 0;
-  require(from, version >= '1' && version <= '3',
-          "expected it to begin with EPL1, EPL2 or EPL3, got another");
-  const uint8_t* seed = read_bytes(from, SEED_BYTES);
+  lock->version = has_magic ? magic[MAGIC_BYTES - 1] : 0;
+  require(from, lock->version >= '1' && lock->version <= '4',
+          "expected it to begin with EPL1 to EPL4, got another");
+  lock->seed = read_bytes(from, SEED_BYTES);
+  if (lock->version >= '4') {
+    lock->earlier_count = read_varint(from);
+    lock->earlier_seeds = read_bytes(from, (uint64_t)lock->earlier_count * SEED_BYTES);
+  }
   uint32_t written = read_varint(from);
   if (!require(from, written >= 1 && written <= MAX_RECORDS,
                "expected 1 to 65535 records, got another count")) {
     return EDGEPRO_OK;
   }
-  memcpy(lock->seed, seed, SEED_BYTES);
   lock->records = calloc(2 * (size_t)written, sizeof *lock->records);
   const record** sorted = malloc(2 * (size_t)written * sizeof *sorted);
   if (lock->records == NULL || sorted == NULL) {
@@ -175,10 +197,9 @@ static edgepro_status read_lock(reader* from, edgepro_lock* lock) {
   }
   for (uint32_t i = 0; i < written && from->broken_rule == NULL; i++) {
     record* r = &lock->records[lock->count];
-    uint32_t read = read_record(from, r);
-    for (uint32_t k = 0; k < read; k++) r[k].moves_blocks = version < '3';
-    lock->count += read;
-    require(from, version != '1' || !(r->steps & STEP_MASK) || r->type != TYPE_INT8,
+    lock->count += read_record(from, lock, r);
+    int is_masked_int8 = (r->steps & STEP_MASK) && r->type == TYPE_INT8;
+    require(from, lock->version != '1' || !is_masked_int8,
             "expected no masked int8 in version 1, whose mask was uneven, got one");
   }
   if (require(from, from->next == from->end,
@@ -222,7 +243,6 @@ edgepro_status edgepro_lock_parse(const void* payload, size_t size, edgepro_lock
 }
 
 void lock_forget_secrets(edgepro_lock* lock) {
-  edgepro_wipe(lock->seed, sizeof lock->seed);
   edgepro_wipe(lock->payload, lock->size);
 }
 

@@ -32,13 +32,15 @@ enum {
 };
 
 typedef struct {
+  const uint8_t* seed; /* what it draws from, in the payload; and the nonce's first word */
+  uint32_t nonce;
   uint32_t subgraph, tensor;
   uint32_t outer, channels, inner;
   uint32_t fingerprint;
   uint8_t type, target, steps, exponent_range;
   uint8_t window;     /* of MASK on floats: the least exponent field that it changes */
   uint8_t is_implied; /* the scales of the record before it; has no fingerprint */
-  uint8_t moves_blocks; /* a shuffle of versions 1 and 2, if it is large */
+  uint8_t version;    /* its payload's, a digit */
   uint8_t set_form;
   uint32_t set_count;
   const uint8_t* set_channels; /* varints, as in the payload */
@@ -46,17 +48,16 @@ typedef struct {
 } record;
 
 struct edgepro_lock {
-  uint8_t* payload; /* what the records' pointers point into */
+  uint8_t* payload; /* what all pointers point into */
   size_t size;
-  uint8_t seed[SEED_BYTES];
+  uint8_t version; /* its digit */
+  const uint8_t* seed;
+  const uint8_t* earlier_seeds; /* of conversions whose draws are kept */
+  uint32_t earlier_count;
   uint32_t count;
   record* records;
 };
 
-/* Whether public bytes with this fingerprint may be the record's. */
-static inline int is_fingerprint_of(const record* r, uint32_t fingerprint) {
-  return r->is_implied || r->fingerprint == fingerprint;
-}
 static inline size_t element_size(const record* r) {
   static const uint8_t kSizes[] = {0, 4, 4, 1, 2, 2, 8, 1};
   return kSizes[r->type];
@@ -68,10 +69,17 @@ static inline size_t record_bytes(const record* r) {
   return element_count(r) * element_size(r);
 }
 
+/* The fingerprint of a record's public bytes, as its payload's version takes it. */
+uint32_t fingerprint_of(const record* r, const void* data);
+/* Whether public bytes with this fingerprint may be the record's. */
+static inline int is_fingerprint_of(const record* r, uint32_t fingerprint) {
+  return r->is_implied || r->fingerprint == fingerprint;
+}
+
 /* Reads one of a checked record's set_channels and steps over it. */
 uint32_t next_set_channel(const uint8_t** cursor, int64_t previous);
 
-/* Wipes seed and stored values; addresses and fingerprints stay. */
+/* Wipes seeds and stored values; addresses and fingerprints stay. */
 void lock_forget_secrets(edgepro_lock* lock);
 
 #endif /* EDGEPRO_PAYLOAD_H */

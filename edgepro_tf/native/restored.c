@@ -56,7 +56,7 @@ int subgraph_fits(const restored* all, const TfLiteContext* context,
     const record* r = &lock->records[i];
     if (r->subgraph != subgraph) continue;
     const void* bytes = find_target(context, r);
-    if (!is_fingerprint_of(r, edgepro_fingerprint(bytes, record_bytes(r)))) return 0;
+    if (!is_fingerprint_of(r, fingerprint_of(r, bytes))) return 0;
   }
   return 1;
 }

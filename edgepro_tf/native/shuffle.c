@@ -97,13 +97,14 @@ static void permute_tile(const shuffle* s, draws* stream, uint8_t* tile, size_t 
 }
 
 void shuffle_run_piece(const job* work, size_t chunk) {
+  const record* r = record_of(work);
   const shuffle* s = work->scratch;
   size_t first = chunk * CHUNK_BLOCKS, width = TILE_ROW_BYTES / s->element;
   size_t end = s->blocks - first < CHUNK_BLOCKS ? s->blocks : first + CHUNK_BLOCKS;
   uint64_t words[TILE_ROWS * TILE_ROW_BYTES / sizeof(uint64_t)] = {0};
   uint8_t* tile = (uint8_t*)words;
   draws stream;
-  draws_begin(&stream, work->lock->seed, work->record, 1 + (uint32_t)chunk, DRAWS_FIRST);
+  draws_begin(&stream, r->seed, r->nonce, 1 + (uint32_t)chunk, DRAWS_FIRST);
   for (; first < end; first += width) {
     size_t columns = end - first < width ? end - first : width;
     if (work->way == APPLY) move_tile(s, tile, first, columns);
@@ -144,7 +145,7 @@ void shuffle_prepare(const job* work) {
   s->flip = sign_flip_of(r->type);
   size_t first = s->blocks * BLOCK;
   draws stream;
-  draws_begin(&stream, work->lock->seed, work->record, 0, DRAWS_FIRST);
+  draws_begin(&stream, r->seed, r->nonce, 0, DRAWS_FIRST);
   for (size_t j = s->tail; j-- > 0;) {
     s->drawn.swaps[j] = draw_below(&stream, (uint32_t)(first + j + 1));
   }

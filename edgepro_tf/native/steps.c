@@ -12,7 +12,7 @@ static int sets_whole(const job* work) {
 static family family_of(const record* r) {
   if (r->steps & STEP_SHUFFLE) {
     int is_large = element_count(r) >= SMALLEST_BLOCK_SHUFFLE;
-    return is_large && r->moves_blocks ? SHUFFLED : CHANNELS;
+    return is_large && r->version < '3' ? SHUFFLED : CHANNELS;
   }
   return r->steps & (STEP_ORDER | STEP_SIGNS | STEP_EXPONENTS | STEP_MASK) ? CHANNELS
                                                                            : COPIED;

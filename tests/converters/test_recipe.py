@@ -103,12 +103,17 @@ def test_what_a_mask_would_not_hide_is_shuffled(
 
 
 @pytest.mark.parametrize("position", [0, 1])  # A first filter, and a hidden one.
-def test_lowest_integer_keeps_its_sign_and_is_shuffled(position: int) -> None:
+def test_lowest_integer_is_masked_as_a_byte(position: int) -> None:
     model = bytearray(export_cached("mobile", "int8"))
     constant = read_model(model).operators[position].operands[0].constant
     offset, _ = constant.data
     model[offset] = 0x80
-    assert steps_of(bytes(model), constant.tensor) == Step.SHUFFLE
+    (record,) = (
+        one
+        for one in plan(bytes(model))
+        if one.tensor == constant.tensor and one.target is Target.DATA
+    )
+    assert (record.steps, record.element_type) == (Step.MASK, ElementType.UINT8)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.5])

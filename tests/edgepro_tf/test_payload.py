@@ -39,8 +39,8 @@ def test_unpacking_undoes_packing(lock: ModelLock) -> None:
 
 
 def test_a_small_record_is_small() -> None:
-    # Magic, seed and count; address, kind, shape, steps and fingerprint.
-    assert len(pack_lock(lock_of())) == (4 + 32 + 1) + (2 + 1 + 3 + 1 + 4)
+    # Magic, seed and two counts; address, kind, shape, steps and fingerprint.
+    assert len(pack_lock(lock_of())) == (4 + 32 + 2) + (2 + 1 + 3 + 1 + 4)
 
 
 @pytest.mark.parametrize(

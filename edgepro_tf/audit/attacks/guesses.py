@@ -17,7 +17,7 @@ from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.starts import public_start, unreadable
 from edgepro_tf.audit.thief import Thief
 from edgepro_tf.locks import SEED_BYTES
-from edgepro_tf.payload import SEED_AT
+from edgepro_tf.payload import pack_lock, unpack_lock
 
 _BITS = 8
 _PAPER = "EdgePro (arXiv 2303.12397), experiments on password guessing"
@@ -79,12 +79,12 @@ def miss_one_bit(bench: Bench, thief: Thief) -> Outcome:
     Each run of the audit flips bits of its own. The accuracy is an interpreter's.
     """
     target, rng = bench.target, thief.rng("one bit")
-    found = []
+    lock, found = unpack_lock(target.payload), []
     for bit in rng.choice(8 * SEED_BYTES, _BITS, replace=False):
-        payload = bytearray(target.payload)
-        payload[SEED_AT + bit // 8] ^= 1 << (bit % 8)
+        seed = bytearray(lock.seed)
+        seed[bit // 8] ^= 1 << (bit % 8)
         restored = bytearray(target.content)
-        native.restore_buffer(restored, bytes(payload))
+        native.restore_buffer(restored, pack_lock(lock.with_seed(bytes(seed))))
         test = bench.test_inputs, bench.y_test
         found.append(public_accuracy(bytes(restored), *test, target.output))
     return Outcome(max(found), f"best of {len(found)} bits", _spread_of(found))

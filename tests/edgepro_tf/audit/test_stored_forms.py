@@ -132,6 +132,12 @@ def test_a_pair_is_a_target(name: str) -> None:
     guess, draw = target.guess([0.0] * len(parameters), rng), relock(target, bytes(32))
     for i in parameters:
         assert not np.array_equal(guess[i], target.authorized[i])
+        levels = target.network.parameters[i].levels
+        if target.steps[i] & Step.MASK and levels is not None:
+            ours, theirs = (v[i] / target.scales[i] for v in (guess, draw.values))
+            if target.scales[i].size == 1:  # Several are in another order, too.
+                assert levels[0] <= ours.min() and ours.max() <= levels[1]
+            assert ours.std() == pytest.approx(theirs.std(), rel=0.2)
         if target.steps[i] & Step.SHUFFLE and target.scales[i].size == 1:
             # The very elements, in another order; but for the sign of some biases.
             ours, theirs, right = (

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from hypothesis import strategies as st
 
 from edgepro_tf.locks import (
+    VERSION,
     ElementType,
+    KeptDraws,
     ModelLock,
     SetValues,
     Step,
     Target,
     TensorLock,
 )
-from edgepro_tf.payload import pack_lock
+from edgepro_tf.payload import MAX_RECORDS, pack_lock
 from tests.edgepro_tf.native.tiny_file import TinyTensor, write_file
 
-MASKABLE = (ElementType.FLOAT32, ElementType.FLOAT16, ElementType.INT8)
+MASKABLE = (
+    ElementType.FLOAT32,
+    ElementType.FLOAT16,
+    ElementType.INT8,
+    ElementType.UINT8,
+)
 SMALL_SHAPES = st.tuples(st.integers(1, 5), st.integers(1, 40), st.integers(1, 20))
 # Around the border of the block shuffle, with and without a tail.
 SIZES = (1, 2, 63, 64, 65, 4095, 4096, 4097, 4159, 4160)
@@ -103,10 +112,22 @@ def records(
 
 
 @st.composite
+def with_kept_draws(
+    draw: st.DrawFn, record: TensorLock, seeds: list[bytes]
+) -> TensorLock:
+    seed = draw(st.sampled_from([None, *seeds]))
+    kept = seed and KeptDraws(seed, draw(st.integers(0, 2 * MAX_RECORDS - 1)))
+    return dataclasses.replace(record, kept=kept)
+
+
+@st.composite
 def locks(draw: st.DrawFn, shapes: st.SearchStrategy = SMALL_SHAPES) -> ModelLock:
     count = draw(st.integers(1, 4))
     tensors = tuple(draw(records(i, shapes)) for i in range(count))
-    version = draw(st.sampled_from([2, 3]))  # 1 has no masked int8.
+    version = draw(st.sampled_from([2, 3, 4]))  # 1 has no masked int8.
+    if version == VERSION:
+        seeds = draw(st.lists(st.binary(min_size=32, max_size=32), max_size=2))
+        tensors = tuple(draw(with_kept_draws(each, seeds)) for each in tensors)
     return ModelLock(draw(st.binary(min_size=32, max_size=32)), tensors, version)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgepro_tf.locks import (
     ElementType,
+    KeptDraws,
     ModelLock,
     SetValues,
     Step,
@@ -51,7 +52,9 @@ def restored(
     ]
     if compress:
         public = [np.resize(np.arange(7, dtype=p.dtype), p.size) for p in public]
-    lock = lock.with_fingerprints([reference.fingerprint(p.tobytes()) for p in public])
+    lock = lock.with_fingerprints(
+        [reference.fingerprint(p.tobytes(), version) for p in public]
+    )
     after = [reference.restore(lock, i, p) for i, p in enumerate(public)]
     model, expected = bytes(place(lock, public)), bytes(place(lock, after))
     header = {"payload": pack_lock(lock).hex()}
@@ -110,6 +113,20 @@ def scenarios() -> dict[str, tuple[str, Header]]:
         "mask_float16": restored(
             "the same in float16",
             one(Step.MASK, (1, 10, 110), ElementType.FLOAT16, window=8),
+        ),
+        "mask_bytes": restored(
+            "raw bytes, 1,100 of them: two groups",
+            one(Step.MASK, (1, 1100, 1), ElementType.UINT8),
+            version=4,
+        ),
+        "kept_draws": restored(
+            "two earlier conversions' draws beside its own",
+            one(Step.SHUFFLE, (1, 5, 4)),
+            TensorLock(0, 1, ElementType.INT8, (1, 6, 5), Step.ORDER | Step.MASK,
+                       kept=KeptDraws(bytes(range(32, 64)), 7)),
+            TensorLock(0, 2, ElementType.UINT8, (1, 40, 1), Step.MASK,
+                       kept=KeptDraws(bytes(range(64, 96)), 131_000)),
+            version=4,
         ),
         "mask_two_chunks": restored(
             "65,540 elements: the last four are of chunk 2",
@@ -189,7 +206,7 @@ def scenarios() -> dict[str, tuple[str, Header]]:
         "truncated_model": refused("bad-model", "cut short", payload, model[:-1]),
         "truncated_payload": refused("bad-payload", "cut short", payload[:-1], model),
         "longer_payload": refused("bad-payload", "a byte more", payload + b"\0", model),
-        "other_version": refused("bad-payload", "EPL4", b"EPL4" + payload[4:], model),
+        "other_version": refused("bad-payload", "EPL5", b"EPL5" + payload[4:], model),
         "uneven_mask": refused(
             "bad-payload",
             "a masked int8 constant in version 1",
@@ -209,12 +226,12 @@ def scenarios() -> dict[str, tuple[str, Header]]:
             model,
         ),
     }
-    data = bytes(range(75))
+    data = bytes(i % 251 for i in range(300))
     prints = {
         "fingerprint": (
             "fingerprint",
             {
-                "comment": "two stripes and a padded one",
+                "comment": "two stripes and a padded one, version 4",
                 "data": data.hex(),
                 "output": reference.fingerprint(data).to_bytes(4, "little").hex(),
             },

@@ -11,7 +11,8 @@ from edgepro_tf.locks import ModelLock
 from edgepro_tf.payload import pack_lock, unpack_lock
 from tests.edgepro_tf.native.locks_of_samples import locks
 
-HEAD, HEAD_2 = b"EPL1" + bytes(32), b"EPL2" + bytes(32)
+HEAD, HEAD_2, HEAD_4 = (b"EPL%d" % digit + bytes(32) for digit in (1, 2, 4))
+KEPT = HEAD_4 + b"\x01" + bytes(32) + b"\x01"  # One earlier seed; one record.
 thorough = settings(
     deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -79,6 +80,7 @@ def a_record(**changes: bytes) -> bytes:
         "steps": b"\x01",
         "range": b"",
         "fingerprint": bytes(4),
+        "kept": b"",
         "set": b"",
     }
     return b"".join({**fields, **changes}.values())
@@ -91,7 +93,20 @@ JUDGED = [
     (False, HEAD + b"\x01"),
     (False, HEAD + b"\x01" + a_record() + b"\0"),
     (True, b"EPL3" + HEAD[4:] + b"\x01" + a_record()),
-    (False, b"EPL4" + HEAD[4:] + b"\x01" + a_record()),
+    (False, b"EPL5" + HEAD[4:] + b"\x01" + a_record()),
+    (True, HEAD_4 + b"\x00\x01" + a_record()),
+    (True, HEAD_4 + b"\x01" + bytes(32) + b"\x01" + a_record()),
+    (False, HEAD_4 + b"\x02" + bytes(32) + b"\x01" + a_record()),
+    (False, HEAD_4 + b"\xff\xff\xff\xff\x0f" + bytes(32) + b"\x01" + a_record()),
+    (True, KEPT + a_record(kind=b"\x41", kept=b"\x00\x05")),
+    (True, KEPT + a_record(kind=b"\x61", kept=b"\x00\x05")),  # its scales too
+    (True, KEPT + a_record(kind=b"\x51", kept=b"\x00\xfd\xff\x07")),
+    (False, KEPT + a_record(kind=b"\x41", kept=b"\x00\xfe\xff\x07")),
+    (False, KEPT + a_record(kind=b"\x41", kept=b"\x01\x05")),  # one seed
+    (False, KEPT + a_record(kind=b"\x41")),
+    (False, KEPT + a_record(kind=b"\x81")),
+    (False, HEAD_4 + b"\x00\x01" + a_record(kind=b"\x41", kept=b"\x00\x05")),
+    (False, b"EPL3" + HEAD[4:] + b"\x01" + a_record(kind=b"\x41", kept=b"\x00\x05")),
     (False, b"EPK1" + HEAD[4:] + b"\x01" + a_record()),
     (True, HEAD_2 + b"\x01" + a_record()),
     (False, HEAD + b"\x02" + a_record() * 2),
@@ -121,7 +136,7 @@ JUDGED = [
     (False, HEAD + b"\x01" + a_record(steps=b"\x24", range=b"\x01\x01")),
     (False, HEAD + b"\x01" + a_record(steps=b"\x28", range=b"\x01")),
     (False, HEAD + b"\x01" + a_record(steps=b"\x40")),
-    (False, HEAD + b"\x01" + a_record(kind=b"\x07", steps=b"\x20")),
+    (True, HEAD + b"\x01" + a_record(kind=b"\x07", steps=b"\x20")),  # raw bytes
     (False, HEAD + b"\x01" + a_record(kind=b"\x11", steps=b"\x20")),
     (False, HEAD + b"\x01" + a_record(steps=b"\x09")),
     (False, HEAD + b"\x01" + a_record(steps=b"\x0c", range=b"\x01")),

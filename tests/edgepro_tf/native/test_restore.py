@@ -14,7 +14,15 @@ from edgepro_tf.errors import (
     PayloadError,
     WrongModelError,
 )
-from edgepro_tf.locks import ElementType, ModelLock, SetValues, Step, Target, TensorLock
+from edgepro_tf.locks import (
+    VERSION,
+    ElementType,
+    ModelLock,
+    SetValues,
+    Step,
+    Target,
+    TensorLock,
+)
 from edgepro_tf.payload import pack_lock
 from tests import reference
 from tests.edgepro_tf.native.locks_of_samples import (
@@ -39,7 +47,9 @@ quick = settings(
 )
 
 
-def prints_of(constants: list[np.ndarray]) -> list[int]:
+def prints_of(constants: list[np.ndarray], version: int = VERSION) -> list[int]:
+    if version < VERSION:
+        return [reference.fingerprint(each.tobytes(), version) for each in constants]
     return [native.fingerprint(constant.tobytes()) for constant in constants]
 
 
@@ -66,7 +76,7 @@ def test_restoring_is_the_reference(lock: ModelLock, seed: int, threads: int) ->
         values_of(t.element_type, t.size, seed + i) for i, t in enumerate(lock.tensors)
     ]
     model = place(lock, public, alignment=4)
-    payload = payload_of(lock, prints_of(public))
+    payload = payload_of(lock, prints_of(public, lock.version))
     written = native.restore_buffer(model, payload, threads=threads)
     expected = [
         reference.restore(lock, i, constant) for i, constant in enumerate(public)
