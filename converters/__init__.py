@@ -5,14 +5,16 @@ The doors are ``convert_keras`` and ``lock_tflite``; both make a ``ProtectedMode
 
 from converters.pipeline import ProtectedModel, convert_keras, lock_tflite
 from converters.recipe import PRESETS, Recipe
-from converters.writing import WrittenPair, write_pair
+from converters.writing import ShippedPair, WrittenPair, read_pair, write_pair
 
 __all__ = [
     "PRESETS",
     "ProtectedModel",
     "Recipe",
+    "ShippedPair",
     "WrittenPair",
     "convert_keras",
     "lock_tflite",
+    "read_pair",
     "write_pair",
 ]

@@ -27,6 +27,7 @@ from converters.samples import (
     vary_noise,
 )
 from converters.split import Split, clear_placeholders, split_models, unsplit
+from converters.updates import Release, keep_draws
 from converters.verify import verify_interpreter, verify_keras, verify_restored
 from edgepro_tf import native
 from edgepro_tf.errors import ConversionError
@@ -92,15 +93,22 @@ class ProtectedModel:
             if tensor.target is Target.DATA
         )
 
+    @property
+    def bytes_kept(self) -> int:
+        """Bytes of locked constants that are as in the version before."""
+        return sum(tensor.size_bytes for tensor in self.lock.tensors if tensor.kept)
+
     def __str__(self) -> str:
         share = self.bytes_rewritten / len(self.public)
         left = f"; {self.bytes_left:,} bytes of constants are left as they are"
+        kept = f"; {self.bytes_kept:,} of these as in the version before"
         is_little = self.bytes_left <= 0.01 * self.constant_bytes
         return (
             f"recipe {self.recipe}: {self.tensors_protected} tensors protected, "
             f"{self.bytes_rewritten:,} of {len(self.public):,} bytes rewritten on load "
-            f"({share:.0%}){'' if is_little else left}; restored equals authorized, "
-            f"bit for bit{f'; {self.agreement}' if self.agreement else ''}"
+            f"({share:.0%}){'' if is_little else left}{kept if self.bytes_kept else ''}"
+            "; restored equals authorized, bit for bit"
+            f"{f'; {self.agreement}' if self.agreement else ''}"
         )
 
 
@@ -113,6 +121,7 @@ def convert_keras(
     inference_type: str = "float32",
     samples: Any = None,
     restore_budget: float | None = None,
+    update_of: Release | None = None,
 ) -> ProtectedModel:
     """Convert a Keras model, lock-trained or ordinary, to a protected pair.
 
@@ -136,9 +145,13 @@ def convert_keras(
             answer by chance.
         restore_budget: share of the model's bytes that restoring may rewrite, 0 to 1;
             the lock then takes what gives most for the fewest bytes.
+        update_of: the version that shipped before, from ``read_pair``. Constants that
+            have not changed since keep their public bytes, so that an update is small.
+            Leave it out where that version's lock has got out.
 
     Raises:
         ConversionError: the model cannot be converted or locked.
+        WrongModelError: ``update_of`` does not belong together.
         VerificationError: the pair does not do what it should; nothing is returned.
 
     Cost: the stock conversion (twice for a locked model), plus a pass over the file.
@@ -182,7 +195,9 @@ def convert_keras(
     converted = time.perf_counter()
     if samples is None and representative_dataset is not None:
         samples = take_samples(representative_dataset())
-    protected, inputs, outputs = _protect(authorized, released, chosen, samples)
+    protected, inputs, outputs = _protect(
+        authorized, released, chosen, samples, update_of
+    )
     difference = None
     if inference_type == "float32":
         difference = verify_keras(plain, inputs, outputs, number_format)
@@ -197,6 +212,7 @@ def lock_tflite(
     recipe: str | Recipe = DEFAULT_PRESET,
     samples: Any = None,
     restore_budget: float | None = None,
+    update_of: Release | None = None,
     runs: bool = True,
 ) -> ProtectedModel:
     """Lock an existing ``.tflite``; no Keras, no training, no data.
@@ -205,7 +221,7 @@ def lock_tflite(
         model: path or content.
         recipe: a preset's name, or a ``Recipe``.
         samples: as for ``convert_keras``; None for noise.
-        restore_budget: as for ``convert_keras``.
+        restore_budget, update_of: as for ``convert_keras``.
         runs: whether the pair is run to be verified. False for a model whose custom
             operators no runtime here has: its bytes alone are verified.
 
@@ -214,14 +230,14 @@ def lock_tflite(
             locked.
         VerificationError: the pair does not restore to the same bytes.
     """
-    content = _read_content(model)
+    content = read_content(model)
     chosen = find_recipe(recipe, restore_budget=restore_budget)
     if samples is not None and not runs:
         raise ConversionError(
             "cannot lock model: expected no samples for a model that is not run.",
             "Leave samples out, or let it run.",
         )
-    return _protect(content, b"", chosen, samples, runs=runs)[0]
+    return _protect(content, b"", chosen, samples, update_of, runs=runs)[0]
 
 
 def _protect(
@@ -229,6 +245,7 @@ def _protect(
     released: bytes,
     recipe: Recipe,
     samples: Any,
+    update_of: Release | None,
     *,
     runs: bool = True,
 ) -> tuple[ProtectedModel, Sequence[Sample], list[Sample]]:
@@ -239,8 +256,10 @@ def _protect(
         split = split_models(authorized, released, view, read_model(released))
         _check_complete(split, recipe)
     records = plan_lock(recipe, view, split.model, split.stored, split.stored_scales)
+    if update_of is not None:
+        records = keep_draws(records, view, split.model, update_of)
     rows = make_samples(authorized, samples, most=MOST_ROWS) if runs else []
-    is_drawn = any(record.steps & ~Step.SET for record in records)
+    is_drawn = any(one.steps & ~Step.SET and not one.kept for one in records)
     public, lock, agreement = draw_by_chance(
         lambda: _draw(records, split.model, authorized),
         authorized,
@@ -274,7 +293,12 @@ def _protect(
     return protected, inputs, outputs
 
 
-def _read_content(model: str | Path | bytes) -> bytes:
+def read_content(model: str | Path | bytes) -> bytes:
+    """A model's bytes.
+
+    Raises:
+        ConversionError: there is no such file, or it is too large.
+    """
     if isinstance(model, (bytes, bytearray, memoryview)):
         _check_size("the model", len(model))
         return bytes(model)

@@ -1,4 +1,4 @@
-"""Write a protected pair: the public model and its sealed sidecar."""
+"""Write a protected pair, the public model and its sealed sidecar; read it again."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from converters.pipeline import ProtectedModel
+from converters.pipeline import ProtectedModel, read_content
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.files import PUBLIC_MODE, check_absent, make_folder, write_files
-from edgepro_tf.sidecar import Issuer, ModelBinding, Passphrase, Recipient, seal_sidecar
+from edgepro_tf.sidecar import (
+    Identity,
+    Issuer,
+    IssuerKey,
+    ModelBinding,
+    Passphrase,
+    Recipient,
+    open_sidecar,
+    seal_sidecar,
+)
 
 SIDECAR_SUFFIX = ".edgepro"
 
@@ -83,3 +92,48 @@ def write_pair(
     }
     write_files(files, overwrite=overwrite)
     return WrittenPair(model_path, sidecar_path, len(protected.public), len(sidecar))
+
+
+@dataclasses.dataclass(frozen=True)
+class ShippedPair:
+    """A pair that was written before, opened; for ``update_of``.
+
+    Args:
+        public: the public ``.tflite``.
+        payload: the lock; a secret.
+    """
+
+    public: bytes = dataclasses.field(repr=False)
+    payload: bytes = dataclasses.field(repr=False)
+
+
+def read_pair(
+    model_path: str | os.PathLike[str],
+    *,
+    identity: Identity | Passphrase,
+    issuer: IssuerKey,
+    audience: str | None = None,
+) -> ShippedPair:
+    """Open a pair that ``write_pair`` wrote.
+
+    Args:
+        model_path: the public model; the sidecar is beside it.
+        identity: the private key (or passphrase) that opens the sidecar.
+        issuer: the public key of who must have signed it.
+        audience: the application id it must be for.
+
+    Raises:
+        ConversionError: the model cannot be read.
+        SidecarError: the sidecar does not open; its subclasses say why.
+        WrongModelError: it belongs to another model.
+    """
+    model_path = Path(model_path)
+    public = read_content(model_path)
+    opened = open_sidecar(
+        model_path.with_suffix(SIDECAR_SUFFIX),
+        identity=identity,
+        issuer=issuer,
+        audience=audience,
+        model=public,
+    )
+    return ShippedPair(public, opened.payload)

@@ -194,6 +194,20 @@ def find_identity(args: argparse.Namespace) -> Identity | Passphrase:
     return load_identity(path, passphrase=os.environ.get(KEY_PASSPHRASE_VARIABLE))
 
 
+def find_own_identity(args: argparse.Namespace) -> Identity | Passphrase:
+    """What opens a pair that was sealed with the same flags.
+
+    Raises:
+        KeyFileError: none, or the file is no identity's.
+    """
+    own = args.keys and args.keys / IDENTITY_FILE
+    if own and (own.exists() or not args.passphrase):
+        return load_identity(own, passphrase=os.environ.get(KEY_PASSPHRASE_VARIABLE))
+    if args.passphrase:
+        return _passphrase()
+    raise _missing("an identity", "--keys or --passphrase")
+
+
 def find_issuer_key(args: argparse.Namespace) -> IssuerKey:
     """The trusted issuer's public key that the flags name.
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgepro_tf.cli import console
+from edgepro_tf.cli import console, keyring
 from edgepro_tf.cli.arrays import load_array, load_arrays
 from edgepro_tf.errors import ConversionError, SidecarError
 from edgepro_tf.files import check_absent
 
 if TYPE_CHECKING:
-    from converters import ProtectedModel
+    from converters import ProtectedModel, ShippedPair
     from edgepro_tf.sidecar import Issuer, Passphrase, Recipient
 
 _A_SECOND = 1 / 86_400
@@ -56,6 +56,14 @@ def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--expires_days", type=float, metavar="N", help="days until it stops opening"
+    )
+    parser.add_argument(
+        "--update_of",
+        type=Path,
+        metavar="FILE.tflite",
+        help="the public model that shipped before, beside its sidecar, which --keys "
+        "opens: weights that have not changed since stay the same bytes, so that an "
+        "update is small",
     )
     parser.add_argument("--force", action="store_true", help="overwrite the files")
 
@@ -119,6 +127,24 @@ def read_samples(source: str | None) -> Any:
     from edgepro_tf.datasets import load_dataset
 
     return load_dataset(source).x_train
+
+
+def read_before(args: argparse.Namespace, issuer: Issuer) -> ShippedPair | None:
+    """The pair that ``--update_of`` names, opened; None for none.
+
+    Raises:
+        EdgeProError: there is no such pair, or the keys do not open it.
+    """
+    if args.update_of is None:
+        return None
+    from converters import read_pair
+
+    return read_pair(
+        args.update_of,
+        identity=keyring.find_own_identity(args),
+        issuer=issuer.issuer_key,
+        audience=args.audience,
+    )
 
 
 def write_and_report(

@@ -1,8 +1,9 @@
 """Write the golden pairs of a format version. Run once; what it wrote loads for ever.
 
-python -m tests.golden.make tests/golden/v2_int8 tests/golden/v3_float32_strict
+python -m tests.golden.make tests/golden/v4_float32 tests/golden/v4_int8_standard_update
 """
 
+import functools
 import shutil
 import sys
 from pathlib import Path
@@ -39,8 +40,13 @@ def lock_trained(data: Dataset, folder: Path) -> ProtectedModel:
     return convert_keras(trained.model, samples=data.x_test[:8])
 
 
-def drawn(data: Dataset, number_format: str, recipe: str) -> ProtectedModel:
-    """An ordinary network under a recipe: masks and shuffles."""
+def drawn(
+    data: Dataset, number_format: str, recipe: str, *, is_update: bool
+) -> ProtectedModel:
+    """An ordinary network under a recipe: masks and shuffles.
+
+    An update keeps the draws of a version before, but for its head's.
+    """
     # Shuffles of 4,096 elements and more are what version 3 changed.
     width = 3 * _NARROW if recipe == "strict" else _NARROW
     model = zoo.build_model("cnn", data.x_train.shape[1:], data.classes, width=width)
@@ -50,22 +56,31 @@ def drawn(data: Dataset, number_format: str, recipe: str) -> ProtectedModel:
     def representative() -> object:
         yield from ([x[None]] for x in data.x_train[:100])
 
-    return convert_keras(
+    convert = functools.partial(
+        convert_keras,
         model,
         recipe=recipe,
         number_format=number_format,
         representative_dataset=representative,
         samples=data.x_test[:8],
     )
+    protected = convert()
+    if not is_update:
+        return protected
+    for layer in model.layers[:-1]:
+        layer.trainable = False
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(data.x_train, data.y_train, epochs=2, batch_size=32, verbose=0)
+    return convert(update_of=protected)
 
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True)
     keras.utils.set_random_seed(1)
     data = load_dataset("digits")
-    _, number_format, recipe, *_ = f"{folder.name}_standard_".split("_")
+    _, number_format, recipe, *rest = f"{folder.name}_standard_".split("_")
     if number_format in FORMATS:
-        protected = drawn(data, number_format, recipe)
+        protected = drawn(data, number_format, recipe, is_update="update" in rest)
     else:
         protected = lock_trained(data, folder)
     identity, issuer = generate_identity(), generate_issuer()

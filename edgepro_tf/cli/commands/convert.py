@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
             "Pass --samples, a hundred or so inputs.",
         )
     recipients, issuer = keyring.find_recipients(args), keyring.find_issuer(args)
-    samples = pairs.read_samples(args.samples)
+    samples, before = pairs.read_samples(args.samples), pairs.read_before(args, issuer)
 
     from converters import convert_keras
     from edgepro_tf.cli import training_job
@@ -74,5 +74,6 @@ def run(args: argparse.Namespace) -> None:
         number_format=args.format,
         inference_type=args.io,
         samples=samples,
+        update_of=before,
     )
     pairs.write_and_report(args, protected, recipients, issuer)

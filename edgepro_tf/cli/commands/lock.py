@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
     pairs.check_outputs(args)
     _check_unlocked(args.model)
     recipients, issuer = keyring.find_recipients(args), keyring.find_issuer(args)
-    samples = pairs.read_samples(args.samples)
+    samples, before = pairs.read_samples(args.samples), pairs.read_before(args, issuer)
 
     from converters import lock_tflite
 
@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> None:
         recipe=args.recipe,
         restore_budget=args.restore_budget,
         samples=samples,
+        update_of=before,
         runs=not args.no_run,
     )
     pairs.write_and_report(args, protected, recipients, issuer)

@@ -74,6 +74,28 @@ def test_convert_inspect_run(keys: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_an_update_takes_the_place_of_what_shipped(keys: Path, tmp_path: Path) -> None:
+    source, public = tmp_path / "source.tflite", tmp_path / "m.tflite"
+    source.write_bytes(export_cached("mlp"))
+    lock = ["lock", source, "--keys", keys, "--out", public]
+    assert edgepro(*lock).returncode == 0
+    before = public.read_bytes()
+    other = edgepro(*lock, "--update_of", source, "--force")
+    assert other.returncode == 1 and "source.edgepro" in other.stderr
+    done = edgepro(*lock, "--update_of", public, "--force")
+    assert done.returncode == 0, done.stderr
+    assert "of these as in the version before" in done.stdout
+    assert public.read_bytes() == before
+    assert edgepro("inspect", public).returncode == 0
+    unopened = edgepro(
+        *["lock", source, "--issuer", keys / "issuer.jwk", "--out", public, "--force"],
+        *["--recipient", keys / "recipient.jwk", "--update_of", public],
+    )
+    assert unopened.returncode == 1
+    assert "cannot find an identity" in unopened.stderr
+    assert public.read_bytes() == before
+
+
 def test_convert_takes_samples_of_several_inputs(keys: Path, tmp_path: Path) -> None:
     build_cached("shared").save(tmp_path / "model.keras")
     rng = np.random.default_rng(0)

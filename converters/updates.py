@@ -1,0 +1,131 @@
+"""What an update keeps of the version before it.
+
+A constant that has not changed keeps its draws, and so its public bytes: whoever has
+the version before downloads what is new. The keystream meets the same weights again, or
+none: what has changed is drawn from a fresh seed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import warnings
+from collections.abc import Iterator
+from typing import Protocol
+
+from edgepro_tf import native
+from edgepro_tf.flatbuffer.schema import read_model
+from edgepro_tf.flatbuffer.views import Constant, ModelView
+from edgepro_tf.locks import KeptDraws, Step, TensorLock
+from edgepro_tf.payload import unpack_lock
+
+_FIRST_TO_KEEP = 3  # Version of the payload; the shuffles of earlier ones were others.
+
+
+class Release(Protocol):
+    """A version that has shipped, opened: ``read_pair``'s, or a ``ProtectedModel``."""
+
+    @property
+    def public(self) -> bytes:
+        """The public ``.tflite``."""
+
+    @property
+    def payload(self) -> bytes:
+        """Its lock; a secret."""
+
+
+def keep_draws(
+    records: tuple[TensorLock, ...], view: ModelView, model: bytes, before: Release
+) -> tuple[TensorLock, ...]:
+    """Let constants that have not changed since a release keep its draws.
+
+    Args:
+        records: the new model's, as planned.
+        view: of the new model.
+        model: its bytes, as planned for.
+        before: the release.
+
+    Returns:
+        The same records; those of the same bytes, type, shape and steps as one of the
+        release's with its draws. Channels that lock training set are drawn anew.
+
+    Raises:
+        PayloadError: the release's payload is damaged.
+        WrongModelError: its parts do not belong together.
+    """
+    lock, restored = unpack_lock(before.payload), bytearray(before.public)
+    native.restore_buffer(restored, before.payload)
+    known: dict[object, list[KeptDraws]] = {}
+    if lock.version >= _FIRST_TO_KEEP:
+        for number, key in _find_keys(lock.tensors, read_model(restored), restored):
+            kept = lock.tensors[number].kept or KeptDraws(lock.seed, number)
+            known.setdefault(key, []).append(kept)
+    kept_by = {}
+    for number, key in _find_keys(records, view, model):
+        if known.get(key):  # Each once: of two equal biases one is drawn anew.
+            kept_by[number] = known[key].pop(0)
+    if not kept_by:
+        warnings.warn(
+            "nothing stays of the version before: no constant is what it was there, or "
+            "an earlier EdgePro locked it. The update is as large as the model.",
+            stacklevel=4,
+        )
+    return tuple(_keep(records, kept_by))
+
+
+def _keep(
+    records: tuple[TensorLock, ...], kept_by: dict[int, KeptDraws]
+) -> Iterator[TensorLock]:
+    for number, record in enumerate(records):
+        kept = kept_by.get(number)
+        if record.is_implied and number - 1 in kept_by:  # It draws behind its data.
+            data = kept_by[number - 1]
+            kept = KeptDraws(data.seed, data.number + 1)
+        yield dataclasses.replace(record, kept=kept)
+
+
+def _find_keys(
+    records: tuple[TensorLock, ...], view: ModelView, model: bytes | bytearray
+) -> Iterator[tuple[int, object]]:
+    """Number of each record that draws alone or with the scales it implies; and all
+    that its draws and public bytes depend on.
+    """
+    constants = {
+        (each.constant.subgraph, each.constant.tensor): each.constant
+        for operator in view.operators
+        for each in operator.operands
+    }
+    for number, record in enumerate(records):
+        constant = constants.get((record.subgraph, record.tensor))
+        if constant is None or record.is_implied or record.steps & Step.SET:
+            continue
+        behind = records[number + 1 : number + 2]
+        scales_too = bool(behind and behind[0].is_implied)
+        yield (
+            number,
+            (
+                record.target,
+                record.element_type,
+                record.shape,
+                record.steps,
+                record.exponent_range,
+                record.window,
+                scales_too,
+                _digest(record, constant, model, scales_too=scales_too),
+            ),
+        )
+
+
+def _digest(
+    record: TensorLock,
+    constant: Constant,
+    model: bytes | bytearray,
+    *,
+    scales_too: bool,
+) -> bytes:
+    spans = [constant.scales if record.target else constant.data]
+    spans += [constant.scales] if scales_too else []
+    digest = hashlib.sha256()
+    for offset, size in filter(None, spans):
+        digest.update(memoryview(model)[offset : offset + size])
+    return digest.digest()

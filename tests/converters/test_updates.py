@@ -1,0 +1,195 @@
+"""An update keeps the public bytes of what has not changed, and only of that."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from converters import (
+    ShippedPair,
+    convert_keras,
+    lock_tflite,
+    read_pair,
+    write_pair,
+)
+from converters.pipeline import ProtectedModel
+from edgepro_tf.errors import WrongKeyError, WrongModelError
+from edgepro_tf.flatbuffer.schema import read_model
+from edgepro_tf.flatbuffer.views import Constant
+from edgepro_tf.locking import PRESETS, lock_model
+from edgepro_tf.locks import KeptDraws, Step
+from edgepro_tf.payload import pack_lock, unpack_lock
+from edgepro_tf.runtime.buffers import restore_to_buffer
+from edgepro_tf.sidecar import (
+    generate_identity,
+    generate_issuer,
+    load_identity,
+    load_issuer_key,
+)
+from tests import models
+from tests.flatbuffers import FORMATS, export_cached
+
+
+def constants_of(model: bytes) -> list[Constant]:
+    """Every constant that an operator computes with, once, in execution order."""
+    found = {
+        operand.constant.data: operand.constant
+        for operator in read_model(model).operators
+        for operand in operator.operands
+    }
+    return list(found.values())
+
+
+def change(model: bytes, constant: Constant) -> bytes:
+    """The same file after training: one byte of a constant is another."""
+    changed = bytearray(model)
+    changed[constant.data[0]] ^= 1
+    return bytes(changed)
+
+
+def differing(ours: bytes, theirs: bytes) -> np.ndarray:
+    """int [n]: offsets at which two files of one size differ."""
+    assert len(ours) == len(theirs)
+    return np.flatnonzero(np.frombuffer(ours, "u1") != np.frombuffer(theirs, "u1"))
+
+
+def check_restores(pair: ProtectedModel, authorized: bytes) -> None:
+    assert bytes(restore_to_buffer(pair.public, pair.payload)) == authorized
+
+
+@pytest.mark.parametrize("recipe", ["standard", "strict"])
+@pytest.mark.parametrize("number_format", FORMATS)
+def test_what_has_not_changed_stays(number_format: str, recipe: str) -> None:
+    first = export_cached("mobile", number_format)
+    before = lock_tflite(first, recipe=recipe)
+    head = max(constants_of(first)[-3:], key=lambda each: each.data[1])
+    second = change(first, head)
+    after = lock_tflite(second, recipe=recipe, update_of=before)
+    check_restores(after, second)
+    offset, size = head.data
+    spans = [(offset, size), head.scales or (0, 0)]
+    for at in differing(before.public, after.public):
+        assert any(start <= at < start + length for start, length in spans)
+    # The changed constant is under another seed: all of it differs, not one byte.
+    places = differing(before.public, after.public)
+    assert np.mean((places >= offset) & (places < offset + size)) * len(places) > (
+        0.5 * size
+    )
+    assert 0 < after.bytes_kept < after.bytes_rewritten
+    assert "as in the version before" in str(after)
+    assert "as in the version before" not in str(before)
+
+
+def test_a_third_version_keeps_what_the_first_drew() -> None:
+    first = export_cached("mobile", "int8")
+    filters = sorted(constants_of(first), key=lambda each: -each.data[1])
+    one = lock_tflite(first)
+    second = change(first, filters[0])
+    two = lock_tflite(second, update_of=one)
+    third = change(second, filters[1])
+    three = lock_tflite(third, update_of=two)
+    check_restores(three, third)
+    seeds = {each.kept.seed for each in three.lock.tensors if each.kept}
+    assert seeds == {one.lock.seed, two.lock.seed}
+    assert len(set(map(len, (one.payload, two.payload, three.payload)))) == 3
+    # Forty bytes a generation, and a few for each constant.
+    assert len(three.payload) < len(one.payload) + 2 * 40 + 4 * len(three.lock.tensors)
+
+
+def test_the_keystream_never_meets_two_contents() -> None:
+    """Draws by seed and number: in all versions over the same bytes, or over none."""
+    model = export_cached("cnn")
+    seen: dict[tuple[bytes, int], bytes] = {}
+    before: ProtectedModel | None = None
+    rng = np.random.default_rng(0)
+    for _ in range(6):
+        pair = lock_tflite(model, update_of=before)
+        check_restores(pair, model)
+        by_tensor = {each.tensor: each for each in constants_of(model)}
+        for number, record in enumerate(pair.lock.tensors):
+            kept = record.kept or KeptDraws(pair.lock.seed, number)
+            content = by_tensor[record.tensor].read(model).tobytes()
+            assert seen.setdefault((kept.seed, kept.number), content) == content
+        before, constants = pair, constants_of(model)
+        model = change(model, constants[rng.integers(len(constants))])
+
+
+def test_equal_constants_do_not_share_draws() -> None:
+    """Two biases of zeros are one content; in a public file they are two."""
+    model = models.TOPOLOGIES["mobile"]()
+    model.set_weights([np.zeros_like(w) if w.ndim == 1 else w for w in
+                       model.get_weights()])  # fmt: skip
+    before = convert_keras(model)
+    after = convert_keras(model, update_of=before)
+    draws = [(each.kept.seed, each.kept.number) for each in after.lock.tensors
+             if each.kept]  # fmt: skip
+    assert len(set(draws)) == len(draws) > 0
+
+
+def test_an_update_of_metadata_changes_no_weight() -> None:
+    first = export_cached("mobile")
+    before = lock_tflite(first)
+    after = lock_tflite(first, update_of=before)
+    assert after.public == before.public
+    assert after.lock.seed != before.lock.seed
+    check_restores(after, first)
+
+
+def test_another_recipe_keeps_what_it_draws_alike() -> None:
+    first = export_cached("mobile")
+    before = lock_tflite(first, recipe="standard")
+    with pytest.warns(UserWarning, match="nothing stays of the version before"):
+        after = lock_tflite(first, recipe="strict", update_of=before)
+    check_restores(after, first)
+    assert not after.bytes_kept
+
+
+def test_channels_of_lock_training_are_drawn_anew() -> None:
+    """Their public bytes depend on the released rows, too."""
+    model = models.TOPOLOGIES["cnn"]()
+    config = dataclasses.replace(PRESETS["paper"], selection="random")
+    locked = lock_model(model, config=config)
+    before = convert_keras(locked)
+    after = convert_keras(locked, update_of=before)
+    assert any(each.steps & Step.SET for each in after.lock.tensors)
+    assert not any(each.kept for each in after.lock.tensors if each.steps & Step.SET)
+    check_restores(after, after.authorized)
+
+
+def test_a_pair_of_an_earlier_core_is_drawn_anew() -> None:
+    golden = Path(__file__).parents[1] / "golden" / "v2_float32"
+    before = read_pair(
+        golden / "model.tflite",
+        identity=load_identity(golden / "identity.jwk"),
+        issuer=load_issuer_key(golden / "issuer_key.jwk"),
+        audience="com.example.golden",
+    )
+    model = bytes(restore_to_buffer(before.public, before.payload))
+    with pytest.warns(UserWarning, match="nothing stays of the version before"):
+        after = lock_tflite(model, update_of=before)
+    check_restores(after, model)
+
+
+def test_a_release_that_does_not_belong_together() -> None:
+    first = export_cached("mobile")
+    one, other = lock_tflite(first), lock_tflite(first)
+    with pytest.raises(WrongModelError):
+        lock_tflite(first, update_of=ShippedPair(one.public, other.payload))
+
+
+def test_a_pair_is_read_as_it_was_written(tmp_path: Path) -> None:
+    identity, issuer = generate_identity(), generate_issuer()
+    first = export_cached("mobile")
+    before = lock_tflite(first)
+    path = tmp_path / "model.tflite"
+    write_pair(before, path, recipients=[identity.recipient], issuer=issuer)
+    pair = read_pair(path, identity=identity, issuer=issuer.issuer_key)
+    assert (pair.public, pair.payload) == (before.public, before.payload)
+    assert before.payload.hex() not in repr(pair)
+    with pytest.raises(WrongKeyError):
+        read_pair(path, identity=generate_identity(), issuer=issuer.issuer_key)
+    path.write_bytes(lock_tflite(first).public)
+    with pytest.raises(WrongModelError):
+        read_pair(path, identity=identity, issuer=issuer.issuer_key)
+    assert pack_lock(unpack_lock(pair.payload)) == pair.payload
