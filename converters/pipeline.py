@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from converters.chance import MOST_DRAWS, Agreement, draw_by_chance, warn_of_answers
 from converters.leftovers import warn_of_leftovers
+from converters.packing import warn_of_packing
 from converters.ranges import level_ranges
 from converters.recipe import DEFAULT_PRESET, Recipe, find_recipe, plan_lock
 from converters.samples import (
@@ -286,6 +287,7 @@ def _protect(
         agreement=agreement,
     )
     warn_of_leftovers(protected, recipe, view)
+    warn_of_packing(lock, view, authorized)
     if runs:
         warn_of_answers(
             agreement, outputs, 0 if samples is None else count_inputs(rows)

@@ -90,13 +90,8 @@ def _find_keys(
     """Number of each record that draws alone or with the scales it implies; and all
     that its draws and public bytes depend on.
     """
-    constants = {
-        (each.constant.subgraph, each.constant.tensor): each.constant
-        for operator in view.operators
-        for each in operator.operands
-    }
     for number, record in enumerate(records):
-        constant = constants.get((record.subgraph, record.tensor))
+        constant = view.constants.get((record.subgraph, record.tensor))
         if constant is None or record.is_implied or record.steps & Step.SET:
             continue
         behind = records[number + 1 : number + 2]

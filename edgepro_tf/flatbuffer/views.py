@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,15 @@ class ModelView:
     structural: frozenset[int]
     constant_bytes: int
     custom_operators: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def constants(self) -> dict[tuple[int, int], Constant]:
+        """Those that operators compute with, by subgraph and tensor."""
+        return {
+            (each.constant.subgraph, each.constant.tensor): each.constant
+            for operator in self.operators
+            for each in operator.operands
+        }
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

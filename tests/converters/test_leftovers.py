@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+import zlib
 
 import keras
 import numpy as np
@@ -127,3 +128,24 @@ def test_a_custom_operator_that_litert_has_is_locked() -> None:
     )  # fmt: skip
     protected = lock_tflite(crafted.finish([source], [out]))
     assert {record.tensor for record in protected.lock.tensors} == {filters, bias}
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.8])
+def test_a_pruned_model_that_a_mask_keeps_from_packing_warns(kept: float) -> None:
+    crafted = Crafted()
+    x = source = crafted.add_tensor([1, 64])
+    for _ in range(2):
+        data = crafted.rng.integers(-127, 128, (64, 64)).astype(np.int8)
+        data[crafted.rng.random(data.shape) > kept] = 0
+        weights = crafted.add_tensor(data.shape, data, scales=np.full(64, 0.01))
+        x = crafted.add_dense(x, weights, 64)
+    content = crafted.finish([source], [x])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        masked = lock_tflite(content)
+    assert any("do not pack" in str(one.message) for one in said) == (kept < 0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        shuffled = lock_tflite(content, recipe="strict")
+    sizes = [len(zlib.compress(each.public)) for each in (masked, shuffled)]
+    assert (sizes[0] > 1.5 * sizes[1]) == (kept < 0.5)
