@@ -132,13 +132,36 @@ def _unrolled(model: keras.Model, options: ExportOptions) -> Iterator[None]:
         if isinstance(layer, keras.layers.RNN) and not layer.unroll
         if is_free or options.needs_samples
     ]
-    for layer in loops:
-        layer.unroll = True
-    try:
-        yield
-    finally:
+    with contextlib.ExitStack() as stack:
         for layer in loops:
-            layer.unroll = False
+            layer.unroll = True
+            stack.callback(setattr, layer, "unroll", False)
+            if layer.go_backwards and layer.zero_output_for_mask:
+                layer.inner_loop = _run_forwards(layer)
+                stack.callback(delattr, layer, "inner_loop")
+        yield
+
+
+def _run_forwards(layer: keras.layers.RNN) -> Callable[..., Any]:
+    """The loop of a layer that goes backwards, forwards over what is turned around.
+
+    Keras 3.15 goes backwards over the mask as well, but unrolled it sets the outputs of
+    masked steps to zero in the mask's own order: another answer than the loop's.
+    """
+    inner_loop = layer.inner_loop
+
+    def run(sequences: Any, initial_state: Any, mask: Any, training: Any) -> Any:
+        if mask is not None:
+            sequences, mask = keras.tree.map_structure(
+                lambda each: keras.ops.flip(each, axis=1), (sequences, mask)
+            )
+            layer.go_backwards = False
+        try:
+            return inner_loop(sequences, initial_state, mask, training)
+        finally:
+            layer.go_backwards = True
+
+    return run
 
 
 def keep_additions(authorized: keras.Model, released: keras.Model) -> None:

@@ -285,6 +285,30 @@ def test_other_recurrent_layers_are_unrolled() -> None:
         convert_keras(recurrent(None))
 
 
+@pytest.mark.parametrize("number_format", ["float32", "dynamic"])
+def test_masked_steps_stay_masked_where_a_layer_goes_backwards(
+    number_format: str,
+) -> None:
+    """Unrolled by itself, Keras lays the mask on their outputs the wrong way round."""
+    layers = [
+        keras.Input((7, 4)),
+        keras.layers.Masking(),
+        keras.layers.Bidirectional(keras.layers.LSTM(6, return_sequences=True)),
+        keras.layers.Bidirectional(keras.layers.GRU(6, return_sequences=True)),
+        keras.layers.Flatten(),
+        keras.layers.Dense(3),
+    ]
+    model = keras.Sequential(layers)
+    x = np.random.default_rng(0).normal(size=(4, 7, 4)).astype(np.float32)
+    for row, steps in zip(x, [[0, 1], [4, 5, 6], [3], range(7)], strict=True):
+        row[list(steps)] = 0
+    before = model.predict(x, verbose=0)
+    protected = convert_keras(model, samples=x, number_format=number_format)
+    assert protected.keras_difference < (1e-5 if number_format == "float32" else 0.05)
+    assert np.array_equal(model.predict(x, verbose=0), before)
+    assert not any("inner_loop" in vars(one) for one in model._flatten_layers())
+
+
 def test_restore_budget_bounds_what_loading_rewrites() -> None:
     original = export_cached("mobile")
     whole = lock_tflite(original)
