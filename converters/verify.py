@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -267,7 +267,9 @@ def _bits(values: np.ndarray) -> object:
 
 
 def compare_with_keras(
-    model: keras.Model, samples: Sequence[Sample], outputs: Sequence[Sample]
+    model: keras.Model,
+    samples: Sequence[Sample],
+    outputs: Sequence[Mapping[Any, np.ndarray]],
 ) -> float:
     """How far the authorized flatbuffer is from the Keras model it came from.
 
@@ -280,20 +282,9 @@ def compare_with_keras(
         Largest absolute difference over all outputs, as a share of the largest
         absolute Keras output. Outputs are matched by shape, then by nearest value.
     """
-    import keras
-
-    inputs = getattr(model, "inputs", None)  # A subclassed model may have none.
-    names = [tensor.name for tensor in inputs or ()]
     worst = 0.0
     for sample, answers in zip(samples, outputs, strict=True):
-        given = [sample[name] for name in names if name in sample]
-        if not names or len(given) != len(names):
-            given = list(sample.values())
-        structured = given[0] if len(given) == 1 or inputs else sample
-        if inputs and not isinstance(model, keras.Sequential):
-            structured = keras.tree.pack_sequence_as(model.input, given)
-        expected = keras.tree.flatten(model(structured, training=False))
-        expected = [keras.ops.convert_to_numpy(output) for output in expected]
+        expected = _ask_keras(model, sample)
         largest = max(_largest(output) for output in expected) or 1.0
         for output in expected:
             distances = [
@@ -303,6 +294,21 @@ def compare_with_keras(
             ]
             worst = max(worst, min(distances, default=np.inf) / largest)
     return worst
+
+
+def _ask_keras(model: keras.Model, sample: Sample) -> list[np.ndarray]:
+    import keras
+
+    inputs = getattr(model, "inputs", None)  # A subclassed model may have none.
+    names = [tensor.name for tensor in inputs or ()]
+    given = [sample[name] for name in names if name in sample]
+    if not names or len(given) != len(names):
+        given = list(sample.values())
+    structured = given[0] if len(given) == 1 or inputs else sample
+    if inputs and not isinstance(model, keras.Sequential):
+        structured = keras.tree.pack_sequence_as(model.input, given)
+    outputs = keras.tree.flatten(model(structured, training=False))
+    return [keras.ops.convert_to_numpy(output) for output in outputs]
 
 
 def _largest(output: np.ndarray) -> float:
@@ -329,7 +335,7 @@ def verify_keras(
 
     Returns:
         The difference; None, with a warning, where Keras itself cannot run the model
-        on this machine (channels first on a CPU).
+        on this machine (channels first on a CPU), or answers otherwise each time.
 
     Raises:
         VerificationError: float32 differs by more than 0.1 %, float16 by more than 5 %
@@ -346,6 +352,14 @@ def verify_keras(
         return None
     tolerance = _KERAS_TOLERANCE.get(number_format, np.inf)
     if not difference <= tolerance:
+        again = [dict(enumerate(_ask_keras(model, sample))) for sample in samples]
+        if compare_with_keras(model, samples, again) > tolerance:
+            warnings.warn(
+                "Keras' answers differ from run to run: the pair is verified, its "
+                "agreement with Keras cannot be.",
+                stacklevel=3,
+            )
+            return None
         raise VerificationError(
             f"cannot verify pair: expected the {number_format} model to agree with "
             f"Keras within {tolerance:.1%}, got a difference of {difference:.1%}.",

@@ -44,6 +44,19 @@ def test_nan_agrees_with_nan_alone(answer: list[float], difference: float) -> No
     assert compare_with_keras(model, [sample], outputs) == difference
 
 
+def test_a_model_that_answers_at_random_is_converted() -> None:
+    """Its samples of a distribution are others each time, in Keras as in a runtime."""
+
+    class Drawn(keras.layers.Layer):
+        def call(self, mean: tf.Tensor) -> tf.Tensor:
+            return mean + tf.random.normal(tf.shape(mean))
+
+    inputs = keras.Input((8,))
+    model = keras.Model(inputs, Drawn()(keras.layers.Dense(4)(inputs)))
+    with pytest.warns(UserWarning, match="Keras' answers differ from run to run"):
+        assert convert_keras(model).keras_difference is None
+
+
 def test_an_input_type_that_the_format_lacks_is_refused() -> None:
     with pytest.raises(ConversionError, match="Take the number format int8"):
         convert_keras(build_cached("mlp"), inference_type="int8")
