@@ -204,6 +204,11 @@ def _refused(model: keras.Model, error: Exception) -> ConversionError:
             "It takes inputs as a list, not as a dict or nested, under names of ASCII "
             "letters, digits and underscores: wrap or rename them."
         )
+    elif "input shapes have not been set" in reason:
+        reason = "Keras knows no shapes of its inputs"
+        hint = (
+            "Wrap it: keras.Model(inputs, model(inputs)), inputs = keras.Input(shape)."
+        )
     elif not computes_in_float32(model):
         hint = "TFLite computes in float32: copy the weights to a model that does."
     elif "neither a custom op nor a flex op" in reason:

@@ -168,10 +168,11 @@ def convert_keras(
         )
     chosen = find_recipe(recipe, restore_budget=restore_budget)  # Refused now.
     tensors = getattr(locking.network_of(model), "inputs", None)
-    if samples is not None and tensors:  # A subclassed model has none.
-        samples = name_arrays(samples, {each.name: each.shape for each in tensors})
+    if samples is not None:
+        if tensors:  # A subclassed model has none.
+            samples = name_arrays(samples, {each.name: each.shape for each in tensors})
         if number_format in keras_export.QUANTIZED and representative_dataset is None:
-            representative_dataset = calibrate_with(samples, tensors)
+            representative_dataset = calibrate_with(samples, tensors or ())
     started = time.perf_counter()
     options = keras_export.ExportOptions(
         number_format, representative_dataset, inference_type

@@ -221,7 +221,17 @@ def calibrate_with(samples: Any, inputs: Sequence[Any]) -> Callable[[], Iterator
     Args:
         samples: as for ``make_samples``, not None.
         inputs: the Keras model's input tensors.
+
+    Raises:
+        ConversionError: there are none, or the samples do not fit them.
     """
+    if not inputs:
+        raise ConversionError(
+            "cannot find the ranges of numbers: expected a functional or Sequential "
+            "model, whose inputs have names that samples go by, got another.",
+            "Wrap it: keras.Model(inputs, model(inputs)), inputs = keras.Input(shape); "
+            "or pass a representative_dataset.",
+        )
     types = {tensor.name: tensor.dtype for tensor in inputs}
     shapes = {tensor.name: tensor.shape for tensor in inputs}
     rows = list_samples(samples, shapes, _CALIBRATES)

@@ -256,6 +256,31 @@ def test_a_subclassed_model_converts() -> None:
     model = Own()
     model(np.zeros((1, 4), np.float32))
     assert convert_keras(model).keras_difference < 1e-5
+    rows = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    options = {"number_format": "int8", "samples": rows}
+    with pytest.raises(ConversionError, match=r"inputs have names.*Wrap it: keras\.M"):
+        convert_keras(model, **options)
+    inputs = keras.Input((4,))
+    wrapped = keras.Model(inputs, model(inputs))
+    assert convert_keras(wrapped, **options).tensors_protected == 4
+
+
+def test_a_model_whose_shapes_keras_forgets_is_told_the_way_out() -> None:
+    """It remembers none where a class builds itself, whatever it is called on."""
+
+    class Own(keras.Model):
+        def build(self, shape: tuple[int | None, ...]) -> None:
+            self.kernel = self.add_weight(shape=(shape[-1], 3))
+
+        def call(self, x):  # type: ignore[no-untyped-def]
+            return x @ self.kernel
+
+    model = Own()
+    model.build((None, 4))
+    with pytest.raises(ConversionError, match=r"knows no shapes.*Wrap it: keras\.Mod"):
+        convert_keras(model)
+    inputs = keras.Input((4,))
+    assert convert_keras(keras.Model(inputs, model(inputs))).tensors_protected == 1
 
 
 def recurrent(steps: int | None = 6, **options: Any) -> keras.Model:
