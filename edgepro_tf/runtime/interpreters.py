@@ -157,7 +157,7 @@ def make_interpreter(
     runtime = runtime or find_runtime()
     module = runtime.load()
     if isinstance(model, (str, Path)):
-        options["model_path"] = str(model)
+        options["model_path"] = _name_for_runtimes(model)
     else:
         options["model_content"] = bytes(model)
     if not use_xnnpack:
@@ -171,6 +171,19 @@ def make_interpreter(
             experimental_delegates=list(delegates) or None,
             **options,
         )
+
+
+def _name_for_runtimes(path: str | Path) -> str:
+    """Runtimes take names as UTF-8; a file system may have others."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise InterpreterError(
+            "cannot open model: expected a path in UTF-8, which runtimes take, got "
+            f"{str(path)!r}.",
+            "Rename the file, or give its content.",
+        ) from error
+    return str(path)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,13 @@ import re
 from typing import Literal
 
 from edgepro_tf.errors import SidecarError, WrongModelError
-from edgepro_tf.files import PathOrBytes, check_regular, name_of, size_of
+from edgepro_tf.files import (
+    PathOrBytes,
+    check_path,
+    check_regular,
+    name_of,
+    size_of,
+)
 from edgepro_tf.sidecar.encoding import short_model_id
 
 ModelCheck = Literal["size", "full"]
@@ -144,4 +150,5 @@ def _wrong_model(
 
 def _unreadable(model: PathOrBytes, error: OSError) -> SidecarError:
     reason = error.strerror or "the system refused"
-    return SidecarError(f"cannot read model {name_of(model)}: {reason}.")
+    named = f"model {name_of(model)}".rstrip()  # The name of "." is empty.
+    return SidecarError(f"cannot read {named}: {reason}.", check_path(model))

@@ -1,5 +1,8 @@
 """Feeding an interpreter: shapes and threads are checked before it takes them."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -50,6 +53,13 @@ def test_an_input_without_axes_takes_a_single_number() -> None:
     for other in (np.zeros(1), np.zeros((2, 2))):
         with pytest.raises(InterpreterError, match=r"expected a single number, got \["):
             check_shape("m", detail, other)
+
+
+def test_a_name_that_runtimes_do_not_take_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"m\xff.tflite")
+    path.write_bytes(read_model("float32"))
+    with pytest.raises(InterpreterError, match=r"a path in UTF-8.*'.*m\\udcff.tflite'"):
+        make_interpreter(path)
 
 
 def test_a_long_report_is_cut() -> None:

@@ -202,6 +202,9 @@ def test_models_that_are_no_files(pair, model_check):
     for model, text in ((folder, "Is a directory"), ("/dev/zero", "Not a regular")):
         with pytest.raises(SidecarError, match=f"cannot read model .*: {text}"):
             open_(pair[1], model=model, model_check=model_check)
+    words = r"cannot read model: Is a directory\. Check the path: \.$"
+    with pytest.raises(SidecarError, match=words):
+        open_(pair[1], model=".", model_check=model_check)
 
 
 def test_wrong_kinds_of_arguments():
