@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import io
 import itertools
 import logging
 import re
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -29,6 +29,8 @@ FORMATS = ("float32", "float16", "dynamic", *QUANTIZED)
 # As good as zero. A batch normalisation may multiply it, by a hundredth or by a hundred
 # thousand.
 _NO_BIAS = 2.0**-118
+# What an export changes and sets back is the process's: loggers, filters, layers.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +93,7 @@ def export_keras(model: keras.Model, options: ExportOptions) -> bytes:
         ConversionError: the stock converter refused the model, or would not survive it.
     """
     _check_names(model)
-    with _quiet(), _unrolled(model, options):
+    with _ONE_AT_A_TIME, _quiet(), _unrolled(model, options):
         try:
             converter = tf.lite.TFLiteConverter.from_keras_model(model)
             _configure(converter, options)
@@ -276,12 +278,19 @@ def _finite(dataset: RepresentativeDataset | None) -> RepresentativeDataset | No
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the export's progress chatter from the user; errors still raise."""
+    """Keep the export's progress chatter from the user; errors still raise.
+
+    Nor is anything kept from him that others say meanwhile, in their threads.
+    """
     level = logging.getLogger("tensorflow").level
+    is_chatty = keras.config.is_interactive_logging_enabled()  # Each thread's own.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
+    keras.config.disable_interactive_logging()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"(absl|keras|tensorflow)\b")
         try:
             yield
         finally:
             logging.getLogger("tensorflow").setLevel(level)
+            if is_chatty:
+                keras.config.enable_interactive_logging()

@@ -1,0 +1,46 @@
+"""The stock converter is called as if it were nobody's but the caller's."""
+
+import logging
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import pytest
+
+from converters.keras_export import ExportOptions, export_keras
+from tests.flatbuffers import build_cached
+
+
+def test_exports_in_threads_leave_the_process_as_it_was() -> None:
+    """Of what each sets and sets back, the last to end kept the others' state."""
+    models = [keras.models.clone_model(build_cached("mlp")) for _ in range(4)]
+    before = sys.stdout, warnings.filters[:], logging.getLogger("tensorflow").level
+    threads = [
+        threading.Thread(target=export_keras, args=(model, ExportOptions()))
+        for model in models
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    after = sys.stdout, warnings.filters[:], logging.getLogger("tensorflow").level
+    assert after == before
+
+
+def test_what_others_say_during_an_export_is_heard(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = build_cached("mlp")
+
+    def generate() -> Iterator[list[np.ndarray]]:
+        print("a sample")
+        warnings.warn("of somebody else", stacklevel=1)
+        yield [np.ones((1, *model.input_shape[1:]), np.float32)]
+
+    with pytest.warns(UserWarning, match="of somebody else"):
+        export_keras(model, ExportOptions("int8", generate))
+    assert set(capsys.readouterr().out.splitlines()) == {"a sample"}
+    assert keras.config.is_interactive_logging_enabled()
