@@ -98,6 +98,8 @@ def export_keras(model: keras.Model, options: ExportOptions) -> bytes:
             converter = tf.lite.TFLiteConverter.from_keras_model(model)
             _configure(converter, options)
             return bytes(converter.convert())
+        except ConversionError:  # Of samples that are no numbers.
+            raise
         except (
             ValueError,
             RuntimeError,

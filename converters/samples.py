@@ -259,7 +259,7 @@ def name_arrays(samples: Any, shapes: Shapes) -> Any:
         return _take_elements(samples.as_numpy_iterator(), shapes)
     if isinstance(samples, np.ndarray) and samples.dtype.names:
         return split_inputs(samples)
-    is_list = isinstance(samples, (list, tuple)) and len(samples) > 0
+    is_list = isinstance(samples, (list, tuple)) and 0 < len(samples) <= len(shapes)
     if is_list and all(isinstance(each, np.ndarray) for each in samples):
         return dict(zip(shapes, samples, strict=False))
     return samples
@@ -323,6 +323,12 @@ def _batch(shape: Sequence[int | None], array: np.ndarray) -> int:
 
 def _by_name(arrays: Any, names: list[str]) -> dict[str, np.ndarray]:
     if not isinstance(arrays, dict):
+        if len(arrays) > len(names):
+            raise ConversionError(
+                "cannot verify model: expected an array of samples for each input, got "
+                f"{len(arrays)} for {len(names)}.",
+                "Gather them in one array for each input, without labels.",
+            )
         arrays = dict(zip(names, arrays, strict=False))
     missing = [name for name in names if name not in arrays]
     if missing:
@@ -331,7 +337,14 @@ def _by_name(arrays: Any, names: list[str]) -> dict[str, np.ndarray]:
             f"got none for {', '.join(missing)}.",
             "Pass a dict of arrays by input name.",
         )
-    return {name: np.asarray(arrays[name]) for name in names}
+    try:
+        return {name: np.asarray(arrays[name]) for name in names}
+    except ValueError as error:
+        raise ConversionError(
+            "cannot verify model: expected samples as arrays [count, ...], got parts "
+            "of several shapes.",
+            "Gather them in one array for each input.",
+        ) from error
 
 
 def _fit_all(row: Sample, details: dict[str, dict[str, Any]]) -> Sample:

@@ -1,5 +1,7 @@
 """Inputs to verify with: sizes that a model leaves open, fixed batches, no arrays."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from converters.keras_export import ExportOptions, export_keras
 from converters.samples import make_samples
 from edgepro_tf.errors import ConversionError, VerificationError
 from edgepro_tf.flatbuffer.schema import read_model
-from tests.flatbuffers import representative
+from tests.flatbuffers import build_cached, representative
 from tests.networks import NETWORKS
 
 RNG = np.random.default_rng(0)
@@ -116,6 +118,22 @@ def test_samples_calibrate_what_is_quantised() -> None:
     assert by_samples.authorized == by_hand.authorized
     with pytest.raises(ConversionError, match=r"expected real inputs.*Pass samples"):
         convert_keras(model, number_format="int8")
+
+
+@pytest.mark.parametrize(
+    ("samples", "words"),
+    [
+        ([RNG.random((4, 10), np.float32)] * 5, "for each input, got 5 for 1. Gather"),
+        (list(RNG.random((5, 10), np.float32)), "for each input, got 5 for 1. Gather"),
+        ((np.ones((4, 10)), np.ones(4)), "got 2 for 1.*without labels"),
+        ([[[[1.0, 2.0], [3.0]]]], "parts of several shapes"),
+        (np.full((4, 10), np.inf), "^cannot find the ranges of numbers: .* finite"),
+    ],
+)
+def test_samples_are_not_taken_in_part(samples: Any, words: str) -> None:
+    """Of batches in a list, or examples, the first alone was taken."""
+    with pytest.raises(ConversionError, match=words):
+        convert_keras(build_cached("mlp"), number_format="int8", samples=samples)
 
 
 @pytest.mark.parametrize("number_format", ["int8", "int16x8"])
