@@ -213,6 +213,8 @@ def _refused(model: keras.Model, error: Exception) -> ConversionError:
         hint = (
             "Wrap it: keras.Model(inputs, model(inputs)), inputs = keras.Input(shape)."
         )
+    elif any(getattr(one, "quantization_mode", 0) for one in model._flatten_layers()):
+        hint = "Convert it as it was before quantize(); number_format=... quantises."
     elif not computes_in_float32(model):
         hint = "TFLite computes in float32: copy the weights to a model that does."
     elif "neither a custom op nor a flex op" in reason:

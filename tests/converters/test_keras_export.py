@@ -10,7 +10,9 @@ import keras
 import numpy as np
 import pytest
 
+from converters import convert_keras
 from converters.keras_export import ExportOptions, export_keras
+from edgepro_tf.errors import ConversionError
 from tests.flatbuffers import build_cached
 
 
@@ -44,3 +46,10 @@ def test_what_others_say_during_an_export_is_heard(
         export_keras(model, ExportOptions("int8", generate))
     assert set(capsys.readouterr().out.splitlines()) == {"a sample"}
     assert keras.config.is_interactive_logging_enabled()
+
+
+def test_a_model_that_keras_quantised_is_told_the_way_out() -> None:
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    model.quantize("int8")
+    with pytest.raises(ConversionError, match=r"refused it: .* before quantize\(\);"):
+        convert_keras(model)
