@@ -93,7 +93,7 @@ def test_where_nothing_can_be_drawn_or_compared_there_is_one_draw(
 
     assert agreement_of(network) is None
     assert agreement_of(network, samples=digits.x_test[:99]) is None
-    value = keras.layers.Dense(1)(network.layers[-2].output)
+    value = keras.layers.Dense(1, name="value")(network.layers[-2].output)
     assert (
         agreement_of(keras.Model(network.inputs, value), samples=digits.x_test) is None
     )
