@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import tensorflow as tf
 from edgepro_tf.audit import operators
 from edgepro_tf.audit.forward import find_head, find_last, unsupported
 from edgepro_tf.audit.importer import Network
+from edgepro_tf.audit.tasks import Task
 from edgepro_tf.inputs import flatten_inputs, join_inputs
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
 from edgepro_tf.runtime.running import (
@@ -42,7 +44,7 @@ def find_answers(model: str, content: bytes, output: str | None) -> int:
     return int(output_details(interpreter)[name]["index"])
 
 
-def check_answers(network: Network, values: list[np.ndarray], content: bytes) -> bool:
+def check_answers(network: Network, values: list[np.ndarray], content: bytes) -> Task:
     """Answer a few examples as the interpreter does, before an audit trains for hours.
 
     Args:
@@ -52,7 +54,8 @@ def check_answers(network: Network, values: list[np.ndarray], content: bytes) ->
             and only their shape is compared.
 
     Returns:
-        Whether the answers are probabilities that no last softmax or sigmoid makes.
+        The network's task, which says where its outputs are probabilities that no last
+        softmax or sigmoid makes.
 
     Raises:
         ConversionError: the graph does not compute here, or something else.
@@ -84,8 +87,9 @@ def check_answers(network: Network, values: list[np.ndarray], content: bytes) ->
         raise unsupported("one that answers otherwise here than in the interpreter")
     last = network.graph.nodes[find_last(network.graph)].kind
     if kind or last in operators.LINEAR_INPUTS or not are_probabilities(expected):
-        return False
-    return network.units == 1 or sum_to_one(expected)
+        return network.task
+    are_mixed = network.units == 1 or sum_to_one(expected)
+    return dataclasses.replace(network.task, are_probabilities=are_mixed)
 
 
 def _ask_interpreter(content: bytes, output: int) -> tuple[np.ndarray, np.ndarray]:

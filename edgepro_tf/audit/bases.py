@@ -69,9 +69,10 @@ def make_base(bench: Bench, thief: Thief, rng: np.random.Generator) -> Arrays:
         start[i] = fresh[i]
     if given is not None:
         return start
-    order = rng.permutation(bench.classes)
     x, y = bench.public_task(thief.seed)
+    other = bench.task.change(y, rng)
     candidate = Candidate("", start, bench.plan(thief, start, _RATE))
     return bench.train(
-        bench.tools.weights, candidate, x, order[y], np.arange(len(y)), rng
-    )
+        bench.tools.weights, candidate, x, bench.task.make_targets(other),
+        np.arange(len(y)), rng,
+    )  # fmt: skip

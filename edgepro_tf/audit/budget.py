@@ -68,17 +68,17 @@ class Budget:
         rng = np.random.default_rng(79)
         return np.sort(rng.choice(examples, self.test_examples, replace=False))
 
-    def count_labels(self, share: float, examples: int, classes: int) -> int:
-        """Labels of a thief with this share: one a class at least."""
-        return max(classes, round(share * examples))
+    def count_labels(self, share: float, examples: int, least: int) -> int:
+        """Labels of a thief with this share."""
+        return max(least, round(share * examples))
 
-    def for_data(self, examples: int, classes: int) -> Budget:
+    def for_data(self, examples: int, least: int) -> Budget:
         """The same budget without shares that give no more labels than the next one.
 
         Of a hundred classes in 2,000 examples, 1 % and 5 % are a label for each class.
         """
         by_count = {
-            self.count_labels(share, examples, classes): share
+            self.count_labels(share, examples, least): share
             for share in sorted(self.shares)
         }
         return dataclasses.replace(self, shares=tuple(sorted(by_count.values())))

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from edgepro_tf.audit import operators
 from edgepro_tf.audit.forward import (
@@ -24,12 +23,12 @@ from edgepro_tf.audit.forward import (
     find_source,
     unsupported,
 )
+from edgepro_tf.audit.tasks import Classes, Task
 from edgepro_tf.flatbuffer.roles import RESHAPES
 from edgepro_tf.flatbuffer.schema import read_graph
 from edgepro_tf.flatbuffer.views import Graph, GraphNode
 from edgepro_tf.locks import ElementType
 
-_LEAST = 1e-6  # Of a probability.
 _LOOPS = (
     "WHILE",
     "UNIDIRECTIONAL_SEQUENCE_LSTM",
@@ -100,8 +99,7 @@ class Network:
         values: float32 arrays, the file's own constants.
         scales: float32 arrays that fit them: quantisation scales, 1 where there are
             none.
-        gives_probabilities: whether the answers are probabilities that no last softmax
-            or sigmoid makes (a mean of two heads): their logarithms are the logits.
+        task: what is asked of it.
     """
 
     graph: Graph
@@ -109,16 +107,11 @@ class Network:
     linears: tuple[Linear, ...]
     values: tuple[np.ndarray, ...] = dataclasses.field(repr=False)
     scales: tuple[np.ndarray, ...] = dataclasses.field(repr=False)
-    gives_probabilities: bool = False
+    task: Task
 
     @property
     def units(self) -> int:
         return int(self.graph.shapes[self.graph.outputs[0]][-1])
-
-    @property
-    def classes(self) -> int:
-        """As many as there are output units; a single one tells two apart."""
-        return max(2, self.units)
 
     @property
     def distinct_linears(self) -> dict[int, Linear]:
@@ -153,7 +146,7 @@ class Network:
         x: Any,
         observe: Callable[[int, Any], Any] | None = None,
     ) -> Any:
-        """Logits of a batch; a final softmax or sigmoid is left out.
+        """Answers to a batch, logits of classes: a last softmax or sigmoid is left out.
 
         Args:
             parameters: float32 tensors in the order of ``self.parameters``.
@@ -163,16 +156,9 @@ class Network:
                 activation function); what it returns goes on.
 
         Returns:
-            float32 [batch, classes], or [batch, ..., classes] of answers at several
-            places.
+            float32 [batch, ..., units], as ``Task.read`` makes them.
         """
-        logits = Run(self, parameters, observe).run(x)
-        if self.gives_probabilities:
-            p = tf.clip_by_value(logits, _LEAST, 1 - _LEAST)
-            logits = tf.math.log(p) if self.units > 1 else tf.math.log(p / (1 - p))
-        if self.units > 1:
-            return logits
-        return tf.concat([tf.zeros_like(logits), logits], -1)  # Softmax is its sigmoid.
+        return self.task.read(Run(self, parameters, observe).run(x))
 
 
 def import_model(model: str | Path | bytes, output: int | None = None) -> Network:
@@ -213,6 +199,7 @@ def import_model(model: str | Path | bytes, output: int | None = None) -> Networ
         tuple(linears),
         tuple(found.values),
         tuple(found.scales),
+        Classes(max(2, graph.shapes[graph.outputs[0]][-1])),
     )
 
 

@@ -99,7 +99,7 @@ def audit_pair(
         if base is not None:
             known_base = read_base(target.network, base, output)
             target = dataclasses.replace(target, base=known_base)
-        budget = budget.for_data(len(data.x_train), target.network.classes)
+        budget = budget.for_data(len(data.x_train), target.network.task.least_labels)
         bench = Bench(
             target, budget, data.x_train, data.y_train, data.x_test, data.y_test
         )

@@ -23,7 +23,6 @@ from edgepro_tf.locks import Step
 SCRATCH, HISTOGRAM = "scratch", "scratch, histograms"
 _STARTS = 3
 _HEAVY = "heavy-tailed, "
-_CONSTANT = "always the most frequent label"
 _KINDS = {"": fresh_start, _HEAVY: heavy_tailed_start}
 
 
@@ -51,15 +50,11 @@ def train_scratch(bench: Bench, thief: Thief) -> Outcome:
         starts[0], _STARTS, lambda label, i: bench.accuracy(starts[i][label]())
     )
     best = max(found, key=lambda label: (len(found[label]), np.mean(found[label])))
-    found[_CONSTANT] = [_name_most_frequent(bench, thief)]
-    if found[_CONSTANT][0] > np.mean(found[best]):
-        best = _CONSTANT
+    constant = bench.task.constant
+    found[constant] = [bench.task.score_constant(thief.y, bench.y_test)]
+    if found[constant][0] > np.mean(found[best]):
+        best = constant
     return Outcome(float(np.mean(found[best])), best, {"by_procedure": found})
-
-
-def _name_most_frequent(bench: Bench, thief: Thief) -> float:
-    """Accuracy of who always names his labels' most frequent class."""
-    return float(np.mean(bench.y_test == np.bincount(thief.y.ravel()).argmax()))
 
 
 def _procedures(

@@ -12,7 +12,6 @@ from edgepro_tf.audit.importer import Network
 from edgepro_tf.audit.rows import scale_rows
 from edgepro_tf.audit.sharing import compile_function
 from edgepro_tf.audit.thief import Arrays, Target
-from edgepro_tf.audit.training import cross_entropy
 from edgepro_tf.locks import Step
 
 FLIP, FLIP_BOTH, DROP, SWAP, DOUBLE, HALVE = range(6)
@@ -128,7 +127,7 @@ class Search:
         Args:
             parameters: the network's.
             x: float32 [examples, ...].
-            y: float32 [examples, classes].
+            y: float32 [examples, ..., units], targets.
             proposals: from ``draw_proposals``.
 
         Returns:
@@ -163,7 +162,7 @@ class Search:
     ) -> tuple[list[Any], Any]:
         def loss_of(orders: Any, factors: Any) -> Any:
             chosen = self._apply(parameters, orders, factors)
-            return cross_entropy(self._network.forward(chosen, x), y)
+            return self._network.task.loss(self._network.forward(chosen, x), y)
 
         def body(t: Any, now: Any, now_loss: Any, best: Any, best_loss: Any) -> Any:
             there = _propose(self._groups, now, group[t], kind[t], first[t], second[t])

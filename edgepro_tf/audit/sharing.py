@@ -53,7 +53,7 @@ def structure_of(network: Network) -> str:
     document = [
         [[n.kind, n.inputs, n.outputs, sorted(n.options.items())] for n in graph.nodes],
         [graph.inputs, graph.outputs, graph.shapes, sorted(graph.ceilings.items())],
-        network.gives_probabilities,
+        network.task,
         [[p.tensor, p.role, p.shape, p.channel_axis] for p in network.parameters],
         [
             [one.node, one.filter, one.bias, one.is_first, one.is_head]

@@ -47,9 +47,10 @@ def make_target(
         native.restore_buffer(content, pack_lock(_without_values(lock)))
         undrawn = import_model(bytes(content), answers)
     target = _describe(network, authorized, lock, name, recipe)
-    if check_answers(network, target.authorized, bytes(restored)):
-        network = dataclasses.replace(network, gives_probabilities=True)
-        target = dataclasses.replace(target, network=network)
+    task = check_answers(network, target.authorized, bytes(restored))
+    target = dataclasses.replace(
+        target, network=dataclasses.replace(network, task=task)
+    )
     return dataclasses.replace(
         target,
         content=public,

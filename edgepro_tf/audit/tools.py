@@ -21,6 +21,7 @@ from edgepro_tf.audit.spaces import (
     SignSpace,
     WeightSpace,
 )
+from edgepro_tf.audit.tasks import information
 from edgepro_tf.audit.thief import Target
 
 
@@ -93,7 +94,7 @@ class Tools:
 
     @_built_once
     def mix_unlabelled(self) -> training.Trainer:
-        return self._trainer(self.mix_space, training.information)
+        return self._trainer(self.mix_space, information)
 
     @_built_once
     def sign_space(self) -> SignSpace:
@@ -109,7 +110,7 @@ class Tools:
 
     @_built_once
     def signs_unlabelled(self) -> training.Trainer:
-        return self._trainer(self.sign_space, training.information)
+        return self._trainer(self.sign_space, information)
 
     @_built_once
     def order_space(self) -> OrderSpace:
@@ -141,9 +142,9 @@ class Tools:
         return max(16, min(wanted, int(affordable)))
 
     def _trainer(
-        self, space: Any, loss: training.Loss = training.cross_entropy
+        self, space: Any, loss: training.Loss | None = None
     ) -> training.Trainer:
-        most_steps = self.budget.most_steps
+        most_steps, loss = self.budget.most_steps, loss or self.network.task.loss
         return share(
             (self._structure, space.key, most_steps, loss.__name__),
             lambda: training.Trainer(
@@ -176,5 +177,5 @@ def _measure_moments(
 
 def _measure_gradient(network: Network, parameters: list[Any], x: Any, y: Any) -> Any:
     return training.differentiate(
-        lambda p: training.cross_entropy(network.forward(p, x), y), parameters
+        lambda p: network.task.loss(network.forward(p, x), y), parameters
     )

@@ -22,24 +22,6 @@ Materialise = Callable[[list[Any], Any], list[Any]]
 _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
 
 
-def cross_entropy(logits: Any, y: Any) -> Any:
-    """Mean cross-entropy against a distribution over classes [batch, ..., classes]."""
-    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(y, logits))
-
-
-def information(logits: Any, y: Any) -> Any:
-    """Entropy of each answer minus entropy of the mean answer; labels are not read.
-
-    Source: Liang, Hu, Feng, "Do We Really Need to Access the Source Data?", ICML 2020,
-    equation 3 (information maximisation), after Grandvalet and Bengio, NIPS 2004.
-    """
-    del y
-    p = tf.nn.softmax(logits)
-    each = -tf.reduce_mean(tf.reduce_sum(p * tf.math.log(p + 1e-9), -1))
-    mean = tf.reduce_mean(tf.reshape(p, [-1, p.shape[-1]]), 0)
-    return each + tf.reduce_sum(mean * tf.math.log(mean + 1e-9))
-
-
 def differentiate(
     measure: Callable[[list[Any]], Any], parameters: list[Any]
 ) -> tuple[Any, list[Any]]:
@@ -91,27 +73,6 @@ class Candidate:
     temperature: np.ndarray | None = None
 
 
-def order_examples(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Numbers of examples as a thief comes by them.
-
-    One of each class first, so that a small share misses none by bad luck.
-
-    Args:
-        labels: int [examples], or [examples, ...] with several in an example.
-        rng: draws the order.
-
-    Returns:
-        int [examples].
-    """
-    order = rng.permutation(len(labels))
-    mixed = labels[order].reshape(len(labels), -1)
-    found = [int(np.argmax((mixed == c).any(1))) for c in np.unique(mixed)]
-    first = list(dict.fromkeys(found))
-    rest = np.setdiff1d(np.arange(len(order)), first, assume_unique=True)
-    picked = np.concatenate([rng.permutation(first), rest]).astype(int)
-    return np.asarray(order[picked])
-
-
 def draw_batches(
     examples: np.ndarray, steps: int, batch: int, rng: np.random.Generator
 ) -> np.ndarray:
@@ -139,10 +100,10 @@ class Trainer:
     """Adam over any parametrisation of a network, compiled once.
 
     Args:
-        forward: (network parameters, x) -> logits.
+        forward: (network parameters, x) -> answers.
         materialise: (what is learned, temperature) -> network parameters.
         most_steps: of any schedule; shorter ones do not compile anew.
-        loss: of (logits, y).
+        loss: of (answers, targets).
 
     Source: Kingma and Ba, ICLR 2015, algorithm 1 with the reordering of section 2.
     """
@@ -152,7 +113,7 @@ class Trainer:
         forward: Callable[[list[Any], Any], Any],
         materialise: Materialise,
         most_steps: int,
-        loss: Loss = cross_entropy,
+        loss: Loss,
     ) -> None:
         self._forward, self._materialise, self._loss = forward, materialise, loss
         self._most_steps = most_steps
@@ -172,7 +133,7 @@ class Trainer:
         Args:
             theta: float32 arrays, the start.
             x: float32 [examples, ...]; keep its shape the same between calls.
-            y: float32 [examples, ..., classes].
+            y: float32 [examples, ..., units], targets.
             schedule: rates, batches, temperature.
             masks: 0 or 1 for each element of theta; where 0 it stays as it is.
 
@@ -219,8 +180,8 @@ class Trainer:
             xb = tf.ensure_shape(tf.gather(x, index), [batches.shape[1], *x.shape[1:]])
 
             def measure(theta: list[Any]) -> Any:
-                logits = self._forward(self._materialise(theta, temperature[t]), xb)
-                return self._loss(logits, tf.gather(y, index))
+                answers = self._forward(self._materialise(theta, temperature[t]), xb)
+                return self._loss(answers, tf.gather(y, index))
 
             _, gradients = differentiate(measure, theta)
             count = tf.cast(t + 1, tf.float32)

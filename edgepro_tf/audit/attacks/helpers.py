@@ -51,7 +51,7 @@ def distil_answers(bench: Bench, thief: Thief) -> Outcome:
     """
     asked = np.concatenate([thief.x, thief.pool])[: bench.rows]
     logits = bench.logits(bench.target.authorized, asked)
-    answers = np.exp(logits - np.logaddexp.reduce(logits, -1, keepdims=True))
+    answers = bench.task.soften(logits)
     starts = {
         "from nothing": fresh_start(bench.target, thief.rng("knock-off")),
         "from the public file": public_start(bench, thief, fresh=unreadable(bench)),
@@ -77,7 +77,8 @@ def transfer_task(bench: Bench, thief: Thief) -> Outcome:
 
     Source: Yosinski et al., "How Transferable Are Features", NIPS 2014.
     """
-    groups = thief.rng("task").permutation(bench.classes) % max(2, bench.classes // 3)
+    classes = bench.task.count
+    groups = thief.rng("task").permutation(classes) % max(2, classes // 3)
     other = dataclasses.replace(thief, y=groups[thief.y])
     truth = groups[bench.y_test]
     starts = {

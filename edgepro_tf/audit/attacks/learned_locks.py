@@ -78,7 +78,8 @@ def learn_orders(bench: Bench, thief: Thief) -> Outcome:
     plan[:, count:] *= 3  # Logits of a permutation move further than weights.
     everything = np.arange(len(thief.y))
     soft = Candidate("", theta, plan, temperature=temperature)
-    learned = bench.train(bench.tools.order, soft, thief.x, thief.y, everything, rng)
+    y = bench.task.make_targets(thief.y)
+    learned = bench.train(bench.tools.order, soft, thief.x, y, everything, rng)
     hard = _round(bench, learned)
     candidates = bench.sweep(thief, bench.variants(hard, thief.x))
     return bench.outcome(candidates, thief, "orders tuned")

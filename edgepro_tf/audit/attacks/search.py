@@ -31,7 +31,7 @@ def search_lock(bench: Bench, thief: Thief) -> Outcome:
     held_out = bench.draw_folds(thief, rng)[0]
     seen = rng.permutation(thief.examples_but(held_out))
     rows, count = bench.search_rows(seen), bench.tools.search_proposals
-    y = np.eye(bench.classes, dtype=np.float32)[thief.y[rows]]
+    y = bench.task.make_targets(thief.y[rows])
     runs = []
     for _ in range(bench.budget.search_starts):
         start = _flatten(bench, first_guess(bench, thief, seen, rng, unreadable(bench)))

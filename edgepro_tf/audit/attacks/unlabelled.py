@@ -94,13 +94,15 @@ def cluster_features(bench: Bench, thief: Thief) -> Outcome:
     if all(one.is_head for one in bench.network.linears):
         return bench.does_not_apply("no hidden layer whose outputs could be clustered")
 
+    classes = bench.task.count
+
     def cluster(parameters: list[np.ndarray]) -> float:
         normal = bench.renormalise(parameters, thief.pool)
         features = bench.features(normal, bench.x_test)
         with np.errstate(all="ignore"):
             seed = int(thief.rng("cluster").integers(2**31))
-            _, groups = kmeans2(features, bench.classes, minit="++", rng=seed)
-        table = np.zeros((bench.classes, bench.classes))
+            _, groups = kmeans2(features, classes, minit="++", rng=seed)
+        table = np.zeros((classes, classes))
         np.add.at(table, (groups, bench.y_test), 1)
         rows, columns = linear_sum_assignment(-table)
         return float(table[rows, columns].sum() / len(groups))

@@ -25,7 +25,7 @@ def test_recipes_of_one_network_share_their_trainers(model, data, standard) -> N
         second.tools.weights,
         _brief(second, thief),
         thief.x,
-        thief.y,
+        second.task.make_targets(thief.y),
         thief.y * 0,
         thief.rng(""),
     )
