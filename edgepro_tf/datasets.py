@@ -37,9 +37,10 @@ class Dataset:
         x_train: float32 [samples, ...], or what ``join_inputs`` makes of several
             inputs; x_test the same.
         y_train: int32 [samples], 0 .. classes-1, or [samples, ...] where a model
-            answers at several places (pixels, steps); y_test the same.
+            answers at several places (pixels, steps); or float32 [samples, ...],
+            numbers; y_test the same.
         name: as ``load_dataset`` takes it.
-        classes: number of classes.
+        classes: number of classes; 0 where labels can only be numbers.
         scaled: names of the inputs that were bytes, 0 to 255; ``ONLY`` of a lone one.
     """
 
@@ -59,6 +60,13 @@ class Dataset:
     def inputs(self) -> tuple[str, ...]:
         """Their names; ``ONLY`` of a lone one."""
         return tuple(split_inputs(self.x_train))
+
+    @property
+    def answers(self) -> str:
+        """What its labels are, in words."""
+        if self.classes:
+            return f"{self.classes} classes"
+        return f"numbers of shape {tuple(self.y_train.shape[1:])}"
 
     @functools.cached_property
     def digest(self) -> str:
@@ -107,7 +115,7 @@ class Dataset:
         shapes = [str(x.shape[1:]) for x in split_inputs(self.x_train).values()]
         return (
             f"{self.name}: {len(self.x_train)} training and {len(self.x_test)} test "
-            f"samples of shape {' and '.join(shapes)}, {self.classes} classes"
+            f"samples of shape {' and '.join(shapes)}, {self.answers}"
         )
 
 
@@ -121,7 +129,8 @@ def load_dataset(name: str) -> Dataset:
             downloader, in that order); or ``npz:PATH``, a file with x_train, y_train,
             x_test and y_test (bytes are scaled to 0..1, floats taken as they are). Of
             several inputs, x_train_NAME and x_test_NAME for each; labels are [samples],
-            or [samples, ...] where the model answers at several places.
+            or [samples, ...] where the model answers at several places. Labels that are
+            no class numbers are numbers, in the shape of the model's answers.
 
     Returns:
         The data set; images have a channel axis.
@@ -238,14 +247,15 @@ def _dataset(
         _check_counts(name, x_train[end], y_train, x_test[end], y_test)
         _check_kinds(name, end, x_train[end], x_test[end])
     labels = [_fit_labels(y) for y in (y_train, y_test)]
-    _check_labels(name, *labels)
+    classes = _count_classes(name, *labels)
+    dtype = np.int32 if classes else np.float32
     return Dataset(
         join_inputs({end: _samples(x) for end, x in x_train.items()}),
-        labels[0].astype(np.int32),
+        labels[0].astype(dtype),
         join_inputs({end: _samples(x) for end, x in x_test.items()}),
-        labels[1].astype(np.int32),
+        labels[1].astype(dtype),
         name,
-        int(max(y.max() for y in labels)) + 1,
+        classes,
         frozenset(end for end, x in x_test.items() if x.dtype == np.uint8),
     )
 
@@ -296,7 +306,8 @@ def _check_kinds(name: str, end: str, x_train: np.ndarray, x_test: np.ndarray) -
         raise DatasetError(f"{task}: expected finite numbers, got NaN or infinity.")
 
 
-def _check_labels(name: str, y_train: np.ndarray, y_test: np.ndarray) -> None:
+def _count_classes(name: str, y_train: np.ndarray, y_test: np.ndarray) -> int:
+    """How many classes labels name; 0 where they are numbers."""
     task = f"cannot load data set {name!r}"
     if y_train.shape[1:] != y_test.shape[1:]:
         raise DatasetError(
@@ -309,20 +320,24 @@ def _check_labels(name: str, y_train: np.ndarray, y_test: np.ndarray) -> None:
     is_number = labels.dtype.kind in "biuf"
     if not is_number:
         raise DatasetError(
-            f"{task}: expected labels that are class numbers, got {labels.dtype}.",
+            f"{task}: expected labels that are class numbers, or numbers, got "
+            f"{labels.dtype}.",
             "Store np.unique(y, return_inverse=True)[1].",
         )
-    if not 0 <= labels.min() <= labels.max() < _MOST_CLASSES:
-        raise DatasetError(
-            f"{task}: expected labels from 0 to {_MOST_CLASSES - 1:,}, got "
-            f"{labels.min():g} to {labels.max():g}."
-        )
-    if np.any(labels % 1):
-        raise DatasetError(f"{task}: expected labels that are integers, got others.")
+    if not np.all(np.isfinite(labels.astype(np.float32))):
+        raise DatasetError(f"{task}: expected finite labels, got NaN or infinity.")
     if labels.min() == labels.max():
         raise DatasetError(
             f"{task}: expected at least two classes, got nothing but {labels[0]:g}."
         )
+    if 0 <= labels.min() and labels.max() < _MOST_CLASSES and not np.any(labels % 1):
+        return int(labels.max()) + 1
+    if len(np.unique(labels)) == 2:
+        raise DatasetError(
+            f"{task}: expected two classes to be 0 and 1, got {labels.min():g} and "
+            f"{labels.max():g}."
+        )
+    return 0
 
 
 def _samples(x: np.ndarray) -> np.ndarray:

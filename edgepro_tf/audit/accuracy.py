@@ -1,24 +1,23 @@
-"""Accuracy of a ``.tflite``: public, restored, or restored by a wrong lock."""
+"""Accuracy (R2 of numbers) of a ``.tflite``: public, restored, or wrongly so."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgepro_tf.audit.labels import fit_labels
+from edgepro_tf.audit.scores import score_outputs
 from edgepro_tf.errors import InterpreterError
 from edgepro_tf.inputs import split_inputs
 from edgepro_tf.runtime.delegates import open_with_payload
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
 from edgepro_tf.runtime.running import (
     check_shape,
-    fits_shape,
     ordered_details,
     output_details,
     pick_output,
-    predict_classes,
     quantize_inputs,
     run_real,
     signature_shape,
@@ -33,7 +32,7 @@ _BATCH = 256
 def measure_accuracy(
     interpreter: Any, x: np.ndarray, y: np.ndarray, output: str | None = None
 ) -> float:
-    """Top-1 accuracy of a classifier.
+    """Top-1 accuracy of a classifier, R2 of a model that answers with numbers.
 
     One output unit tells two classes apart.
 
@@ -41,11 +40,13 @@ def measure_accuracy(
         interpreter: allocated.
         x: [examples, ...] real inputs, or what ``join_inputs`` makes of several;
             quantised here where the model's inputs are.
-        y: int [examples] class numbers, or [examples, ...] one at each place.
+        y: as ``fit_labels`` gives them: int [examples] class numbers, or [examples,
+            ...] one at each place; or float numbers in the output's shape.
         output: by name; None for the only one.
 
     Returns:
-        Share of examples (places) whose largest score is at their class, 0 to 1.
+        Share of examples (places) whose largest score is at their class, or
+        ``r_squared``; 0 to 1.
     """
     details = ordered_details(interpreter)
     output = pick_output("the model", interpreter, output)
@@ -59,13 +60,13 @@ def measure_accuracy(
         sample = quantize_inputs(x[rows], details)
         scores = call_runtime(run_real, interpreter, sample, _task="run")[output]
         found.append(scores[:count])
-    return float(np.mean(predict_classes(np.concatenate(found)) == y))
+    return score_outputs(np.concatenate(found), y)
 
 
 def fit_data(
     model: str, interpreter: Any, data: Dataset, output: str | None = None
 ) -> Dataset:
-    """A data set as a classifier's inputs take it.
+    """A data set as a model's inputs and output take it.
 
     Args:
         model: its name, for errors.
@@ -74,8 +75,8 @@ def fit_data(
         output: the one that is judged; None for the only one.
 
     Raises:
-        InterpreterError: inputs of other names or shapes, labels of other places or of
-            more classes than the output, or no such output.
+        InterpreterError: inputs of other names or shapes, labels that are neither the
+            output's classes nor its numbers (``fit_labels``), or no such output.
     """
     details = ordered_details(interpreter)
     are_lone = len(details) == len(data.inputs) == 1
@@ -97,34 +98,12 @@ def fit_data(
     ):
         check_shape(model, detail, x)
     name = pick_output(model, interpreter, output)
-    shape = signature_shape(output_details(interpreter)[name])
-    if all(extent == 1 for extent in shape[1:-1]):  # One place is no place.
-        labels = [
-            y.reshape(len(y), *shape[1:-1]) if y.size == len(y) else y
-            for y in (data.y_train, data.y_test)
-        ]
-        data = dataclasses.replace(data, y_train=labels[0], y_test=labels[1])
-    _check_labels(model, shape, data)
-    return data
+    return fit_labels(model, signature_shape(output_details(interpreter)[name]), data)
 
 
 def _takes_bytes(detail: dict[str, Any]) -> bool:
     is_integer = np.dtype(detail["dtype"]).kind in "iu"
     return is_integer and not detail["quantization"][0]
-
-
-def _check_labels(model: str, shape: tuple[int, ...], data: Dataset) -> None:
-    classes = max(2, shape[-1])
-    for y in (data.y_train, data.y_test):
-        fits = y.ndim == len(shape) - 1 and fits_shape(shape[1:-1], y.shape[1:])
-        is_number = y.dtype.kind in "iu" and 0 <= y.min() <= y.max() < classes
-        if not fits or not is_number:
-            raise InterpreterError(
-                f"cannot judge {model}: expected labels of shape [count"
-                f"{''.join(f', {n}' for n in shape[1:-1])}], class numbers from 0 to "
-                f"{classes - 1}, got {y.dtype} {list(y.shape)} from {y.min():g} to "
-                f"{y.max():g} in {data.name}."
-            )
 
 
 def public_accuracy(

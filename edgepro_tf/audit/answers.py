@@ -60,9 +60,13 @@ def check_answers(network: Network, values: list[np.ndarray], content: bytes) ->
     Raises:
         ConversionError: the graph does not compute here, or something else.
     """
-    examples, expected = _ask_interpreter(content, network.graph.outputs[0])
+    examples, expected = _ask_interpreter(content, network.output)
+    plain = [  # The interpreter's answers are mapped to nothing.
+        np.full_like(value, p.neutral) if p.role == "answers" else value
+        for p, value in zip(network.parameters, values, strict=True)
+    ]
     try:
-        logits = network.forward(values, flatten_inputs(examples))
+        logits = network.forward(plain, flatten_inputs(examples))
     except (
         tf.errors.OpError,
         ArithmeticError,
@@ -86,7 +90,8 @@ def check_answers(network: Network, values: list[np.ndarray], content: bytes) ->
     ):
         raise unsupported("one that answers otherwise here than in the interpreter")
     last = network.graph.nodes[find_last(network.graph)].kind
-    if kind or last in operators.LINEAR_INPUTS or not are_probabilities(expected):
+    is_plain = kind or last in operators.LINEAR_INPUTS or network.answer_map
+    if is_plain or not are_probabilities(expected):
         return network.task
     are_mixed = network.units == 1 or sum_to_one(expected)
     return dataclasses.replace(network.task, are_probabilities=are_mixed)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgepro_tf.audit.bench import Bench
+    from edgepro_tf.audit.tasks import Task
     from edgepro_tf.audit.thief import Thief
 
 LABELS, INPUTS, NOTHING, DEVELOPER = "labels", "inputs", "nothing", "developer"
@@ -18,7 +19,7 @@ class Outcome:
     """What one run of an attack reached.
 
     Args:
-        accuracy: on the test set, 0 to 1.
+        accuracy: on the test set, 0 to 1; R2 of numbers.
         chosen: the variant that the thief's validation chose, in words.
         details: further figures, plain numbers.
         applies: False where nothing in the file is of the attack's kind; ``chosen``
@@ -44,6 +45,7 @@ class Attack:
         run: does it.
         counts: whether it can be the best attack of the thief's advantage.
         is_slow: left out of a quick audit.
+        task: ``Task.kind`` of the networks that it is for; empty for all.
     """
 
     name: str
@@ -53,6 +55,11 @@ class Attack:
     run: Callable[[Bench, Thief], Outcome] = dataclasses.field(repr=False)
     counts: bool = True
     is_slow: bool = False
+    task: str = ""
+
+    def suits(self, task: Task) -> bool:
+        """Whether it has something to attack there."""
+        return self.task in ("", task.kind)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from edgepro_tf.audit import training
+from edgepro_tf.audit.answer_map import fit_answers, normalise_answers
 from edgepro_tf.audit.attack import Attack, Outcome
 from edgepro_tf.audit.budget import Budget
 from edgepro_tf.audit.rows import scale_rows
@@ -191,7 +192,18 @@ class Bench:
         y = self.task.make_targets(thief.y)
         theta = self.train(trainer, candidate, thief.x, y, examples, rng)
         last = 1.0 if candidate.temperature is None else candidate.temperature[-1]
-        return trainer.parameters(theta, float(last))
+        return self.calibrate(trainer.parameters(theta, float(last)), thief, examples)
+
+    def calibrate(
+        self, parameters: Arrays, thief: Thief, examples: np.ndarray | None = None
+    ) -> Arrays:
+        """Numbers: their map, fitted on a thief's labels; a classifier as it is."""
+        if not self.network.answer_map:
+            return parameters
+        examples = np.arange(len(thief.y)) if examples is None else examples
+        answers = self.logits(parameters, self._pad(thief.x))[examples]
+        targets = self.task.make_targets(thief.y[examples])
+        return fit_answers(self.network, parameters, answers, targets)
 
     def train(
         self,
@@ -209,10 +221,12 @@ class Bench:
         """
         steps = len(candidate.plan)
         batches = training.draw_batches(examples, steps, self.budget.batch, rng)
+        plan = np.array(candidate.plan)
+        plan[:, self.network.answer_map] = 0  # In units that no learning rate fits.
         temperature = candidate.temperature
         if temperature is None:
             temperature = np.ones(steps)
-        schedule = training.Schedule(candidate.plan, batches, temperature)
+        schedule = training.Schedule(plan, batches, temperature)
         learned = trainer.train(
             candidate.theta, self._pad(x), self._pad(y), schedule, candidate.masks
         )
@@ -293,7 +307,7 @@ class Bench:
     def _halve(self, parameters: Arrays) -> Arrays:
         roles = [p.role for p in self.network.parameters]
         return [
-            p if role == "constant" else 0.5 * p
+            p if role in ("constant", "answers") else 0.5 * p
             for p, role in zip(parameters, roles, strict=True)
         ]
 
@@ -318,7 +332,9 @@ class Bench:
             out[one.filter] = scale_rows(out[one.filter], gain, one.channel_axis)
             if one.bias is not None:
                 out[one.bias] = (out[one.bias] - mean) * gain
-        return out
+        if not self.network.answer_map:
+            return out
+        return normalise_answers(self.network, out, self.logits(out, self._pad(x)))
 
     def activity(self, parameters: Arrays, x: np.ndarray) -> list[np.ndarray]:
         """float32 [channels] for each linear operator: mean of |z| + deviation."""
@@ -340,12 +356,6 @@ class Bench:
         targets = self._pad(self.task.make_targets(y))
         loss, found = self.tools.gradient(values, self._pad(x), targets)
         return float(loss), [g.numpy() for g in found]
-
-    def features(self, parameters: Arrays, x: Any) -> np.ndarray:
-        """float32 [examples, channels]: the last hidden linear output, rectified."""
-        last = max(i for i, one in enumerate(self.network.linears) if not one.is_head)
-        z = self.outputs(parameters, x, last)
-        return tf.reduce_mean(tf.reshape(z, [len(x), -1, z.shape[-1]]), 1).numpy()
 
     def outputs(self, parameters: Arrays, x: Any, layer: int) -> Any:
         """float32 tensor [examples, ..., channels]: a linear output, rectified."""

@@ -50,7 +50,7 @@ def unsupported(
 ) -> ConversionError:
     """The error for a network that attacks cannot be run on."""
     return ConversionError(
-        "cannot audit model: expected a classifier of convolutions and dense layers, "
+        "cannot audit model: expected a network of convolutions and dense layers, "
         f"got {what}.",
         remedy,
     )

@@ -43,8 +43,10 @@ class Parameter:
 
     Args:
         tensor: its number in the file (of the float16 constant before DEQUANTIZE).
-        buffer: the first one over its bytes, as a lock's records are found by.
-        role: ``filter``, ``bias`` or ``constant`` (of an element-wise operator).
+        buffer: the first one over its bytes, as a lock's records are found by; below 0
+            where no file has it.
+        role: ``filter``, ``bias``, ``constant`` (of an element-wise operator) or
+            ``answers`` (of the task's map of answers, in no file).
         shape: of the constant, in TFLite's layout.
         channel_axis: axis of the channels.
         element_type: of its elements in the file.
@@ -100,6 +102,7 @@ class Network:
         scales: float32 arrays that fit them: quantisation scales, 1 where there are
             none.
         task: what is asked of it.
+        output: tensor number of the answers in the file.
     """
 
     graph: Graph
@@ -108,6 +111,7 @@ class Network:
     values: tuple[np.ndarray, ...] = dataclasses.field(repr=False)
     scales: tuple[np.ndarray, ...] = dataclasses.field(repr=False)
     task: Task
+    output: int
 
     @property
     def units(self) -> int:
@@ -128,8 +132,20 @@ class Network:
 
     @property
     def heads(self) -> list[int]:
-        """Filters and biases of the last linear operators."""
-        return [i for one in self.linears if one.is_head for i in one.parameters]
+        """Filters and biases of the last linear operators, and what maps answers."""
+        found = [i for one in self.linears if one.is_head for i in one.parameters]
+        return found + self.answer_map
+
+    @property
+    def answer_map(self) -> list[int]:
+        """Gain and shift of the answers, where they are numbers."""
+        return [i for i, p in enumerate(self.parameters) if p.role == "answers"]
+
+    @property
+    def weights(self) -> int:
+        """Elements of the parameters that stand in the file."""
+        mine = zip(self.parameters, self.values, strict=True)
+        return sum(value.size for p, value in mine if p.buffer >= 0)
 
     @property
     def multiplications(self) -> int:
@@ -161,13 +177,16 @@ class Network:
         return self.task.read(Run(self, parameters, observe).run(x))
 
 
-def import_model(model: str | Path | bytes, output: int | None = None) -> Network:
+def import_model(
+    model: str | Path | bytes, output: int | None = None, task: Task | None = None
+) -> Network:
     """Read a ``.tflite``, in any number format, as a trainable network.
 
     Args:
         model: the file, or its content.
         output: tensor number of the answers; None for the only output. What leads to
             no answer is left out.
+        task: None for a classifier's.
 
     Raises:
         ConversionError: the file is no TFLite model, or has an operator that attacks
@@ -182,6 +201,9 @@ def import_model(model: str | Path | bytes, output: int | None = None) -> Networ
     content = model if isinstance(model, bytes) else Path(model).read_bytes()
     graph = _lead_to(read_graph(content), output)
     _check_supported(graph)
+    answers = graph.outputs[0]
+    task = task or Classes(max(2, graph.shapes[answers][-1]))
+    graph = _append_map(graph, task)
     found, linears = _Parameters(graph), []
     for index, node in enumerate(graph.nodes):
         if node.kind in operators.LINEAR_INPUTS:
@@ -192,14 +214,16 @@ def import_model(model: str | Path | bytes, output: int | None = None) -> Networ
             neutral = 1.0 if node.kind in ("MUL", "DIV") else 0.0
             for tensor in node.inputs:
                 if found.graph.shapes[tensor]:  # No lock takes a single number.
-                    found.add(tensor, "constant", -1, neutral=neutral)
+                    role = "answers" if graph.buffers[tensor] < 0 else "constant"
+                    found.add(tensor, role, -1, neutral=neutral)
     return Network(
         graph,
         tuple(found.parameters),
         tuple(linears),
         tuple(found.values),
         tuple(found.scales),
-        Classes(max(2, graph.shapes[graph.outputs[0]][-1])),
+        task,
+        answers,
     )
 
 
@@ -286,7 +310,7 @@ def _lead_to(graph: Graph, output: int | None) -> Graph:
     """The operators that an output is computed by, and it alone."""
     if output is None and len(graph.outputs) != 1:
         raise unsupported(
-            f"{len(graph.outputs)} outputs", "Name the one whose classes are labelled."
+            f"{len(graph.outputs)} outputs", "Name the one that is labelled."
         )
     outputs = graph.outputs if output is None else (output,)
     wanted, nodes = set(outputs), []
@@ -295,6 +319,22 @@ def _lead_to(graph: Graph, output: int | None) -> Graph:
             wanted.update(node.inputs)
             nodes.append(node)
     return dataclasses.replace(graph, nodes=tuple(reversed(nodes)), outputs=outputs)
+
+
+def _append_map(graph: Graph, task: Task) -> Graph:
+    """The graph, and behind it the task's operators over constants of its own."""
+    for kind, values in task.answer_map:
+        before, constant = graph.outputs[0], len(graph.shapes)
+        node = GraphNode(kind, (before, constant), (constant + 1,), {})
+        graph = dataclasses.replace(
+            graph,
+            nodes=(*graph.nodes, node),
+            outputs=node.outputs,
+            shapes=(*graph.shapes, values.shape, graph.shapes[before]),
+            constants={**graph.constants, constant: values},
+            buffers=(*graph.buffers, -constant, -constant),
+        )
+    return graph
 
 
 def _window(kind: str, shape: tuple[int, ...]) -> tuple[int, int]:

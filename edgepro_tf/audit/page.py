@@ -37,18 +37,21 @@ def write_page(report: AuditReport) -> str:
             f"<title>{html.escape(title)}</title><style>{_STYLE}</style>",
             f"<h1>{html.escape(title)}</h1>",
             _headline(report),
-            "<h2>Accuracy against data</h2>",
+            f"<h2>{report.score.capitalize()} against data</h2>",
             _accuracy_plot(report),
             *_share_sections(report),
             "<h2>Without labels</h2>",
-            _table(s for s in report.summaries if s.needs not in (LABELS, DEVELOPER)),
+            _table(
+                report,
+                [s for s in report.summaries if s.needs not in (LABELS, DEVELOPER)],
+            ),
             "<h2>Who knows a part of the lock</h2>",
             "<p class='small'>Measurements, not attacks: they read the secret.</p>",
-            _table(s for s in report.summaries if s.needs == DEVELOPER),
+            _table(report, [s for s in report.summaries if s.needs == DEVELOPER]),
             "<h2>What was not tested</h2><ul>",
             *[f"<li>{html.escape(text)}</li>" for text in report.not_tested],
             "</ul><h2>What was audited</h2>",
-            _facts(facts),
+            _facts(report),
             "</html>",
         ]
     )
@@ -82,7 +85,7 @@ def _headline(report: AuditReport) -> str:
         "of many noisy figures is too good by chance; <i>held out</i> "
         "chooses the attack on the other seeds, <i>by luck</i> is what the best of as "
         "many further starts of scratch would show.</p>"
-        f"<p>{report.caution}</p>"
+        f"<p>{report.taken} {report.caution}</p>"
     )
 
 
@@ -118,10 +121,10 @@ def _share_sections(report: AuditReport) -> Iterable[str]:
                 if s.advantage is not None and s.attack != SCRATCH
             ]
         )
-        yield _table(mine)
+        yield _table(report, mine)
 
 
-def _table(summaries: Iterable[Summary]) -> str:
+def _table(report: AuditReport, summaries: Iterable[Summary]) -> str:
     rows = []
     for s in summaries:
         gain = "" if s.advantage is None else f"{100 * s.advantage:+.1f}"
@@ -135,8 +138,8 @@ def _table(summaries: Iterable[Summary]) -> str:
             f"{_details(s.details)}</td></tr>"
         )
     return (
-        "<table><tr><th>attack</th><th>accuracy</th><th>minus scratch</th><th>time</th>"
-        f"<th class='words'>chosen</th></tr>{''.join(rows)}</table>"
+        f"<table><tr><th>attack</th><th>{report.score}</th><th>minus scratch</th>"
+        f"<th>time</th><th class='words'>chosen</th></tr>{''.join(rows)}</table>"
     )
 
 
@@ -155,12 +158,16 @@ def _details(details: Sequence[dict[str, Any]]) -> str:
     return html.escape(f" [{', '.join(shown)}]") if shown else ""
 
 
-def _facts(facts: dict[str, Any]) -> str:
+def _facts(report: AuditReport) -> str:
+    named = {
+        name.replace("accuracy", report.score): _words(name, value)
+        for name, value in report.facts.items()
+        if value is not None
+    }
     rows = "".join(
         f"<tr><td class='key'>{html.escape(name.replace('_', ' '))}</td>"
-        f"<td class='words'>{html.escape(_words(name, value))}</td></tr>"
-        for name, value in facts.items()
-        if value is not None
+        f"<td class='words'>{html.escape(words)}</td></tr>"
+        for name, words in named.items()
     )
     return f"<table>{rows}</table>"
 

@@ -18,8 +18,10 @@ from edgepro_tf.audit.bases import read_base
 from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.budget import QUICK, Budget
 from edgepro_tf.audit.page import write_page
+from edgepro_tf.audit.regression import Numbers
 from edgepro_tf.audit.report import AuditReport, summarise
 from edgepro_tf.audit.runner import Cache, Progress, run_attacks
+from edgepro_tf.audit.scores import are_numbers
 from edgepro_tf.audit.scratch import SCRATCH
 from edgepro_tf.audit.target import digest, make_target
 from edgepro_tf.errors import ConversionError
@@ -91,11 +93,14 @@ def audit_pair(
     if SCRATCH not in [attack.name for attack in attacks]:
         raise ValueError(f"attacks are held against {SCRATCH!r}, which is missing")
     data = fit_data(name, make_interpreter(public), data, output)
+    task = Numbers.of(data.y_train) if are_numbers(data.y_train) else None
     pairs = [(public, payload), *others]
     results: list[AttackResult] = []
     released = []
     for i, (file, lock) in enumerate(pairs):
-        target = make_target(file, lock, name=name, recipe=recipe, output=output)
+        target = make_target(
+            file, lock, name=name, recipe=recipe, output=output, task=task
+        )
         if base is not None:
             known_base = read_base(target.network, base, output)
             target = dataclasses.replace(target, base=known_base)
@@ -105,7 +110,7 @@ def audit_pair(
         )
         authorized_accuracy = bench.accuracy(target.authorized)
         if not is_control and authorized_accuracy <= bench.chance:
-            raise _answers_nothing(authorized_accuracy, bench.chance)
+            raise _answers_nothing(authorized_accuracy, bench)
         # Of each seed by itself: who takes more thieves keeps those that he has.
         of_each = dataclasses.replace(budget, seeds=())
         context = [digest(file), data.digest, dataclasses.asdict(of_each)]
@@ -115,7 +120,7 @@ def audit_pair(
             context.append(output)
         results += run_attacks(
             bench,
-            attacks,
+            [attack for attack in attacks if attack.suits(bench.task)],
             seeds=budget.seeds[i :: len(pairs)],
             cache=Cache(cache, context),
             workers=workers,
@@ -126,6 +131,8 @@ def audit_pair(
         "name": name,
         "recipe": recipe,
         "data": str(data),
+        "labels_taken_for": bench.task.labels,
+        "score": bench.task.score_name,
         "test_examples": len(bench.y_test),
         "labels": {share: bench.count_labels(share) for share in budget.shares},
         "budget": dataclasses.asdict(budget),
@@ -133,20 +140,20 @@ def audit_pair(
         "output": output,
         "base": None if base is None else base.name,
         "model_bytes": len(public),
-        "weights": sum(v.size for v in target.public),
+        "weights": target.network.weights,
         "authorized_accuracy": authorized_accuracy,
         "released_accuracy": float(np.mean(released)),
         "chance": bench.chance,
         "seconds": round(time.time() - started, 1),
     }
-    return summarise(results, attacks, budget, known | (facts or {}))
+    return summarise(results, attacks, budget, known | (facts or {}), bench.task)
 
 
-def _answers_nothing(accuracy: float, chance: float) -> ConversionError:
+def _answers_nothing(accuracy: float, bench: Bench) -> ConversionError:
     return ConversionError(
         "cannot audit model: expected the authorized network to answer this data, got "
-        f"one that is right on {accuracy:.1%} of it ({chance:.1%} by always naming one "
-        "class).",
+        f"one of {bench.task.score_name} {accuracy:.1%} ({bench.task.constant}: "
+        f"{bench.chance:.1%}).",
         "Scale inputs as in training: a data file's bytes are divided by 255, its "
         "floats are taken as they are.",
     )

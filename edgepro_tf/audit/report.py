@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from edgepro_tf.audit.advantage import (
 from edgepro_tf.audit.attack import LABELS, Attack, AttackResult
 from edgepro_tf.audit.budget import Budget
 from edgepro_tf.audit.scratch import SCRATCH
+
+if TYPE_CHECKING:
+    from edgepro_tf.audit.tasks import Task
 
 NEVER_TESTED = (
     "memory dumps of an authorized device: whoever controls a device that holds the "
@@ -38,7 +41,7 @@ class Summary:
 
     Args:
         accuracy, spread: mean and standard deviation over seeds, 0 to 1; the latter
-            None where there is one seed.
+            None where there is one seed. R2 where labels are numbers.
         advantage, advantage_spread: of the difference to scratch, seed by seed; None
             where there is no such difference to speak of.
         applies: False where the file holds nothing of the attack's kind.
@@ -86,6 +89,19 @@ class AuditReport:
         return dataclasses.asdict(self) | {"mean_advantage": self.mean_advantage}
 
     @property
+    def score(self) -> str:
+        """What figures are, in words."""
+        return str(self.facts.get("score", "accuracy"))
+
+    @property
+    def taken(self) -> str:
+        """What the labels were taken for, in a sentence, if that is known."""
+        if "labels_taken_for" not in self.facts:
+            return ""
+        kind = self.facts["labels_taken_for"]
+        return f"Labels taken for {kind}: figures are {self.score}."
+
+    @property
     def caution(self) -> str:
         """Sentences on figures that rest on few examples or failed runs, if any."""
         cautions = []
@@ -104,7 +120,9 @@ class AuditReport:
         return " ".join(cautions)
 
     def __str__(self) -> str:
-        return "\n".join(filter(None, [*map(str, self.advantages), self.caution]))
+        return "\n".join(
+            filter(None, [self.taken, *map(str, self.advantages), self.caution])
+        )
 
 
 def summarise(
@@ -112,8 +130,12 @@ def summarise(
     attacks: Sequence[Attack],
     budget: Budget,
     facts: dict[str, Any],
+    task: Task | None = None,
 ) -> AuditReport:
-    """Average over seeds and hold every attack against scratch."""
+    """Average over seeds and hold every attack against scratch.
+
+    Attacks that do not suit the task (None: all do) are named as not tested.
+    """
     known = {attack.name: attack for attack in attacks}
     table: Table = {}
     for result in results:
@@ -137,7 +159,7 @@ def summarise(
             )
             for share in budget.shares
         ),
-        NEVER_TESTED + _left_out(attacks, budget),
+        NEVER_TESTED + _left_out(attacks, budget, task),
     )
 
 
@@ -178,8 +200,17 @@ def _summary(
     )
 
 
-def _left_out(attacks: Sequence[Attack], budget: Budget) -> tuple[str, ...]:
-    if budget.is_thorough:
-        return ()
-    names = [attack.name for attack in attacks if attack.is_slow]
-    return (f"left out of a quick audit (use --full): {', '.join(names)}",)
+def _left_out(
+    attacks: Sequence[Attack], budget: Budget, task: Task | None
+) -> tuple[str, ...]:
+    suited = [one for one in attacks if task is None or one.suits(task)]
+    slow = [one.name for one in suited if one.is_slow and not budget.is_thorough]
+    others = [f"{one.name} (of {one.task})" for one in attacks if one not in suited]
+    return tuple(
+        f"{why}: {', '.join(names)}"
+        for why, names in (
+            ("left out of a quick audit (use --full)", slow),
+            ("without a counterpart here", others),
+        )
+        if names
+    )

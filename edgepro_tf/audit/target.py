@@ -12,6 +12,7 @@ from edgepro_tf import native
 from edgepro_tf.audit.answers import check_answers, find_answers
 from edgepro_tf.audit.importer import Linear, Network, import_model
 from edgepro_tf.audit.statistics import pair_rows
+from edgepro_tf.audit.tasks import Task
 from edgepro_tf.audit.thief import Arrays, Draw, Target
 from edgepro_tf.locks import ModelLock, Step, TensorLock
 from edgepro_tf.locks import Target as Which
@@ -19,7 +20,13 @@ from edgepro_tf.payload import pack_lock, unpack_lock
 
 
 def make_target(
-    public: bytes, payload: bytes, *, name: str, recipe: str, output: str | None = None
+    public: bytes,
+    payload: bytes,
+    *,
+    name: str,
+    recipe: str,
+    output: str | None = None,
+    task: Task | None = None,
 ) -> Target:
     """Open a pair as its developer can, who audits what a thief would see.
 
@@ -30,9 +37,10 @@ def make_target(
         name: heading of the report.
         recipe: its name, for the report.
         output: name of the one to attack; None for the only one.
+        task: what is asked of it; None for a classifier's.
 
     Raises:
-        ConversionError: the model is no classifier that attacks can be run on.
+        ConversionError: the model is none that attacks can be run on.
         InterpreterError: it has several outputs and none is named, or no such one.
         WrongModelError: the payload belongs to another file.
     """
@@ -40,12 +48,12 @@ def make_target(
     restored = bytearray(public)
     native.restore_buffer(restored, payload)
     lock = unpack_lock(payload)
-    network = import_model(public, answers)
-    authorized = undrawn = import_model(bytes(restored), answers)
+    network = import_model(public, answers, task)
+    authorized = undrawn = _import_alike(bytes(restored), network)
     if any(one.steps & Step.SET for one in lock.tensors):
         content = bytearray(public)
         native.restore_buffer(content, pack_lock(_without_values(lock)))
-        undrawn = import_model(bytes(content), answers)
+        undrawn = _import_alike(bytes(content), network)
     target = _describe(network, authorized, lock, name, recipe)
     task = check_answers(network, target.authorized, bytes(restored))
     target = dataclasses.replace(
@@ -183,7 +191,7 @@ def _find_orders(target: Target, restored: bytes, lock: ModelLock) -> Arrays:
 
 
 def _import_alike(content: bytes, network: Network) -> Network:
-    return import_model(content, network.graph.outputs[0])
+    return import_model(content, network.output, network.task)
 
 
 def _rows(values: np.ndarray, scales: np.ndarray, one: Linear) -> np.ndarray:

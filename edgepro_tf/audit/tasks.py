@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -21,7 +21,15 @@ class Task(abc.ABC):
 
     *Answers* are what ``Network.forward`` gives, *targets* what the loss holds them
     against; *labels* are a data set's.
+
+    ``kind`` is what attacks name it by (``Attack.task``); ``score_name``, ``labels``
+    and ``constant``, the best answer of who knows no input, are words of the report.
     """
+
+    kind: ClassVar[str]
+    score_name: ClassVar[str]
+    labels: ClassVar[str]
+    constant: ClassVar[str]
 
     @property
     @abc.abstractmethod
@@ -29,9 +37,12 @@ class Task(abc.ABC):
         """As many as a thief has at least."""
 
     @property
-    @abc.abstractmethod
-    def constant(self) -> str:
-        """The best answer of who knows no input, in words."""
+    def answer_map(self) -> tuple[tuple[str, np.ndarray], ...]:
+        """Element-wise operators behind a file's last one, and their constants [units].
+
+        What any thief may do to answers, and no file says.
+        """
+        return ()
 
     @abc.abstractmethod
     def read(self, outputs: Any) -> Any:
@@ -92,6 +103,9 @@ class Classes(Task):
     count: int
     are_probabilities: bool = False
 
+    kind = "classes"
+    score_name = "accuracy"
+    labels = "class numbers"
     constant = "always the most frequent label"
 
     @property

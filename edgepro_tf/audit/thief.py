@@ -162,7 +162,8 @@ class Thief:
 
     Args:
         share: of the training data that he has labels for.
-        x, y: labelled, int classes; several inputs in one row (``flatten_inputs``).
+        x, y: labelled, int classes or float numbers; several inputs in one row
+            (``flatten_inputs``).
         pool: inputs without labels.
     """
 

@@ -62,11 +62,11 @@ def build_network(
     """
     from edgepro_tf import locking, zoo
 
-    if len(data.inputs) > 1 or data.y_train.ndim > 1:
+    if len(data.inputs) > 1 or data.y_train.ndim > 1 or not data.classes:
         raise EdgeProError(
             f"cannot train {kind} on {data.name}: expected samples of one input and "
-            f"one label each, got {len(data.inputs)} inputs and labels "
-            f"{list(data.y_train.shape)}.",
+            f"one class number each, got {len(data.inputs)} inputs and labels "
+            f"{data.y_train.dtype} {list(data.y_train.shape)}.",
             "Train your own Keras model, and 'edgepro convert' it.",
         )
     shape = data.x_train.shape[1:]

@@ -39,6 +39,12 @@ def tune_all(bench: Bench, thief: Thief, *, fresh: str = "nothing") -> Outcome:
     return bench.outcome(candidates, thief, f"tune all {fresh}")
 
 
+def map_answers(bench: Bench, thief: Thief) -> Outcome:
+    """Fit a gain and a shift of the answers on the labels; train nothing."""
+    mapped = bench.calibrate(bench.target.public, thief)
+    return Outcome(bench.accuracy(mapped), "as shipped")
+
+
 def tune_last(bench: Bench, thief: Thief) -> Outcome:
     """Train the last linear layers only (one, or two), the head drawn afresh."""
     plain = public_start(bench, thief, fresh=bench.network.heads)
@@ -90,6 +96,10 @@ _ALL_FRESH = "every tensor is hidden: this would be scratch"
 _FINETUNING = "Uchida et al., ICMR 2017, section 4.4; EdgePro, experiments"
 ATTACKS = (
     Attack("fine-tuning, all layers", "fine-tuning", _FINETUNING, LABELS, tune_all),
+    Attack(
+        "answers mapped by least squares", "fine-tuning", "Legendre 1805", LABELS,
+        map_answers, task="numbers",
+    ),
     Attack(
         "fine-tuning, head afresh", "fine-tuning", _FINETUNING, LABELS,
         functools.partial(tune_all, fresh="head"), is_slow=True,

@@ -165,6 +165,6 @@ ATTACKS = (
     ),
     Attack(
         "transfer to another task", "with help", "Yosinski et al., NIPS 2014", LABELS,
-        transfer_task, counts=False, is_slow=True,
+        transfer_task, counts=False, is_slow=True, task="classes",
     ),
 )  # fmt: skip

@@ -67,7 +67,7 @@ def first_guess(
 
 
 def _flatten(bench: Bench, parameters: Arrays) -> Arrays:
-    scaled = set(bench.network.heads)
+    scaled = set(bench.network.answer_map or bench.network.heads)
     return [_FLATTEN * p if i in scaled else p for i, p in enumerate(parameters)]
 
 

@@ -10,7 +10,7 @@ from edgepro_tf.audit.attack import INPUTS, Attack, Outcome
 from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.rows import scale_rows
 from edgepro_tf.audit.sign_training import sign_candidates
-from edgepro_tf.audit.thief import Thief
+from edgepro_tf.audit.thief import Arrays, Thief
 
 
 def match_statistics(bench: Bench, thief: Thief) -> Outcome:
@@ -98,7 +98,7 @@ def cluster_features(bench: Bench, thief: Thief) -> Outcome:
 
     def cluster(parameters: list[np.ndarray]) -> float:
         normal = bench.renormalise(parameters, thief.pool)
-        features = bench.features(normal, bench.x_test)
+        features = _features(bench, normal)
         with np.errstate(all="ignore"):
             seed = int(thief.rng("cluster").integers(2**31))
             _, groups = kmeans2(features, classes, minit="++", rng=seed)
@@ -112,6 +112,13 @@ def cluster_features(bench: Bench, thief: Thief) -> Outcome:
                    {"fresh": fresh})  # fmt: skip
 
 
+def _features(bench: Bench, parameters: Arrays) -> np.ndarray:
+    """float32 [test examples, channels]: the last hidden linear output, rectified."""
+    last = max(i for i, one in enumerate(bench.network.linears) if not one.is_head)
+    z = bench.outputs(parameters, bench.x_test, last).numpy()
+    return np.asarray(z.reshape(len(z), -1, z.shape[-1]).mean(1))
+
+
 ATTACKS = (
     Attack(
         "statistics and sign inference", "unlabelled", "Li et al. (AdaBN), 2016",
@@ -119,10 +126,10 @@ ATTACKS = (
     ),
     Attack(
         "entropy minimisation", "unlabelled", "Liang, Hu and Feng (SHOT), ICML 2020",
-        INPUTS, minimise_entropy, is_slow=True,
+        INPUTS, minimise_entropy, is_slow=True, task="classes",
     ),
     Attack(
         "clustering of features", "unlabelled", "MacQueen 1967", INPUTS,
-        cluster_features, counts=False, is_slow=True,
+        cluster_features, counts=False, is_slow=True, task="classes",
     ),
 )  # fmt: skip

@@ -1,7 +1,8 @@
 """Run a public model with its sidecar.
 
-With --dataset, prints the accuracy on the test set, with the sidecar and without. With
---input, feeds an array, or an .npz of one for each input, and writes the outputs.
+With --dataset, prints the accuracy on the test set (R2 of a model that answers with
+numbers), with the sidecar and without. With --input, feeds an array, or an .npz of one
+for each input, and writes the outputs.
 
 example:
   edgepro run shipped/digits.tflite --keys keys --dataset digits
@@ -119,15 +120,18 @@ def run(args: argparse.Namespace) -> None:
 
 def _measure(args: argparse.Namespace, interpreter: object) -> None:
     from edgepro_tf.audit.accuracy import fit_data, measure_accuracy, public_accuracy
+    from edgepro_tf.audit.scores import are_numbers
     from edgepro_tf.datasets import load_dataset
 
     data = load_dataset(args.dataset)
     data = fit_data(args.model.name, interpreter, data, args.answers)
     test = data.x_test, data.y_test, args.answers
     console.say(f"{len(data.x_test):,} test examples of {args.dataset}")
-    console.say(f"with its sidecar:  {measure_accuracy(interpreter, *test):.2%}")
+    is_r2 = are_numbers(data.y_test)
+    name, chance = ("R2 ", 0) if is_r2 else ("", 1 / data.classes)
+    console.say(f"with its sidecar:  {name}{measure_accuracy(interpreter, *test):.2%}")
     bare = public_accuracy(args.model.read_bytes(), *test)
-    console.say(f"public file alone: {bare:.2%} (chance {1 / data.classes:.2%})")
+    console.say(f"public file alone: {name}{bare:.2%} (chance {chance:.2%})")
 
 
 def _answer(args: argparse.Namespace, interpreter: object) -> None:
