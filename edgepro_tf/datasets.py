@@ -324,13 +324,13 @@ def _count_classes(name: str, y_train: np.ndarray, y_test: np.ndarray) -> int:
             f"{labels.dtype}.",
             "Store np.unique(y, return_inverse=True)[1].",
         )
-    if not np.all(np.isfinite(labels.astype(np.float32))):
+    if not np.all(abs(labels) <= np.finfo(np.float32).max):
         raise DatasetError(f"{task}: expected finite labels, got NaN or infinity.")
     if labels.min() == labels.max():
         raise DatasetError(
             f"{task}: expected at least two classes, got nothing but {labels[0]:g}."
         )
-    if 0 <= labels.min() and labels.max() < _MOST_CLASSES and not np.any(labels % 1):
+    if not np.any(labels % 1) and 0 <= labels.min() <= labels.max() < _MOST_CLASSES:
         return int(labels.max()) + 1
     if len(np.unique(labels)) == 2:
         raise DatasetError(

@@ -18,7 +18,7 @@ _NARROWEST = 1e-3  # Deviation of answers that say anything, in that of the labe
 
 
 def normalise_answers(network: Network, parameters: Arrays, answers: Any) -> Arrays:
-    """The map turned so that answers have mean 0 and deviation 1, as the labels have.
+    """The map turned so that answers have the labels' mean and deviation.
 
     Args:
         network: without a map its parameters stay as they are.
@@ -26,7 +26,7 @@ def normalise_answers(network: Network, parameters: Arrays, answers: Any) -> Arr
         answers: float [..., units], what they give to some inputs.
     """
     flat = _by_unit(answers)
-    gain = 1 / np.maximum(flat.std(0), _NARROWEST)
+    gain = network.task.spread / np.maximum(flat.std(0), _NARROWEST)
     return _turn(network, parameters, gain, -flat.mean(0) * gain)
 
 

@@ -23,11 +23,11 @@ class Numbers(Task):
 
     Args:
         mean: of the labels, for each output unit.
-        deviation: of all of them, around it.
+        deviations: theirs, around it.
     """
 
     mean: tuple[float, ...]
-    deviation: float
+    deviations: tuple[float, ...]
 
     kind = "numbers"
     score_name = "R2"
@@ -38,9 +38,17 @@ class Numbers(Task):
     def of(cls, y: np.ndarray) -> Numbers:
         """The task that labels float [examples, ..., units] set."""
         rows = np.asarray(y, np.float64).reshape(-1, y.shape[-1])
-        mean = rows.mean(0)
-        deviation = float(np.sqrt(np.mean((rows - mean) ** 2)))
-        return cls(tuple(map(float, mean)), deviation or 1.0)
+        return cls(tuple(map(float, rows.mean(0))), tuple(map(float, rows.std(0))))
+
+    @property
+    def deviation(self) -> float:
+        """What one is in answers and targets: one for all units, as in R2."""
+        return float(np.sqrt(np.mean(np.square(self.deviations)))) or 1.0
+
+    @property
+    def spread(self) -> np.ndarray:
+        """float64 [units]: deviation of each unit's targets."""
+        return np.array(self.deviations) / self.deviation
 
     @property
     def least_labels(self) -> int:
@@ -82,7 +90,7 @@ class Numbers(Task):
         """
         with np.errstate(all="ignore"):
             flat = answers.astype(np.float64).reshape(-1, answers.shape[-1])
-            away = flat.mean(0) ** 2 + (flat.std(0) - 1) ** 2
+            away = flat.mean(0) ** 2 + (flat.std(0) - self.spread) ** 2
         return float(np.mean(away))
 
     def score_constant(self, known: np.ndarray, y: np.ndarray) -> float:

@@ -108,8 +108,8 @@ class AuditReport:
         count = int(self.facts.get("test_examples", _FEW_EXAMPLES))
         if count < _FEW_EXAMPLES:
             cautions.append(
-                f"Few test examples, {count}: one of them is {100 / count:.1f} points "
-                "of every figure here."
+                f"Few test examples, {count}: one of them is {100 / count:.1f}% of "
+                "what every figure rests on."
             )
         details = [each for summary in self.summaries for each in summary.details]
         if diverged := sum(each.get("diverged_runs", 0) for each in details):

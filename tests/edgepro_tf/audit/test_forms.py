@@ -123,8 +123,12 @@ def test_an_output_is_named_where_there_are_several(
         audit_pair(pair.public, pair.payload, data, budget=TINY)
     with pytest.raises(InterpreterError, match="got 'colour'"):
         audit_pair(pair.public, pair.payload, data, output="colour", budget=TINY)
+    # Eight values for one unit: numbers. Two are classes, and have to be 0 and 1.
+    fitted = fit_data("m", make_interpreter(pair.public), data, name_of(pair, 1))
+    assert fitted.y_test.dtype == np.float32 and fitted.y_test.shape[1:] == (1,)
+    two = dataclasses.replace(data, y_test=1 + data.y_test % 2)
     with pytest.raises(InterpreterError, match="numbers from 0 to 1, got"):
-        fit_data("m", make_interpreter(pair.public), data, name_of(pair, 1))
+        fit_data("m", make_interpreter(pair.public), two, name_of(pair, 1))
 
 
 def test_data_of_other_inputs_are_refused(

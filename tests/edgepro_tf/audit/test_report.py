@@ -153,7 +153,7 @@ def test_a_single_thief_has_no_spread() -> None:
 def test_few_test_examples_are_said() -> None:
     report = make_report(facts={"test_examples": 10})
     for text in (str(report), write_page(report)):
-        assert "Few test examples, 10: one of them is 10.0 points" in text
+        assert "Few test examples, 10: one of them is 10.0% of" in text
     assert "Few test" not in str(make_report(facts={"test_examples": 360}))
 
 
