@@ -61,7 +61,7 @@ class Bench:
 
     @property
     def chance(self) -> float:
-        """Accuracy of the best constant answer."""
+        """What the best constant answer scores."""
         return self.task.score_constant(self.y_test, self.y_test)
 
     def thief(self, share: float, seed: int) -> Thief:
@@ -77,7 +77,7 @@ class Bench:
         )
 
     def accuracy(self, parameters: Arrays, truth: np.ndarray | None = None) -> float:
-        """Accuracy on the test set, 0 to 1; by other labels if they are given."""
+        """``Task.score`` on the test set, 0 to 1; by other labels if they are given."""
         answers = self.logits(parameters, self.x_test)
         return self.task.score(answers, self.y_test if truth is None else truth)
 

@@ -61,7 +61,7 @@ def _are_classes(y: np.ndarray, shape: Sequence[int]) -> bool:
 
 def _count(shape: Sequence[int]) -> int:
     """Classes that an output tells apart; a single unit two."""
-    return max(2, shape[-1])
+    return max([2, *shape[-1:]])
 
 
 def _are_numbers(y: np.ndarray, shape: Sequence[int]) -> bool:

@@ -135,7 +135,7 @@ def _table(report: AuditReport, summaries: Iterable[Summary]) -> str:
             f"{reached if s.applies else 'does not apply'}</td>"
             f"<td>{gain}</td><td>{s.seconds:.1f} s</td>"
             f"<td class='words small'>{html.escape(_chosen(s.chosen))}"
-            f"{_details(s.details)}</td></tr>"
+            f"{_details(s.details).replace('accuracy', report.score)}</td></tr>"
         )
     return (
         f"<table><tr><th>attack</th><th>{report.score}</th><th>minus scratch</th>"

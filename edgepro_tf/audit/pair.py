@@ -58,7 +58,8 @@ def audit_pair(
         public: the ``.tflite`` that ships.
         payload: its lock. Attacks do not read it, measurements with partial knowledge
             do, and so does the report of what the authorized network reaches.
-        data: thieves draw theirs from its training set; accuracy is on its test set.
+        data: thieves draw theirs from its training set; accuracy (R2, where labels are
+            numbers: ``fit_labels``) is on its test set.
             Of several inputs, arrays by the model's names (``join_inputs``).
         name: heading of the report.
         recipe: the recipe's name, for the report.
@@ -82,9 +83,10 @@ def audit_pair(
 
     Raises:
         InterpreterError: it has several outputs and none is named, or it takes other
-            inputs, or answers with other classes or places, than the data have.
-        ConversionError: the model is no classifier that attacks can be run on, or not
-            one of this data, or the base is of another structure.
+            inputs, or answers with other classes, numbers or places, than the data
+            have.
+        ConversionError: the model is none that attacks can be run on, or not one of
+            this data, or the base is of another structure.
 
     Cost: training runs; see ``Budget``.
     """

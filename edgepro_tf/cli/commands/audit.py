@@ -6,8 +6,12 @@ nothing. What counts is the thief's advantage: the best of all attacks minus wha
 same labels give to someone who trains the same network from nothing (scratch).
 Files of every number format can be audited, as they ship.
 
-Classifiers of any inputs, one answer for each example or one at each place (a pixel,
-a step); several outputs are audited one at a time (--answers).
+Models of any inputs, one answer for each example or one at each place (a pixel, a
+step); several outputs are audited one at a time (--answers). Labels that are class
+numbers make it a classifier's audit, by accuracy. Labels that are numbers (floats, or
+integers of more than two values that cannot be classes), in the shape of the answers,
+make it one of regression, by R2 in percent: 0 is always the mean. The report says which
+it was.
 
 Three ways:
   - audit a pair that ships; you hold the sidecar's key, some measurements need it

@@ -1,6 +1,7 @@
 """Models that answer with numbers are judged by R2, and attacked as classifiers are."""
 
 import dataclasses
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from converters import convert_keras
 from converters.recipe import Recipe
 from edgepro_tf.audit.accuracy import public_accuracy, restored_accuracy
 from edgepro_tf.audit.attacks import all_attacks
+from edgepro_tf.audit.bases import read_base
 from edgepro_tf.audit.labels import fit_labels
 from edgepro_tf.audit.pair import audit_pair
 from edgepro_tf.audit.regression import Numbers
@@ -86,11 +88,12 @@ def test_an_open_file_gives_much_and_the_standard_lock_nothing(
     assert right > 0.9
     broken = audit(estimator, prices, OPEN)
     assert broken.facts["authorized_accuracy"] == pytest.approx(right, abs=1e-3)
-    assert broken.advantages[0].value > 0.08
+    assert broken.advantages[0].value > 0.12
     held = audit(estimator, prices, "standard")
     assert held.facts["authorized_accuracy"] == pytest.approx(right, abs=1e-3)
     assert held.facts["released_accuracy"] < 0.2 and held.facts["chance"] == 0
-    assert held.advantages[0].value < 0.05
+    # Two thieves, and some draws of a lock are lucky starts (decision 0006).
+    assert held.advantages[0].value < 0.1
     assert held.advantages[0].scratch > 0.4
     assert str(held).startswith("Labels taken for numbers: figures are R2.\n")
 
@@ -184,6 +187,20 @@ def test_answers_are_mapped_by_labels(prices: Dataset, estimator: keras.Model) -
     )  # fmt: skip
     assert trained[by] == normal[by] and trained[to] == normal[to]
     assert not np.array_equal(trained[0], normal[0])
+
+
+def test_a_base_network_has_no_map_of_answers(
+    prices: Dataset, estimator: keras.Model, tmp_path: Path
+) -> None:
+    target = target_of(estimator, prices)
+    pair = convert_keras(estimator, samples=prices.x_train[:64])
+    (tmp_path / "base.tflite").write_bytes(pair.authorized)
+    base = read_base(target.network, tmp_path / "base.tflite")
+    heads = set(target.network.heads)
+    assert heads > set(target.network.answer_map)
+    for i, (own, known) in enumerate(zip(target.authorized, base, strict=True)):
+        np.testing.assert_array_equal(known, own if i not in heads else 0 * own)
+    assert target.network.weights == estimator.count_params()
 
 
 def test_every_attack_on_numbers_runs_and_the_others_are_named(

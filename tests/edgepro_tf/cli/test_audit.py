@@ -48,6 +48,7 @@ def test_a_pair_is_audited_and_goes_on_from_its_cache(tmp_path: Path) -> None:
     done = edgepro(*arguments)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("thief's advantage with") == 3
+    assert "Labels taken for class numbers: figures are accuracy." in done.stdout
     document = json.loads((out / "audit.json").read_text())
     assert len(document["advantages"]) == 3
     assert (out / "audit.html").read_text().startswith("<!doctype html>")
@@ -82,3 +83,43 @@ def test_a_keras_model_is_locked_and_audited(tmp_path: Path) -> None:
     again = edgepro(*arguments)
     assert again.returncode == 1
     assert "it holds the audit of another network" in again.stderr
+
+
+def test_a_model_that_answers_with_numbers_is_run_and_audited(tmp_path: Path) -> None:
+    """Ages, stored as integers."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(700, 6)).astype(np.float32)
+    y = np.rint(40 + 10 * x[:, 0] + 8 * abs(x[:, 1])).astype(np.int64)
+    data, model = tmp_path / "d.npz", tmp_path / "m.keras"
+    np.savez(data, x_train=x[:500], y_train=y[:500], x_test=x[500:], y_test=y[500:])
+    keras.utils.set_random_seed(0)
+    ages = keras.Sequential(
+        [
+            keras.Input((6,)),
+            keras.layers.Dense(16, activation="relu"),
+            keras.layers.Dense(1, bias_initializer=keras.initializers.Constant(40)),
+        ]
+    )
+    ages.compile(keras.optimizers.Adam(1e-2), "mse")
+    ages.fit(x[:500], y[:500], epochs=20, verbose=0)
+    ages.save(model)
+    keys, public, dataset = tmp_path / "keys", tmp_path / "m.tflite", f"npz:{data}"
+    assert edgepro("keygen", "--out", keys).returncode == 0
+    done = edgepro("convert", model, "--keys", keys, "--out", public)
+    assert done.returncode == 0, done.stderr
+    done = edgepro("run", public, "--keys", keys, "--dataset", dataset)
+    assert done.returncode == 0, done.stderr
+    assert "with its sidecar:  R2 9" in done.stdout
+    out = tmp_path / "audit"
+    arguments = ["audit", model, "--dataset", dataset, "--seeds", 1, "--out", out]
+    done = edgepro(*arguments, "--recipe", "strict")
+    assert done.returncode == 0, done.stderr
+    assert "Labels taken for numbers: figures are R2." in done.stdout
+    document = json.loads((out / "audit.json").read_text())
+    assert document["facts"]["score"] == "R2"
+    assert document["facts"]["authorized_accuracy"] > 0.9
+    page = (out / "audit.html").read_text()
+    assert "<h2>R2 against data</h2>" in page and "authorized R2" in page
+    assert "accuracy" not in page
+    done = edgepro("audit", "--model", "mlp", "--dataset", dataset, "--out", out / "b")
+    assert done.returncode == 1 and "one class number each" in done.stderr
