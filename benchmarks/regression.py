@@ -139,7 +139,7 @@ def _make_pairs(
             pair = convert_keras(
                 model,
                 recipe=_RECIPES.get(recipe, recipe),
-                samples=data.x_train[:16],
+                samples=data.x_train[:200],
             )
             # The payload lies open here: this network is made to be attacked.
             write_file(files[1], pair.payload, overwrite=True, mode=PRIVATE_MODE)

@@ -35,8 +35,8 @@ def tune_all(bench: Bench, thief: Thief, *, fresh: str = "nothing") -> Outcome:
         target = bench.target
         rows = [i for i in target.readable_layers if target.has_step(i, Step.SIGNS)]
         plain = undo_signs(target, plain, rows)
-    candidates = bench.sweep(thief, bench.variants(plain, thief.x))
-    return bench.outcome(candidates, thief, f"tune all {fresh}")
+    starts = bench.variants(bench.calibrate(plain, thief), thief.x)
+    return bench.outcome(bench.sweep(thief, starts), thief, f"tune all {fresh}")
 
 
 def map_answers(bench: Bench, thief: Thief) -> Outcome:
