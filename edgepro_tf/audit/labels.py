@@ -44,7 +44,7 @@ def fit_labels(model: str, shape: Sequence[int], data: Dataset) -> Dataset:
         return dataclasses.replace(data, y_train=alone[0], y_test=alone[1])
     if all(_are_numbers(y, shape) for y in labels):
         y_train, y_test = (_as_numbers(y, shape) for y in labels)
-        return dataclasses.replace(data, y_train=y_train, y_test=y_test)
+        return dataclasses.replace(data, y_train=y_train, y_test=y_test, classes=0)
     y = next(y for y in alone if not _are_classes(y, shape))
     raise InterpreterError(
         f"cannot judge {model}: expected labels of shape [count{_list(places)}], class "

@@ -121,5 +121,8 @@ def test_a_model_that_answers_with_numbers_is_run_and_audited(tmp_path: Path) ->
     page = (out / "audit.html").read_text()
     assert "<h2>R2 against data</h2>" in page and "authorized R2" in page
     assert "accuracy" not in page
+    assert "numbers of shape (1,)" in document["facts"]["data"]
+    tenths = y / 10
+    np.savez(data, x_train=x[:9], y_train=tenths[:9], x_test=x[9:], y_test=tenths[9:])
     done = edgepro("audit", "--model", "mlp", "--dataset", dataset, "--out", out / "b")
     assert done.returncode == 1 and "one class number each" in done.stderr
