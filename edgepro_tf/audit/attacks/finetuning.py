@@ -35,7 +35,9 @@ def tune_all(bench: Bench, thief: Thief, *, fresh: str = "nothing") -> Outcome:
         target = bench.target
         rows = [i for i in target.readable_layers if target.has_step(i, Step.SIGNS)]
         plain = undo_signs(target, plain, rows)
-    starts = bench.variants(bench.calibrate(plain, thief), thief.x)
+    starts = bench.variants(plain, thief.x)
+    if bench.network.answer_map:
+        starts["mapped"] = bench.calibrate(plain, thief)
     return bench.outcome(bench.sweep(thief, starts), thief, f"tune all {fresh}")
 
 

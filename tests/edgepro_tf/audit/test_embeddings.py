@@ -67,7 +67,8 @@ def test_every_attack_runs_end_to_end(reader, words, recipe, restore_budget) -> 
         samples=words.x_train[:64],
     )
     report = audit_pair(pair.public, pair.payload, words, recipe=recipe, budget=TINY)
-    assert len(report.summaries) == len(all_attacks())
+    attacks = [one for one in all_attacks() if one.task in ("", "classes")]
+    assert len(report.summaries) == len(attacks)
     assert report.facts["authorized_accuracy"] > 0.5
 
 
