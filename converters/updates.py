@@ -55,15 +55,18 @@ def keep_draws(
     """
     lock, restored = unpack_lock(before.payload), bytearray(before.public)
     native.restore_buffer(restored, before.payload)
-    known: dict[object, list[KeptDraws]] = {}
+    known: dict[object, dict[object, KeptDraws]] = {}
     if lock.version >= _FIRST_TO_KEEP:
-        for number, key in _find_keys(lock.tensors, read_model(restored), restored):
+        view_before = read_model(restored)
+        for number, key, place in _find_keys(lock.tensors, view_before, restored):
             kept = lock.tensors[number].kept or KeptDraws(lock.seed, number)
-            known.setdefault(key, []).append(kept)
-    kept_by = {}
-    for number, key in _find_keys(records, view, model):
-        if known.get(key):  # Each once: of two equal biases one is drawn anew.
-            kept_by[number] = known[key].pop(0)
+            known.setdefault(key, {})[place] = kept
+    wanted: dict[object, dict[object, int]] = {}
+    for number, key, place in _find_keys(records, view, model):
+        wanted.setdefault(key, {})[place] = number
+    kept_by: dict[int, KeptDraws] = {}
+    for key, numbers in wanted.items():
+        kept_by.update(_match(numbers, known.get(key, {})))
     if not kept_by:
         warnings.warn(
             "nothing stays of the version before: no constant is what it was there, or "
@@ -71,6 +74,20 @@ def keep_draws(
             stacklevel=4,
         )
     return tuple(_keep(records, kept_by))
+
+
+def _match(
+    numbers: dict[object, int], known: dict[object, KeptDraws]
+) -> Iterator[tuple[int, KeptDraws]]:
+    """Constants of one content, by place, and draws of those before; each once.
+
+    As many as there were are the same ones, wherever they are now. Else one of two that
+    were equal has changed: with its draws the other would tell that they were.
+    """
+    if len(numbers) == len(known):
+        yield from zip(numbers.values(), known.values(), strict=True)
+    else:
+        yield from ((numbers[at], known[at]) for at in numbers.keys() & known.keys())
 
 
 def _keep(
@@ -86,9 +103,9 @@ def _keep(
 
 def _find_keys(
     records: tuple[TensorLock, ...], view: ModelView, model: bytes | bytearray
-) -> Iterator[tuple[int, object]]:
-    """Number of each record that draws alone or with the scales it implies; and all
-    that its draws and public bytes depend on.
+) -> Iterator[tuple[int, object, object]]:
+    """Number of each record that draws alone or with the scales it implies; all that
+    its draws and public bytes depend on; and where it is.
     """
     for number, record in enumerate(records):
         constant = view.constants.get((record.subgraph, record.tensor))
@@ -108,6 +125,7 @@ def _find_keys(
                 scales_too,
                 _digest(record, constant, model, scales_too=scales_too),
             ),
+            (record.subgraph, record.tensor, constant.name),
         )
 
 

@@ -28,6 +28,7 @@ from edgepro_tf.sidecar import (
     load_issuer_key,
 )
 from tests import models
+from tests.crafted import Crafted
 from tests.flatbuffers import FORMATS, export_cached
 
 
@@ -97,22 +98,36 @@ def test_a_third_version_keeps_what_the_first_drew() -> None:
     assert len(three.payload) < len(one.payload) + 2 * 40 + 4 * len(three.lock.tensors)
 
 
-def test_the_keystream_never_meets_two_contents() -> None:
+@pytest.mark.parametrize("number_format", ["float32", "int8"])
+def test_the_keystream_never_meets_two_contents(number_format: str) -> None:
     """Draws by seed and number: in all versions over the same bytes, or over none."""
-    model = export_cached("cnn")
+    model = export_cached("cnn", number_format)
     seen: dict[tuple[bytes, int], bytes] = {}
     before: ProtectedModel | None = None
     rng = np.random.default_rng(0)
     for _ in range(6):
         pair = lock_tflite(model, update_of=before)
         check_restores(pair, model)
-        by_tensor = {each.tensor: each for each in constants_of(model)}
+        constants = read_model(model).constants
         for number, record in enumerate(pair.lock.tensors):
             kept = record.kept or KeptDraws(pair.lock.seed, number)
-            content = by_tensor[record.tensor].read(model).tobytes()
+            constant = constants[record.subgraph, record.tensor]
+            span = constant.scales if record.target else constant.data
+            assert span is not None
+            content = model[span[0] : sum(span)]
             assert seen.setdefault((kept.seed, kept.number), content) == content
-        before, constants = pair, constants_of(model)
-        model = change(model, constants[rng.integers(len(constants))])
+        assert len(set(draws_of(pair))) == len(pair.lock.tensors)
+        before, changing = pair, constants_of(model)
+        model = change(model, changing[rng.integers(len(changing))])
+
+
+def draws_of(pair: ProtectedModel) -> list[tuple[bytes, int]]:
+    """Seed and number of every record."""
+    found = [
+        record.kept or KeptDraws(pair.lock.seed, number)
+        for number, record in enumerate(pair.lock.tensors)
+    ]
+    return [(each.seed, each.number) for each in found]
 
 
 def test_equal_constants_do_not_share_draws() -> None:
@@ -122,9 +137,37 @@ def test_equal_constants_do_not_share_draws() -> None:
                        model.get_weights()])  # fmt: skip
     before = convert_keras(model)
     after = convert_keras(model, update_of=before)
-    draws = [(each.kept.seed, each.kept.number) for each in after.lock.tensors
-             if each.kept]  # fmt: skip
-    assert len(set(draws)) == len(draws) > 0
+    assert len(set(draws_of(after))) == len(after.lock.tensors)
+    assert after.bytes_kept
+
+
+@pytest.mark.parametrize("trained", [0, 1])
+def test_an_update_does_not_tell_that_two_constants_were_equal(trained: int) -> None:
+    """One of them has changed: the other under its draws would be seen to have been."""
+    crafted = Crafted()
+    x = source = crafted.add_tensor([1, 16])
+    data = crafted.rng.normal(size=(16, 16)).astype(np.float32)
+    for _ in range(2):
+        x = crafted.add_dense(x, crafted.add_tensor(data.shape, data), 16)
+    first = crafted.finish([source], [x])
+    equal = constants_of(first)
+    assert [first[each.data[0] :][: data.nbytes] for each in equal] == (
+        2 * [data.tobytes()]
+    )
+    before = lock_tflite(first)
+    second = change(first, equal[trained])
+    after = lock_tflite(second, update_of=before)
+    check_restores(after, second)
+    stayed = [
+        before.public[each.data[0] :][: data.nbytes]
+        == after.public[each.data[0] :][: data.nbytes]
+        for each in equal
+    ]
+    assert stayed == [trained != 0, trained != 1]
+    # Another that is equal now is drawn anew.
+    third = lock_tflite(first, update_of=after)
+    check_restores(third, first)
+    assert draws_of(third)[1 - trained] == draws_of(after)[1 - trained]
 
 
 def test_an_update_of_metadata_changes_no_weight() -> None:
