@@ -107,7 +107,7 @@ class ProtectedModel:
         return (
             f"recipe {self.recipe}: {self.tensors_protected} tensors protected, "
             f"{self.bytes_rewritten:,} of {len(self.public):,} bytes rewritten on load "
-            f"({share:.0%}){'' if is_little else left}{kept if self.bytes_kept else ''}"
+            f"({share:.0%}){kept if self.bytes_kept else ''}{'' if is_little else left}"
             "; restored equals authorized, bit for bit"
             f"{f'; {self.agreement}' if self.agreement else ''}"
         )
