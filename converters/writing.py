@@ -7,6 +7,7 @@ import datetime
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from converters.pipeline import ProtectedModel, read_content
 from edgepro_tf.errors import ConversionError
@@ -105,6 +106,9 @@ class ShippedPair:
 
     public: bytes = dataclasses.field(repr=False)
     payload: bytes = dataclasses.field(repr=False)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("cannot pickle an opened pair: read it from its files instead")
 
 
 def read_pair(
