@@ -201,10 +201,11 @@ def find_own_identity(args: argparse.Namespace) -> Identity | Passphrase:
         KeyFileError: none, or the file is no identity's.
     """
     own = args.keys and args.keys / IDENTITY_FILE
-    if own and (own.exists() or not args.passphrase):
-        return load_identity(own, passphrase=os.environ.get(KEY_PASSPHRASE_VARIABLE))
-    if args.passphrase:
+    is_sealed_to_own = own and own.exists() and not args.recipient
+    if args.passphrase and not is_sealed_to_own:
         return _passphrase()
+    if own:
+        return load_identity(own, passphrase=os.environ.get(KEY_PASSPHRASE_VARIABLE))
     raise _missing("an identity", "--keys or --passphrase")
 
 

@@ -96,6 +96,26 @@ def test_an_update_takes_the_place_of_what_shipped(keys: Path, tmp_path: Path) -
     assert public.read_bytes() == before
 
 
+def test_an_update_opens_by_the_passphrase_that_seals(
+    keys: Path, tmp_path: Path
+) -> None:
+    """Beside --recipient nothing is sealed to the folder's own identity."""
+    source, public = tmp_path / "source.tflite", tmp_path / "m.tflite"
+    source.write_bytes(export_cached("mlp"))
+    other = tmp_path / "other"
+    edgepro("keygen", "--out", other)
+    lock = [
+        *("lock", source, "--keys", keys, "--out", public, "--passphrase"),
+        *("--recipient", other / "recipient.jwk"),
+    ]
+    said = {"EDGEPRO_PASSPHRASE": "correct horse battery staple"}
+    assert edgepro(*lock, **said).returncode == 0
+    before = public.read_bytes()
+    done = edgepro(*lock, "--update_of", public, "--force", **said)
+    assert done.returncode == 0, done.stderr
+    assert public.read_bytes() == before
+
+
 def test_convert_takes_samples_of_several_inputs(keys: Path, tmp_path: Path) -> None:
     build_cached("shared").save(tmp_path / "model.keras")
     rng = np.random.default_rng(0)
