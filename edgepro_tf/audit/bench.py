@@ -305,10 +305,9 @@ class Bench:
         return self._halve(self.renormalise(parameters, x))
 
     def _halve(self, parameters: Arrays) -> Arrays:
-        roles = [p.role for p in self.network.parameters]
         return [
-            p if role in ("constant", "answers") else 0.5 * p
-            for p, role in zip(parameters, roles, strict=True)
+            0.5 * value if p.is_weight else value
+            for p, value in zip(self.network.parameters, parameters, strict=True)
         ]
 
     def renormalise(self, parameters: Arrays, x: np.ndarray) -> Arrays:

@@ -66,6 +66,11 @@ class Parameter:
     neutral: float = 0.0
     packed: int = 1
 
+    @property
+    def is_weight(self) -> bool:
+        """Whether it is a filter or a bias: no constant, nor what maps answers."""
+        return self.role in ("filter", "bias")
+
 
 @dataclasses.dataclass(frozen=True)
 class Linear:

@@ -90,8 +90,8 @@ def unreadable(bench: Bench) -> list[int]:
 
 def reads_nothing(bench: Bench, fresh: Iterable[int]) -> bool:
     """Whether a start draws afresh whatever could be learned from the file."""
-    roles = [p.role for p in bench.network.parameters]
-    return set(fresh) >= {i for i, role in enumerate(roles) if role != "constant"}
+    parameters = bench.network.parameters
+    return set(fresh) >= {i for i, p in enumerate(parameters) if p.is_weight}
 
 
 def shuffled(bench: Bench) -> list[int]:

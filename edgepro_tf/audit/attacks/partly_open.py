@@ -73,7 +73,7 @@ def find_open(bench: Bench) -> list[int]:
         for i, (p, value) in enumerate(
             zip(bench.network.parameters, bench.target.public, strict=True)
         )
-        if p.role != "constant" and not bench.target.is_locked(i) and np.ptp(value) > 0
+        if p.is_weight and not bench.target.is_locked(i) and np.ptp(value) > 0
     ]
 
 

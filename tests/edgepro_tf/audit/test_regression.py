@@ -13,6 +13,7 @@ from converters import convert_keras
 from converters.recipe import Recipe
 from edgepro_tf.audit.accuracy import public_accuracy, restored_accuracy
 from edgepro_tf.audit.attacks import all_attacks
+from edgepro_tf.audit.attacks.partly_open import find_open
 from edgepro_tf.audit.bases import read_base
 from edgepro_tf.audit.labels import fit_labels
 from edgepro_tf.audit.pair import audit_pair
@@ -275,6 +276,30 @@ def test_an_audit_reads_a_number_at_every_pixel(
     report = audit_pair(pair.public, pair.payload, data, budget=BRIEF, attacks=attacks)
     assert report.facts["authorized_accuracy"] == pytest.approx(right, abs=rounding)
     assert report.advantages[0].scratch > 0.3
+
+
+def test_the_map_of_answers_is_nothing_that_a_file_leaves_open(
+    noisy_digits: Dataset,
+) -> None:
+    """Where all weights are drawn afresh, the attack is scratch by another name."""
+    data = noisy_digits
+    rows = [x.reshape(len(x), 64) for x in (data.x_train, data.x_test)]
+    y = [y.reshape(len(y), 64)[:, 10:12] + [0, 1] for y in (data.y_train, data.y_test)]
+    data = Dataset(rows[0], y[0], rows[1], y[1], "pixels", 0)
+    model = keras.Sequential([keras.Input((64,)), layers.Dense(8), layers.Dense(2)])
+    bench = make_bench(target_of(model, data), data)
+    shifts = bench.target.public[bench.network.answer_map[1]]
+    assert shifts[0] != shifts[1] and not find_open(bench)
+    thief = bench.thief(0.1, 0)
+    for attack in all_attacks():
+        if attack.name in AFRESH:
+            assert not attack.run(bench, thief).applies, attack.name
+
+
+AFRESH = (
+    "fine-tuning, hidden tensors afresh", "fine-tuning, progressive unfreezing",
+    "open tensors in a public base network", "open tensors in a base, re-normalised",
+)  # fmt: skip
 
 
 def test_numbers_that_the_network_does_not_answer_are_refused(
