@@ -148,7 +148,8 @@ def convert_keras(
             the lock then takes what gives most for the fewest bytes.
         update_of: the version that shipped before, from ``read_pair``. Constants that
             have not changed since keep their public bytes, so that an update is small.
-            Leave it out where that version's lock has got out.
+            Leave it out where that version's lock has got out, or where those who get
+            the new one must not open the old file: its seed is among the new lock's.
 
     Raises:
         ConversionError: the model cannot be converted or locked.
