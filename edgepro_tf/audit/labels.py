@@ -42,7 +42,7 @@ def fit_labels(model: str, shape: Sequence[int], data: Dataset) -> Dataset:
         alone = list(labels)
     if all(_are_classes(y, shape) for y in alone):
         return dataclasses.replace(data, y_train=alone[0], y_test=alone[1])
-    if all(_are_numbers(y, shape) for y in labels):
+    if _are_numbers(labels, shape):
         y_train, y_test = (_as_numbers(y, shape) for y in labels)
         return dataclasses.replace(data, y_train=y_train, y_test=y_test, classes=0)
     y = next(y for y in alone if not _are_classes(y, shape))
@@ -64,9 +64,12 @@ def _count(shape: Sequence[int]) -> int:
     return max([2, *shape[-1:]])
 
 
-def _are_numbers(y: np.ndarray, shape: Sequence[int]) -> bool:
-    is_real = y.dtype.kind == "f" or (y.dtype.kind in "iu" and len(np.unique(y)) > 2)
-    return is_real and fits_shape(_longer(shape[1:]), _longer(y.shape[1:]))
+def _are_numbers(labels: Sequence[np.ndarray], shape: Sequence[int]) -> bool:
+    values = np.concatenate([y.ravel() for y in labels])
+    is_many = values.dtype.kind in "iu" and len(np.unique(values)) > 2
+    return (is_many or values.dtype.kind == "f") and all(
+        fits_shape(_longer(shape[1:]), _longer(y.shape[1:])) for y in labels
+    )
 
 
 def _as_numbers(y: np.ndarray, shape: Sequence[int]) -> np.ndarray:

@@ -126,7 +126,8 @@ def test_an_output_is_named_where_there_are_several(
     # Eight values for one unit: numbers. Two are classes, and have to be 0 and 1.
     fitted = fit_data("m", make_interpreter(pair.public), data, name_of(pair, 1))
     assert fitted.y_test.dtype == np.float32 and fitted.y_test.shape[1:] == (1,)
-    two = dataclasses.replace(data, y_test=1 + data.y_test % 2)
+    labels = {"y_train": 1 + data.y_train % 2, "y_test": 1 + data.y_test % 2}
+    two = dataclasses.replace(data, **labels)
     with pytest.raises(InterpreterError, match="numbers from 0 to 1, got"):
         fit_data("m", make_interpreter(pair.public), two, name_of(pair, 1))
 

@@ -145,6 +145,12 @@ def test_what_labels_are_taken_for(
     np.testing.assert_array_equal(y.ravel(), labels.ravel())
 
 
+def test_few_test_labels_are_counts_as_the_others_are() -> None:
+    x = np.zeros((20, 2), np.float32)
+    data = Dataset(x, np.arange(20) % 6, x, np.arange(20) % 2, "counts", 6)
+    assert fit_labels("m", (-1, 1), data).y_test.dtype == np.float32
+
+
 def test_labels_may_be_thousands_or_thousandths(
     prices: Dataset, estimator: keras.Model
 ) -> None:
