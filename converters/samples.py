@@ -227,8 +227,8 @@ def calibrate_with(samples: Any, inputs: Sequence[Any]) -> Callable[[], Iterator
     """
     if not inputs:
         raise ConversionError(
-            "cannot find the ranges of numbers: expected a functional or Sequential "
-            "model, whose inputs have names that samples go by, got another.",
+            "cannot find the ranges of numbers: expected a functional model, or a "
+            "Sequential one that is built: their inputs have names that samples go by.",
             "Wrap it: keras.Model(inputs, model(inputs)), inputs = keras.Input(shape); "
             "or pass a representative_dataset.",
         )
