@@ -28,7 +28,7 @@ from converters.samples import (
     vary_noise,
 )
 from converters.split import Split, clear_placeholders, split_models, unsplit
-from converters.updates import Release, keep_draws
+from converters.updates import Release, check_release, keep_draws
 from converters.verify import verify_interpreter, verify_keras, verify_restored
 from edgepro_tf import native
 from edgepro_tf.errors import ConversionError
@@ -152,7 +152,8 @@ def convert_keras(
             the new one must not open the old file: its seed is among the new lock's.
 
     Raises:
-        ConversionError: the model cannot be converted or locked.
+        ConversionError: the model cannot be converted or locked, or ``update_of`` is
+            no opened pair.
         WrongModelError: ``update_of`` does not belong together.
         VerificationError: the pair does not do what it should; nothing is returned.
 
@@ -168,6 +169,7 @@ def convert_keras(
             "Load it with keras.models.load_model; lock a .tflite with lock_tflite.",
         )
     chosen = find_recipe(recipe, restore_budget=restore_budget)  # Refused now.
+    check_release(update_of)
     tensors = getattr(locking.network_of(model), "inputs", None)
     if samples is not None:
         if tensors:  # A subclassed model has none.
@@ -230,11 +232,13 @@ def lock_tflite(
 
     Raises:
         ConversionError: it is no TFLite model, too large, or nothing in it can be
-            locked.
+            locked; or ``update_of`` is no opened pair.
+        WrongModelError: ``update_of`` does not belong together.
         VerificationError: the pair does not restore to the same bytes.
     """
     content = read_content(model)
     chosen = find_recipe(recipe, restore_budget=restore_budget)
+    check_release(update_of)
     if samples is not None and not runs:
         raise ConversionError(
             "cannot lock model: expected no samples for a model that is not run.",

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from edgepro_tf import native
+from edgepro_tf.errors import ConversionError
 from edgepro_tf.flatbuffer.schema import read_model
 from edgepro_tf.flatbuffer.views import Constant, ModelView
 from edgepro_tf.locks import KeptDraws, Step, TensorLock
@@ -32,6 +33,20 @@ class Release(Protocol):
     @property
     def payload(self) -> bytes:
         """Its lock; a secret."""
+
+
+def check_release(before: Release | None) -> None:
+    """Refuse what is none now, not when the new version is converted.
+
+    Raises:
+        ConversionError: it is a path, say.
+    """
+    if before is not None and not hasattr(before, "payload"):
+        raise ConversionError(
+            "cannot make an update: expected the version before as an opened pair, got "
+            f"{type(before).__name__}.",
+            "Open it: update_of=read_pair(...).",
+        )
 
 
 def keep_draws(

@@ -15,7 +15,7 @@ from converters import (
     write_pair,
 )
 from converters.pipeline import ProtectedModel
-from edgepro_tf.errors import WrongKeyError, WrongModelError
+from edgepro_tf.errors import ConversionError, WrongKeyError, WrongModelError
 from edgepro_tf.flatbuffer.schema import read_model
 from edgepro_tf.flatbuffer.views import Constant
 from edgepro_tf.locking import PRESETS, lock_model
@@ -221,6 +221,14 @@ def test_a_release_that_does_not_belong_together() -> None:
     one, other = lock_tflite(first), lock_tflite(first)
     with pytest.raises(WrongModelError):
         lock_tflite(first, update_of=ShippedPair(one.public, other.payload))
+
+
+def test_a_release_is_an_opened_pair() -> None:
+    hint = r"got str\. Open it: update_of=read_pair"
+    with pytest.raises(ConversionError, match=hint):
+        lock_tflite(export_cached("mobile"), update_of="m.tflite")
+    with pytest.raises(ConversionError, match=hint):
+        convert_keras(models.TOPOLOGIES["mobile"](), update_of="m.tflite")
 
 
 def test_a_pair_is_read_as_it_was_written(tmp_path: Path) -> None:
