@@ -11,13 +11,14 @@ with nothing but its biases locked.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.security import UNTRAINED, summarise_report
+from benchmarks.security import UNTRAINED, draw_pairs, summarise_report
 from converters.recipe import PRESETS, Recipe
 from edgepro_tf.datasets import Dataset, load_dataset
 from edgepro_tf.locks import Step
@@ -37,14 +38,26 @@ def main() -> None:
     args = _parse()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(args.workers))
+    from converters import convert_keras
     from edgepro_tf.audit.budget import QUICK
     from edgepro_tf.audit.pair import CACHE_FILE, audit_pair, progress_bar, write_report
+    from edgepro_tf.files import make_folder
 
     data = turn_digits()
     for recipe in args.recipes:
         folder = args.out / recipe
         model = _train(data, recipe)
-        (public, payload), *others = _make_pairs(model, data, recipe, folder, args)
+        make_folder(folder)
+        (public, payload), *others = draw_pairs(
+            folder,
+            args.locks,
+            functools.partial(
+                convert_keras,
+                model,
+                recipe=_RECIPES.get(recipe, recipe),
+                samples=data.x_train[:16],
+            ),
+        )
         report = audit_pair(
             public,
             payload,
@@ -118,34 +131,6 @@ def _train(data: Dataset, recipe: str) -> keras.Model:
     model.compile(keras.optimizers.Adam(falling), "mse")
     model.fit(data.x_train, data.y_train, epochs=_EPOCHS, batch_size=_BATCH, verbose=0)
     return model
-
-
-def _make_pairs(
-    model: keras.Model,
-    data: Dataset,
-    recipe: str,
-    folder: Path,
-    args: argparse.Namespace,
-) -> list[tuple[bytes, bytes]]:
-    """Draws of the network's lock; those of an earlier run are taken up again."""
-    from converters import convert_keras
-    from edgepro_tf.files import PRIVATE_MODE, make_folder, write_file
-
-    make_folder(folder)
-    pairs = []
-    for draw in range(args.locks):
-        files = folder / f"model_{draw}.tflite", folder / f"lock_{draw}.payload"
-        if not all(file.exists() for file in files):
-            pair = convert_keras(
-                model,
-                recipe=_RECIPES.get(recipe, recipe),
-                samples=data.x_train[:200],
-            )
-            # The payload lies open here: this network is made to be attacked.
-            write_file(files[1], pair.payload, overwrite=True, mode=PRIVATE_MODE)
-            write_file(files[0], pair.public, overwrite=True)
-        pairs.append((files[0].read_bytes(), files[1].read_bytes()))
-    return pairs
 
 
 if __name__ == "__main__":

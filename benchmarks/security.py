@@ -16,6 +16,7 @@ import dataclasses
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from edgepro_tf.locks import Step
 if TYPE_CHECKING:
     import keras
 
+    from converters import ProtectedModel
     from edgepro_tf.audit.report import AuditReport
     from edgepro_tf.datasets import Dataset
 
@@ -186,27 +188,39 @@ def _run_cell(cell: Cell, data: Dataset, args: argparse.Namespace) -> dict[str, 
 def _make_pairs(
     cell: Cell, data: Dataset, folder: Path, args: argparse.Namespace
 ) -> list[tuple[bytes, bytes]]:
-    """Draws of one network's lock: public file and payload."""
     from converters import convert_keras
     from converters.samples import calibrate_with
-    from edgepro_tf.files import PRIVATE_MODE, write_file
     from edgepro_tf.locking import network_of
 
+    def convert() -> ProtectedModel:
+        model = _train(cell, cell.training, data, args)
+        return convert_keras(
+            model,
+            recipe=EXTRA_RECIPES.get(cell.recipe, cell.recipe),
+            number_format=cell.number_format,
+            representative_dataset=calibrate_with(
+                data.x_train[:128], network_of(model).inputs
+            ),
+            samples=data.x_train[:16],
+        )
+
+    return draw_pairs(folder, args.locks, convert)
+
+
+def draw_pairs(
+    folder: Path, count: int, convert: Callable[[], ProtectedModel]
+) -> list[tuple[bytes, bytes]]:
+    """Draws of one network's lock, public file and payload.
+
+    Those that an earlier run left in the folder are taken up again.
+    """
+    from edgepro_tf.files import PRIVATE_MODE, write_file
+
     pairs = []
-    for draw in ("", *(f"_{number}" for number in range(1, args.locks))):
+    for draw in ("", *(f"_{number}" for number in range(1, count))):
         files = folder / f"model{draw}.tflite", folder / f"lock{draw}.payload"
         if not all(file.exists() for file in files):
-            model = _train(cell, cell.training, data, args)
-            recipe = EXTRA_RECIPES.get(cell.recipe, cell.recipe)
-            pair = convert_keras(
-                model,
-                recipe=recipe,
-                number_format=cell.number_format,
-                representative_dataset=calibrate_with(
-                    data.x_train[:128], network_of(model).inputs
-                ),
-                samples=data.x_train[:16],
-            )
+            pair = convert()
             # The payload lies open here: this network is made to be attacked.
             write_file(files[1], pair.payload, overwrite=True, mode=PRIVATE_MODE)
             write_file(files[0], pair.public, overwrite=True)

@@ -18,7 +18,7 @@ from edgepro_tf.errors import ConversionError
 from edgepro_tf.flatbuffer.schema import read_model
 from edgepro_tf.flatbuffer.views import Constant, ModelView
 from edgepro_tf.locks import KeptDraws, Step, TensorLock
-from edgepro_tf.payload import unpack_lock
+from edgepro_tf.payload import implied_scales, unpack_lock
 
 _FIRST_TO_KEEP = 3  # Version of the payload; the shuffles of earlier ones were others.
 
@@ -88,7 +88,7 @@ def keep_draws(
             "an earlier EdgePro locked it. The update is as large as the model.",
             stacklevel=4,
         )
-    return tuple(_keep(records, kept_by))
+    return _keep(records, kept_by)
 
 
 def _match(
@@ -107,13 +107,14 @@ def _match(
 
 def _keep(
     records: tuple[TensorLock, ...], kept_by: dict[int, KeptDraws]
-) -> Iterator[TensorLock]:
+) -> tuple[TensorLock, ...]:
+    out: list[TensorLock] = []
     for number, record in enumerate(records):
-        kept = kept_by.get(number)
-        if record.is_implied and number - 1 in kept_by:  # It draws behind its data.
-            data = kept_by[number - 1]
-            kept = KeptDraws(data.seed, data.number + 1)
-        yield dataclasses.replace(record, kept=kept)
+        if record.is_implied:  # It draws behind its data, which stands before it.
+            out.append(implied_scales(out[-1]))
+        else:
+            out.append(dataclasses.replace(record, kept=kept_by.get(number)))
+    return tuple(out)
 
 
 def _find_keys(

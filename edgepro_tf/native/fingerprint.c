@@ -6,8 +6,8 @@
 
 enum { LANES = 32, STRIPE = LANES * sizeof(uint32_t) };
 enum { EARLIER_LANES = 4, EARLIER_STRIPE = EARLIER_LANES * sizeof(uint64_t) };
-static const uint32_t kPrime = 0x9E3779B1u;
-static const uint64_t kEarlierPrime = 0x9E3779B97F4A7C15u;
+static const uint32_t kLanePrime = 0x9E3779B1u;
+static const uint64_t kPrime = 0x9E3779B97F4A7C15u;
 
 /* Undoes itself. */
 static inline uint64_t fold(uint64_t word) { return word ^ (word >> 32); }
@@ -18,7 +18,7 @@ static inline void mix_stripes(uint32_t* restrict lanes, const uint8_t* restrict
     for (int k = 0; k < LANES; k++) {
       uint32_t word;
       memcpy(&word, bytes + sizeof word * k, sizeof word);
-      word = (lanes[k] ^ word) * kPrime;
+      word = (lanes[k] ^ word) * kLanePrime;
       lanes[k] = word ^ (word >> 15);
     }
   }
@@ -39,7 +39,7 @@ __attribute__((target("avx2"))) static void mix_stripes_avx2(uint32_t* lanes,
 uint32_t edgepro_fingerprint(const void* data, size_t size) {
   const uint8_t* bytes = data;
   uint32_t lanes[LANES];
-  for (int k = 0; k < LANES; k++) lanes[k] = kPrime * (uint32_t)(k + 1);
+  for (int k = 0; k < LANES; k++) lanes[k] = kLanePrime * (uint32_t)(k + 1);
   size_t left = size % STRIPE;
   MIX_STRIPES(lanes, bytes, size / STRIPE);
   if (left > 0) {
@@ -48,14 +48,14 @@ uint32_t edgepro_fingerprint(const void* data, size_t size) {
     mix_stripes(lanes, last, 1);
   }
   uint64_t hash = size;
-  for (int k = 0; k < LANES; k++) hash = fold((hash ^ lanes[k]) * kEarlierPrime);
+  for (int k = 0; k < LANES; k++) hash = fold((hash ^ lanes[k]) * kPrime);
   return (uint32_t)hash;
 }
 
 /* A lane is kept unfolded: it is folded and xored with the word at once, and a stripe
  * takes five cycles where one after the other takes six. */
 static inline uint64_t mix_earlier(uint64_t lane, uint64_t word) {
-  return ((lane ^ word) ^ (lane >> 32)) * kEarlierPrime;
+  return ((lane ^ word) ^ (lane >> 32)) * kPrime;
 }
 
 static inline void mix_earlier_stripe(uint64_t lanes[EARLIER_LANES],
@@ -72,7 +72,7 @@ static uint32_t earlier_fingerprint(const void* data, size_t size) {
   const uint8_t* bytes = data;
   uint64_t lanes[EARLIER_LANES];
   for (int k = 0; k < EARLIER_LANES; k++) {
-    lanes[k] = fold(kEarlierPrime * (uint64_t)(k + 1));
+    lanes[k] = fold(kPrime * (uint64_t)(k + 1));
   }
   size_t left = size;
   for (; left >= EARLIER_STRIPE; left -= EARLIER_STRIPE, bytes += EARLIER_STRIPE) {
