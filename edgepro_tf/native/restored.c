@@ -8,7 +8,9 @@
 
 /* XNNPACK reads up to a few vectors past a constant's end. */
 enum { ALIGNMENT = 64, SLACK = 64 };
-enum { SMALLEST_RELEASE = 1 << 20 }; /* bytes; less is not worth the search */
+/* Bytes: a shorter run of constants is not worth the search for its mapping, a larger gap
+ * is not of the run. */
+enum { SMALLEST_RELEASE = 1 << 20, LARGEST_GAP = 1 << 16 };
 
 struct copies {
   copies* next;
@@ -118,20 +120,23 @@ static int fill_copies(const restored* all, uint32_t subgraph) {
   return is_done;
 }
 
-/* Nothing reads the public constants again, but for what stands between them. */
+static void release_run(uintptr_t first, uintptr_t last) {
+  if (last - first >= SMALLEST_RELEASE) release_file_pages((void*)first, last - first);
+}
+
+/* Nothing reads the public constants again, but for what little stands between them. */
 static void release_originals(const restored* all) {
-  uintptr_t first = UINTPTR_MAX, last = 0, bytes = 0;
+  uintptr_t first = 0, last = 0;
   for (uint32_t i = 0; i < all->shared_count; i++) {
     uintptr_t start = (uintptr_t)all->by_original[i]->original;
     uintptr_t end = start + all->by_original[i]->size;
-    bytes += end - start;
-    if (start < first) first = start;
-    if (end > last) last = end;
+    if (start - last > LARGEST_GAP) {
+      release_run(first, last);
+      first = start;
+    }
+    last = end;
   }
-  int is_most = last > first && bytes > (last - first) / 2;
-  if (is_most && bytes >= SMALLEST_RELEASE) {
-    release_file_pages((void*)first, last - first);
-  }
+  release_run(first, last);
 }
 
 static void use_copy(TfLiteContext* context, const record* r, restored_constant* of) {

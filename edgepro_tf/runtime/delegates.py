@@ -14,6 +14,7 @@ from edgepro_tf.runtime.interpreters import (
     call_runtime,
     make_interpreter,
 )
+from edgepro_tf.runtime.page_cache import read_ahead
 
 # What the native core's sentences begin with, in the runtimes' error texts.
 _CORE_SENTENCE = "cannot restore this model:"
@@ -82,6 +83,8 @@ def open_with_payload(
         InterpreterError: the runtime refused.
     """
     delegate = Delegate(payload)
+    if isinstance(model, (str, Path)):
+        read_ahead(model)
     try:
         interpreter = make_interpreter(
             model, delegates=[delegate, *delegates], runtime=runtime, **options
