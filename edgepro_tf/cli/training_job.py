@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 NETWORKS = ("cnn", "mlp", "resnet", "depthwise", "transformer", "lstm")
 # What Keras says of a model whose layers it cannot make.
 _OWN_CODE = ("Could not locate class", "`Lambda` layer")
+# What to do with other tools' files.
+_ELSEWHERE = "Convert it to a .tflite with its own tools; 'edgepro lock' takes that."
+_SAVED_MODEL = (
+    "A SavedModel has no layers: convert it with "
+    "tf.lite.TFLiteConverter.from_saved_model; 'edgepro lock' takes that."
+)
+_HINTS = {
+    ".tflite": "Lock a .tflite with 'edgepro lock'.",
+    **dict.fromkeys((".onnx", ".pb", ".pt", ".pth", ".safetensors"), _ELSEWHERE),
+}
 _MANY_EXAMPLES, _FEW_EPOCHS, _EPOCHS = 20_000, 5, 25
 DEFAULT_EPOCHS = f"{_EPOCHS}, or {_FEW_EPOCHS} with over {_MANY_EXAMPLES:,} examples"
 _RANKING_SAMPLES = 512
@@ -162,7 +172,8 @@ def read_model(path: Path) -> keras.Model:
         check_regular(path)
     except OSError as error:
         reason = error.strerror or "the system refused"
-        raise ConversionError(f"cannot read model {path}: {reason}.") from error
+        hint = _SAVED_MODEL if (path / "saved_model.pb").is_file() else ""
+        raise ConversionError(f"cannot read model {path}: {reason}.", hint) from error
     import keras
 
     import edgepro_tf.training  # noqa: F401  (registers the locked model's class)
@@ -180,7 +191,5 @@ def read_model(path: Path) -> keras.Model:
         raise ConversionError(
             f"cannot read model {path}: expected a Keras model, got a damaged or "
             f"foreign file ({type(error).__name__}: {reason:.160}).",
-            "Lock a .tflite with 'edgepro lock'."
-            if path.suffix == ".tflite"
-            else "Save it with model.save('name.keras').",
+            _HINTS.get(path.suffix.lower(), "Save it with model.save('name.keras')."),
         ) from error

@@ -116,10 +116,15 @@ def _add_constant(
 
 def _read(tflite: bytes | bytearray) -> tuple[Reader, ModelView]:
     if len(tflite) < 8 or tflite[4:8] != b"TFL3":
+        is_archive = tflite[:4] == b"PK\3\4"
         raise ConversionError(
             "cannot read model: expected a TFLite flatbuffer (identifier TFL3), got "
-            f"{len(tflite):,} other bytes.",
-            "Pass the .tflite file that the converter wrote; a Keras model is for "
+            f"{'an archive of ' if is_archive else ''}{len(tflite):,}"
+            f"{'' if is_archive else ' other'} bytes.",
+            "Unpack it and lock the .tflite files in it (MediaPipe's .task is one); a "
+            ".keras file is for 'edgepro convert'."
+            if is_archive
+            else "Pass the .tflite file that the converter wrote; a Keras model is for "
             "'edgepro convert'.",
         )
     schema = _schema_module()

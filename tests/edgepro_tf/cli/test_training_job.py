@@ -40,6 +40,15 @@ def test_files_that_are_no_models(tmp_path: Path) -> None:
         read_model(tmp_path / "none.keras")
 
 
+def test_files_of_other_tools_have_a_way(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(b"x")
+    with pytest.raises(ConversionError, match="from_saved_model"):
+        read_model(tmp_path)
+    (tmp_path / "model.ONNX").write_bytes(b"x")
+    with pytest.raises(ConversionError, match="with its own tools"):
+        read_model(tmp_path / "model.ONNX")
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [

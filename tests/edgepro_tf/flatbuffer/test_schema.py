@@ -65,6 +65,11 @@ def test_other_bytes_are_refused(content: bytes) -> None:
         read_model(content)
 
 
+def test_an_archive_is_named() -> None:
+    with pytest.raises(ConversionError, match=r"got an archive of 8 bytes.*\.task"):
+        read_model(b"PK\3\4" + bytes(4))
+
+
 def test_a_file_without_buffers_is_not_damaged() -> None:
     model = unpack(make_dense_chain(Crafted.add_weights))
     for buffers in (None, []):
