@@ -57,9 +57,10 @@ def write_files(
     """Write several files that belong together: all of them, or none.
 
     Every file reaches the disk under a temporary name before the first one takes its
-    own, so that a full disk leaves what was there before. (With ``overwrite`` a system
-    that refuses the second name has given the first one already: pairs that do not
-    belong together are refused where they are opened.)
+    own, so that a full disk leaves what was there before. What is overwritten keeps a
+    second name until all are written: a failure half-way puts it back, and a process
+    that is killed there leaves it under a name that ends in ``.tmp``. (On a file system
+    without hard links, the first of several files is then lost.)
 
     Args:
         files: content and mode by path, as for ``write_file``.
@@ -71,25 +72,27 @@ def write_files(
     """
     _check_targets(files, overwrite)
     temporaries = {target: _temporary_name(target) for target in files}
+    earlier: dict[Path, Path] = {}
     named: list[Path] = []
     target = Path()
     try:
         for target, (data, mode) in files.items():
             _write_new(temporaries[target], data, mode)
+        if overwrite:
+            _keep_earlier(files, earlier)
         for target, temporary in temporaries.items():
             _give_name(temporary, target, overwrite)
             named.append(target)
             _sync_folder(target.parent)
     except BaseException as error:
-        if not overwrite:
-            _remove(named)
+        _put_back(named, earlier)
         if isinstance(error, FileExistsError):
             raise _exists(target, _ALLOW) from error
         if isinstance(error, OSError):
             raise _refused(target, error) from error
         raise
     finally:
-        _remove(temporaries.values())
+        _remove([*temporaries.values(), *earlier.values()])
 
 
 def check_absent(*paths: str | os.PathLike[str], remedy: str = _ALLOW) -> None:
@@ -212,6 +215,24 @@ def _give_name(temporary: Path, target: Path, overwrite: bool) -> None:
             if os.path.lexists(target):  # A file system without hard links.
                 raise FileExistsError(target) from None
     os.replace(temporary, target)
+
+
+def _keep_earlier(targets: Iterable[Path], earlier: dict[Path, Path]) -> None:
+    """Second names for the files that are about to be replaced, entered as made."""
+    follows = os.link not in os.supports_follow_symlinks
+    for target in targets:
+        if os.path.lexists(target):
+            earlier[target] = _temporary_name(target)
+            with contextlib.suppress(OSError, NotImplementedError):
+                os.link(target, earlier[target], follow_symlinks=follows)
+
+
+def _put_back(named: Iterable[Path], earlier: Mapping[Path, Path]) -> None:
+    """What was there before takes its names again; what is new goes."""
+    _remove(target for target in named if target not in earlier)
+    for target, kept in earlier.items():
+        with contextlib.suppress(OSError):  # No second name: the new file stays.
+            os.replace(kept, target)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -131,6 +131,50 @@ def test_a_name_taken_halfway_takes_back_what_was_named(tmp_path, monkeypatch):
     assert second.read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt])
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_failure_halfway_puts_back_what_was_overwritten(
+    tmp_path, monkeypatch, at, error
+):
+    """The older sidecar is what opens the older model: neither may be lost alone."""
+    first, link, absent = (tmp_path / name for name in ("first", "link", "absent"))
+    first.write_bytes(b"old")
+    link.symlink_to(first)
+    real, count = os.replace, iter(range(9))
+
+    def fail(source, target):
+        if next(count) == at:
+            raise error
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", fail)
+    contents = {each: (b"new", 0o644) for each in (absent, first, link)}
+    with pytest.raises((EdgeProError, KeyboardInterrupt)):
+        files.write_files(contents, overwrite=True)
+    assert sorted(os.listdir(tmp_path)) == ["first", "link"]
+    assert link.is_symlink() and link.read_bytes() == first.read_bytes() == b"old"
+    files.write_files(contents, overwrite=True)
+    assert sorted(os.listdir(tmp_path)) == ["absent", "first", "link"]
+    assert {each.read_bytes() for each in contents} == {b"new"}
+
+
+def test_a_killed_process_loses_no_file(tmp_path, monkeypatch):
+    """What stands on the disk when the second name is about to be given."""
+    contents = {tmp_path / name: (b"new", 0o644) for name in ("first", "second")}
+    for path in contents:
+        path.write_bytes(f"old {path.name}".encode())
+    real, seen = os.replace, []
+
+    def look(source, target):
+        if target.name == "second":
+            seen.extend(sorted(each.read_bytes() for each in tmp_path.iterdir()))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", look)
+    files.write_files(contents, overwrite=True)
+    assert seen == 2 * [b"new"] + [b"old first"] + 2 * [b"old second"]
+
+
 def test_interruption_leaves_nothing(tmp_path, monkeypatch):
     def interrupt(descriptor):
         raise KeyboardInterrupt
