@@ -24,6 +24,7 @@ from edgepro_tf.sidecar import (
 )
 
 SIDECAR_SUFFIX = ".edgepro"
+_ANY_TIME_S = 10**12  # Beyond the year 9999, the last one that a sidecar can name.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +121,9 @@ def read_pair(
 ) -> ShippedPair:
     """Open a pair that ``write_pair`` wrote.
 
+    An expired one opens, too: a date binds the app, and what replaces an expired
+    version is an update of it.
+
     Args:
         model_path: the public model; the sidecar is beside it.
         identity: the private key (or passphrase) that opens the sidecar.
@@ -139,5 +143,6 @@ def read_pair(
         issuer=issuer,
         audience=audience,
         model=public,
+        leeway_s=_ANY_TIME_S,
     )
     return ShippedPair(public, opened.payload)
