@@ -39,9 +39,10 @@ def check_release(before: Release | None) -> None:
     """Refuse what is none now, not when the new version is converted.
 
     Raises:
-        ConversionError: it is a path, say.
+        ConversionError: it is a path, or the sidecar alone.
     """
-    if before is not None and not hasattr(before, "payload"):
+    parts = (getattr(before, name, None) for name in ("public", "payload"))
+    if before is not None and not all(isinstance(each, bytes) for each in parts):
         raise ConversionError(
             "cannot make an update: expected the version before as an opened pair, got "
             f"{type(before).__name__}.",
@@ -71,8 +72,10 @@ def keep_draws(
     lock, restored = unpack_lock(before.payload), bytearray(before.public)
     native.restore_buffer(restored, before.payload)
     known: dict[object, dict[object, KeptDraws]] = {}
+    are_in_place = False
     if lock.version >= _FIRST_TO_KEEP:
         view_before = read_model(restored)
+        are_in_place = _places(view_before) == _places(view)
         for number, key, place in _find_keys(lock.tensors, view_before, restored):
             kept = lock.tensors[number].kept or KeptDraws(lock.seed, number)
             known.setdefault(key, {})[place] = kept
@@ -81,7 +84,7 @@ def keep_draws(
         wanted.setdefault(key, {})[place] = number
     kept_by: dict[int, KeptDraws] = {}
     for key, numbers in wanted.items():
-        kept_by.update(_match(numbers, known.get(key, {})))
+        kept_by.update(_match(numbers, known.get(key, {}), are_in_place=are_in_place))
     if not kept_by:
         warnings.warn(
             "nothing stays of the version before: no constant is what it was there, or "
@@ -91,18 +94,24 @@ def keep_draws(
     return _keep(records, kept_by)
 
 
+def _places(view: ModelView) -> dict[tuple[int, int], str]:
+    """Where the constants of a network are, and by which names."""
+    return {at: constant.name for at, constant in view.constants.items()}
+
+
 def _match(
-    numbers: dict[object, int], known: dict[object, KeptDraws]
+    numbers: dict[object, int], known: dict[object, KeptDraws], *, are_in_place: bool
 ) -> Iterator[tuple[int, KeptDraws]]:
     """Constants of one content, by place, and draws of those before; each once.
 
-    As many as there were are the same ones, wherever they are now. Else one of two that
-    were equal has changed: with its draws the other would tell that they were.
+    One that stays must not take the draws of another that was equal and has changed:
+    they would tell that the two were. In another network than before, as many as there
+    were are the same ones, in their order; of more or fewer nobody knows which.
     """
-    if len(numbers) == len(known):
-        yield from zip(numbers.values(), known.values(), strict=True)
-    else:
+    if are_in_place:
         yield from ((numbers[at], known[at]) for at in numbers.keys() & known.keys())
+    elif len(numbers) == len(known):
+        yield from zip(numbers.values(), known.values(), strict=True)
 
 
 def _keep(

@@ -1,7 +1,9 @@
 """An update keeps the public bytes of what has not changed, and only of that."""
 
 import dataclasses
+import datetime
 import pickle
+import types
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,12 @@ from converters import (
     write_pair,
 )
 from converters.pipeline import ProtectedModel
-from edgepro_tf.errors import ConversionError, WrongKeyError, WrongModelError
+from edgepro_tf.errors import (
+    ConversionError,
+    UntrustedSidecarError,
+    WrongKeyError,
+    WrongModelError,
+)
 from edgepro_tf.flatbuffer.schema import read_model
 from edgepro_tf.flatbuffer.views import Constant
 from edgepro_tf.locking import PRESETS, lock_model
@@ -100,29 +107,6 @@ def test_a_third_version_keeps_what_the_first_drew() -> None:
     assert len(three.payload) < len(one.payload) + 2 * 40 + 4 * len(three.lock.tensors)
 
 
-@pytest.mark.parametrize("number_format", ["float32", "int8"])
-def test_the_keystream_never_meets_two_contents(number_format: str) -> None:
-    """Draws by seed and number: in all versions over the same bytes, or over none."""
-    model = export_cached("cnn", number_format)
-    seen: dict[tuple[bytes, int], bytes] = {}
-    before: ProtectedModel | None = None
-    rng = np.random.default_rng(0)
-    for _ in range(6):
-        pair = lock_tflite(model, update_of=before)
-        check_restores(pair, model)
-        constants = read_model(model).constants
-        for number, record in enumerate(pair.lock.tensors):
-            kept = record.kept or KeptDraws(pair.lock.seed, number)
-            constant = constants[record.subgraph, record.tensor]
-            span = constant.scales if record.target else constant.data
-            assert span is not None
-            content = model[span[0] : sum(span)]
-            assert seen.setdefault((kept.seed, kept.number), content) == content
-        assert len(set(draws_of(pair))) == len(pair.lock.tensors)
-        before, changing = pair, constants_of(model)
-        model = change(model, changing[rng.integers(len(changing))])
-
-
 def draws_of(pair: ProtectedModel) -> list[tuple[bytes, int]]:
     """Seed and number of every record."""
     found = [
@@ -143,33 +127,55 @@ def test_equal_constants_do_not_share_draws() -> None:
     assert after.bytes_kept
 
 
+def dense_chain(*contents: int) -> bytes:
+    """A dense layer for each content; equal numbers are equal weights."""
+    crafted = Crafted()
+    x = source = crafted.add_tensor([1, 16])
+    for each in contents:
+        data = np.random.default_rng(each).normal(size=(16, 16)).astype(np.float32)
+        x = crafted.add_dense(x, crafted.add_tensor(data.shape, data), 16)
+    return crafted.finish([source], [x])
+
+
+def public_weights(pair: ProtectedModel) -> list[bytes]:
+    constants = constants_of(pair.authorized)
+    return [pair.public[each.data[0] : sum(each.data)] for each in constants]
+
+
 @pytest.mark.parametrize("trained", [0, 1])
 def test_an_update_does_not_tell_that_two_constants_were_equal(trained: int) -> None:
     """One of them has changed: the other under its draws would be seen to have been."""
-    crafted = Crafted()
-    x = source = crafted.add_tensor([1, 16])
-    data = crafted.rng.normal(size=(16, 16)).astype(np.float32)
-    for _ in range(2):
-        x = crafted.add_dense(x, crafted.add_tensor(data.shape, data), 16)
-    first = crafted.finish([source], [x])
-    equal = constants_of(first)
-    assert [first[each.data[0] :][: data.nbytes] for each in equal] == (
-        2 * [data.tobytes()]
-    )
+    first, changed = dense_chain(1, 1), [1, 1]
+    changed[trained] = 2
     before = lock_tflite(first)
-    second = change(first, equal[trained])
-    after = lock_tflite(second, update_of=before)
-    check_restores(after, second)
-    stayed = [
-        before.public[each.data[0] :][: data.nbytes]
-        == after.public[each.data[0] :][: data.nbytes]
-        for each in equal
-    ]
-    assert stayed == [trained != 0, trained != 1]
+    after = lock_tflite(dense_chain(*changed), update_of=before)
+    stayed = map(bytes.__eq__, public_weights(before), public_weights(after))
+    assert list(stayed) == [trained != 0, trained != 1]
     # Another that is equal now is drawn anew.
     third = lock_tflite(first, update_of=after)
     check_restores(third, first)
     assert draws_of(third)[1 - trained] == draws_of(after)[1 - trained]
+
+
+def test_of_equal_constants_each_keeps_its_own_place() -> None:
+    """One has changed and a third is equal now: there are as many as there were."""
+    before = lock_tflite(dense_chain(1, 1, 2))
+    after = lock_tflite(dense_chain(3, 1, 1), update_of=before)
+    old, new = public_weights(before), public_weights(after)
+    assert new[1] == old[1]
+    assert new[2] not in old and new[0] not in old
+
+
+def test_of_equal_constants_that_moved_none_takes_the_place_of_another() -> None:
+    """A layer more, and the second of two has changed: the first one stands there."""
+    before = lock_tflite(dense_chain(1, 1, 2))
+    after = lock_tflite(dense_chain(3, 1, 4, 2), update_of=before)
+    old, new = public_weights(before), public_weights(after)
+    assert new[1] not in old
+    assert new[3] == old[2]
+    # With both of them there, it is known which is which.
+    after = lock_tflite(dense_chain(3, 1, 1, 2), update_of=before)
+    assert public_weights(after)[1:] == old
 
 
 def test_an_update_of_metadata_changes_no_weight() -> None:
@@ -216,6 +222,41 @@ def test_a_pair_of_an_earlier_core_is_drawn_anew() -> None:
     check_restores(after, model)
 
 
+@pytest.mark.parametrize(
+    ("golden", "recipe"),
+    [
+        ("v3_float32_strict", "strict"),
+        ("v4_float32", "standard"),
+        ("v4_int8_standard_update", "standard"),
+    ],
+)
+def test_golden_pairs_keep_all_of_their_bytes(golden: str, recipe: str) -> None:
+    """What this core draws again is what the core of that day drew: a mask drawn
+    otherwise, of the same content under the same keystream, would tell of both.
+    """
+    folder = Path(__file__).parents[1] / "golden" / golden
+    before = read_pair(
+        folder / "model.tflite",
+        identity=load_identity(folder / "identity.jwk"),
+        issuer=load_issuer_key(folder / "issuer_key.jwk"),
+        audience="com.example.golden",
+    )
+    model = (folder / "authorized.tflite").read_bytes()
+    after = lock_tflite(model, recipe=recipe, update_of=before)
+    if "strict" in golden or "update" in golden:
+        assert all(each.kept for each in after.lock.tensors)
+    kept = [each for each in after.lock.tensors if each.kept]
+    constants = read_model(model).constants
+    assert kept
+    for record in kept:
+        constant = constants[record.subgraph, record.tensor]
+        span = constant.scales if record.target else constant.data
+        assert span is not None
+        place = slice(span[0], sum(span))
+        assert after.public[place] == before.public[place]
+    check_restores(after, model)
+
+
 def test_a_release_that_does_not_belong_together() -> None:
     first = export_cached("mobile")
     one, other = lock_tflite(first), lock_tflite(first)
@@ -227,6 +268,9 @@ def test_a_release_is_an_opened_pair() -> None:
     hint = r"got str\. Open it: update_of=read_pair"
     with pytest.raises(ConversionError, match=hint):
         lock_tflite(export_cached("mobile"), update_of="m.tflite")
+    sidecar = types.SimpleNamespace(payload=b"EPL4")  # As open_sidecar gives it.
+    with pytest.raises(ConversionError, match="got SimpleNamespace"):
+        lock_tflite(export_cached("mobile"), update_of=sidecar)
     with pytest.raises(ConversionError, match=hint):
         convert_keras(models.TOPOLOGIES["mobile"](), update_of="m.tflite")
 
@@ -244,7 +288,24 @@ def test_a_pair_is_read_as_it_was_written(tmp_path: Path) -> None:
         pickle.dumps(pair)
     with pytest.raises(WrongKeyError):
         read_pair(path, identity=generate_identity(), issuer=issuer.issuer_key)
+    with pytest.raises(UntrustedSidecarError):
+        read_pair(path, identity=identity, issuer=generate_issuer().issuer_key)
     path.write_bytes(lock_tflite(first).public)
     with pytest.raises(WrongModelError):
         read_pair(path, identity=identity, issuer=issuer.issuer_key)
     assert pack_lock(unpack_lock(pair.payload)) == pair.payload
+
+
+def test_an_expired_pair_can_be_updated(tmp_path: Path) -> None:
+    identity, issuer = generate_identity(), generate_issuer()
+    first = export_cached("mobile")
+    path = tmp_path / "model.tflite"
+    write_pair(
+        lock_tflite(first),
+        path,
+        recipients=[identity.recipient],
+        issuer=issuer,
+        expires=datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1),
+    )
+    before = read_pair(path, identity=identity, issuer=issuer.issuer_key)
+    assert lock_tflite(first, update_of=before).public == before.public
