@@ -170,7 +170,7 @@ static void bless(edgepro_lock* lock, const TfLiteContext* base, uint32_t subgra
   for (uint32_t i = 0; i < lock->count; i++) {
     record* r = &lock->records[i];
     const void* bytes = r->subgraph == subgraph ? find_target(base, r) : NULL;
-    if (bytes != NULL) r->fingerprint = edgepro_fingerprint(bytes, record_bytes(r));
+    if (bytes != NULL) r->fingerprint = fingerprint_of(r, bytes);
   }
 }
 
