@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "edgepro.h"
+#include "processor.h"
 
 #define ROTATE(x, n) (((x) << (n)) | ((x) >> (32 - (n))))
 #define QUARTER_ROUND(a, b, c, d) \
@@ -38,8 +39,7 @@ enum { COMMON_LANES = LANES };
 #undef VECTOR
 #undef LANES
 
-/* An x86-64 library must run without AVX2, but is much faster with it. */
-#if defined(__GNUC__) && defined(__x86_64__)
+#if defined(FOR_AVX2)
 typedef uint32_t vector8 __attribute__((vector_size(32)));
 #define VECTOR vector8
 #define LANES 8
@@ -60,7 +60,7 @@ typedef uint8_t bytes32 __attribute__((vector_size(32)));
 #define TRANSPOSES
 #endif
 #endif
-#define TARGET __attribute__((target("avx2")))
+#define TARGET FOR_AVX2
 #define SOME_BLOCKS eight_blocks_avx2
 #define TRANSPOSE transpose_avx2
 #include "chacha20_kernel.h"
@@ -70,7 +70,7 @@ typedef uint8_t bytes32 __attribute__((vector_size(32)));
 #undef ROTATE_8
 #define ROTATE_16(x) ROTATE(x, 16)
 #define ROTATE_8(x) ROTATE(x, 8)
-#define TARGET __attribute__((target("avx512f,avx512vl")))
+#define TARGET FOR_AVX512
 #define SOME_BLOCKS eight_blocks_avx512
 #define TRANSPOSE transpose_avx512
 #include "chacha20_kernel.h"
@@ -78,12 +78,12 @@ typedef uint8_t bytes32 __attribute__((vector_size(32)));
 
 void chacha20_blocks(const uint32_t key[8], const uint32_t nonce[3], uint32_t counter,
                      uint32_t out[CHACHA20_BATCH * CHACHA20_WORDS]) {
-#if defined(__GNUC__) && defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512vl")) {
+#if defined(FOR_AVX2)
+  if (HAS_AVX512) {
     eight_blocks_avx512(key, nonce, counter, out);
     return;
   }
-  if (__builtin_cpu_supports("avx2")) {
+  if (HAS_AVX2) {
     eight_blocks_avx2(key, nonce, counter, out);
     return;
   }

@@ -122,7 +122,8 @@ static int is_still_restored(const edgepro_delegate* self, const seen_context* s
     const void* bytes = find_target(context, r);
     if (bytes == NULL) return 0;
     if (r->target == TARGET_DATA && bytes != constant->copy) return 0;
-    if (r->target == TARGET_SCALES && memcmp(bytes, constant->copy, constant->size)) {
+    if (r->target == TARGET_SCALES &&
+        memcmp(bytes, constant->copy, constant->size) != 0) {
       return 0;
     }
   }

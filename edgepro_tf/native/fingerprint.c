@@ -3,6 +3,7 @@
 
 #include "edgepro.h"
 #include "payload.h"
+#include "processor.h"
 
 enum { LANES = 32, STRIPE = LANES * sizeof(uint32_t) };
 enum { EARLIER_LANES = 4, EARLIER_STRIPE = EARLIER_LANES * sizeof(uint64_t) };
@@ -12,28 +13,23 @@ static const uint64_t kPrime = 0x9E3779B97F4A7C15u;
 /* Undoes itself. */
 static inline uint64_t fold(uint64_t word) { return word ^ (word >> 32); }
 
-static inline void mix_stripes(uint32_t* restrict lanes, const uint8_t* restrict bytes,
-                               size_t count) {
+static inline void mix_stripes_common(uint32_t* restrict lanes,
+                                      const uint8_t* restrict bytes, size_t count) {
   for (; count > 0; count--, bytes += STRIPE) {
     for (int k = 0; k < LANES; k++) {
       uint32_t word;
-      memcpy(&word, bytes + sizeof word * k, sizeof word);
+      memcpy(&word, bytes + (size_t)k * sizeof word, sizeof word);
       word = (lanes[k] ^ word) * kLanePrime;
       lanes[k] = word ^ (word >> 15);
     }
   }
 }
 
-/* As in chacha20.c: an x86-64 library must run without AVX2. */
-#if defined(__GNUC__) && defined(__x86_64__)
-__attribute__((target("avx2"))) static void mix_stripes_avx2(uint32_t* lanes,
-                                                             const uint8_t* bytes,
-                                                             size_t count) {
-  mix_stripes(lanes, bytes, count);
+#if defined(FOR_AVX2)
+FOR_AVX2 static void mix_stripes_avx2(uint32_t* lanes, const uint8_t* bytes,
+                                      size_t count) {
+  mix_stripes_common(lanes, bytes, count);
 }
-#define MIX_STRIPES (__builtin_cpu_supports("avx2") ? mix_stripes_avx2 : mix_stripes)
-#else
-#define MIX_STRIPES mix_stripes
 #endif
 
 uint32_t edgepro_fingerprint(const void* data, size_t size) {
@@ -41,11 +37,11 @@ uint32_t edgepro_fingerprint(const void* data, size_t size) {
   uint32_t lanes[LANES];
   for (int k = 0; k < LANES; k++) lanes[k] = kLanePrime * (uint32_t)(k + 1);
   size_t left = size % STRIPE;
-  MIX_STRIPES(lanes, bytes, size / STRIPE);
+  FASTEST(mix_stripes)(lanes, bytes, size / STRIPE);
   if (left > 0) {
     uint8_t last[STRIPE] = {0};
     memcpy(last, bytes + (size - left), left);
-    mix_stripes(lanes, last, 1);
+    mix_stripes_common(lanes, last, 1);
   }
   uint64_t hash = size;
   for (int k = 0; k < LANES; k++) hash = fold((hash ^ lanes[k]) * kPrime);
@@ -62,7 +58,7 @@ static inline void mix_earlier_stripe(uint64_t lanes[EARLIER_LANES],
                                       const uint8_t* stripe) {
   for (int k = 0; k < EARLIER_LANES; k++) {
     uint64_t word;
-    memcpy(&word, stripe + sizeof word * k, sizeof word);
+    memcpy(&word, stripe + (size_t)k * sizeof word, sizeof word);
     lanes[k] = mix_earlier(lanes[k], word);
   }
 }

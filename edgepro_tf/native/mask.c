@@ -3,20 +3,16 @@
 #include <string.h>
 
 #include "edgepro.h"
+#include "processor.h"
 
 #define TARGET
 #define OF_TARGET(name) name##_common
 #include "mask_kernels.h"
 
-/* As in chacha20.c: an x86-64 library must run without AVX2. */
-#if defined(__GNUC__) && defined(__x86_64__)
-#define HAS_AVX2 __builtin_cpu_supports("avx2")
-#define TARGET __attribute__((target("avx2")))
+#if defined(FOR_AVX2)
+#define TARGET FOR_AVX2
 #define OF_TARGET(name) name##_avx2
 #include "mask_kernels.h"
-#define FASTEST(name) (HAS_AVX2 ? name##_avx2 : name##_common)
-#else
-#define FASTEST(name) name##_common
 #endif
 
 enum { MOST_GROUP_BYTES = 4 * MASK_GROUP };
