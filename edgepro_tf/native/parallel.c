@@ -1,6 +1,8 @@
 #if !defined(_WIN32)
 #define _POSIX_C_SOURCE 200809L
+#define _DARWIN_C_SOURCE /* macOS has _SC_NPROCESSORS_ONLN beside POSIX' own */
 #include <pthread.h>
+#include <unistd.h>
 #endif
 
 #include "parallel.h"
@@ -12,6 +14,8 @@ void parallel_for(int threads, size_t count, void (*work)(void* context, size_t 
   (void)threads;
   for (size_t i = 0; i < count; i++) work(context, i);
 }
+
+int processor_count(void) { return 1; }
 
 #else
 
@@ -47,6 +51,11 @@ void parallel_for(int threads, size_t count, void (*work)(void* context, size_t 
   take_turns(&shared);
   while (started > 0) pthread_join(others[--started], NULL);
   pthread_mutex_destroy(&shared.mutex);
+}
+
+int processor_count(void) {
+  long count = sysconf(_SC_NPROCESSORS_ONLN);
+  return count < PARALLEL_MAX_THREADS ? (int)count : PARALLEL_MAX_THREADS;
 }
 
 #endif

@@ -11,4 +11,7 @@ enum { PARALLEL_MAX_THREADS = 16 };
 void parallel_for(int threads, size_t count, void (*work)(void* context, size_t i),
                   void* context);
 
+/* Threads that can run at a time: 1 where none are started (Windows). */
+int processor_count(void);
+
 #endif /* EDGEPRO_PARALLEL_H */

@@ -81,9 +81,9 @@ static int place_copies(restored* all, uint32_t subgraph) {
   const edgepro_lock* lock = all->lock;
   size_t size = sizeof(copies) + ALIGNMENT;
   for (uint32_t i = 0; i < lock->count; i++) {
-    if (lock->records[i].subgraph == subgraph) {
-      size += padded(record_bytes(&lock->records[i]));
-    }
+    if (lock->records[i].subgraph != subgraph) continue;
+    size += padded(record_bytes(&lock->records[i]));
+    if (size > SIZE_MAX / 2) return 0; /* 32 bits: constants that overlap in the file */
   }
   copies* added = allocate_copies(size);
   if (added == NULL) return 0;

@@ -1,17 +1,16 @@
-#if !defined(_WIN32)
-#define _POSIX_C_SOURCE 200809L
-#include <unistd.h>
-#endif
+#include "tasks.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "edgepro.h"
 #include "parallel.h"
-#include "tasks.h"
 
 /* Less is not worth a thread: 1 MB takes half a millisecond, a thread a tenth. */
 enum { BYTES_A_THREAD = 1 << 20, MOST_THREADS = 4 };
+/* Memory that tasks work in together; one that needs more has it for itself. Bounded
+ * for phones, where all of a model's is much, and 32 bits do not count it. */
+enum { MOST_TOGETHER = 1 << 26 };
 
 /* Tasks that are under way together: as many as the largest one's copy has room for the
  * copies of, or one where there is one thread, so that all work in the same memory. */
@@ -38,9 +37,10 @@ static size_t batch_size(const edgepro_lock* lock, const task* tasks, size_t cou
   *bytes = 0;
   if (threads == 1 && count > 1) count = 1;
   for (; size < count; size++) {
+    uint64_t together = (uint64_t)*bytes + working_bytes(lock, &tasks[size]);
     copies += copy_bytes(lock, &tasks[size]);
-    if (copies > largest_copy) break;
-    *bytes += working_bytes(lock, &tasks[size]);
+    if (copies > largest_copy || (size > 0 && together > MOST_TOGETHER)) break;
+    *bytes = (size_t)together;
   }
   return size;
 }
@@ -100,10 +100,8 @@ int threads_for(size_t bytes) {
   size_t worth = bytes / BYTES_A_THREAD;
   int threads = worth < MOST_THREADS ? (int)worth : MOST_THREADS;
   if (threads <= 1) return 1; /* without asking the system, which reads a file */
-#if !defined(_WIN32)
-  long processors = sysconf(_SC_NPROCESSORS_ONLN);
-  if (processors < threads) threads = (int)processors;
-#endif
+  int processors = processor_count();
+  if (processors < threads) threads = processors;
   return threads < 1 ? 1 : threads;
 }
 
