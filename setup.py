@@ -1,11 +1,13 @@
 """Builds the native core with the platform's C compiler (see pyproject.toml)."""
 
+import importlib.util
 import os
-import platform
 import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tempfile
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -15,14 +17,7 @@ from setuptools.command.build_ext import build_ext
 ROOT = Path(__file__).parent
 SOURCES = "edgepro_tf/native"
 SUFFIXES = {"win32": ".dll", "darwin": ".dylib"}
-COMMON_FLAGS = [
-    "-std=c99",
-    "-O3",
-    "-fPIC",
-    "-fvisibility=hidden",
-    "-DNDEBUG",
-    "-pthread",
-]
+COMMON_FLAGS = ["-std=c99", "-O3", "-fvisibility=hidden", "-DNDEBUG"]
 
 
 class NativeCore(Extension):
@@ -50,22 +45,25 @@ class BuildNativeCore(build_ext):
     def build_extension(self, extension):
         output = Path(self.get_ext_fullpath(extension.name))
         output.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the target, then renamed: a running process keeps the old library.
-        partial = output.with_suffix(".partial")
-        command = find_compiler() + COMMON_FLAGS
-        command += ["-dynamiclib" if sys.platform == "darwin" else "-shared"]
-        command += shlex.split(os.environ.get("CFLAGS", ""))
-        command += [*extension.sources, "-o", str(partial)]
-        command += shlex.split(os.environ.get("LDFLAGS", ""))
+        # Beside the target, then renamed: a running process keeps the old library. What
+        # else a linker leaves there (Windows') goes with the folder.
+        with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+            made = Path(folder, output.name)
+            self.compile(extension.sources, made)
+            os.replace(made, output)
+
+    def compile(self, sources, library):
+        command = find_compiler() + COMMON_FLAGS + platform_flags()
+        command += words_of("CFLAGS")
+        command += [*sources, "-o", str(library)]
+        command += words_of("LDFLAGS")
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode != 0:
-            partial.unlink(missing_ok=True)
             stop(
                 "cannot build the native core: expected the C compiler to succeed, got "
                 f"status {result.returncode} from: {shlex.join(command)}\n"
                 f"{result.stderr}"
             )
-        os.replace(partial, output)
 
 
 class PlatformWheel(bdist_wheel):
@@ -79,22 +77,47 @@ class PlatformWheel(bdist_wheel):
         return "py3", "none", super().get_tag()[2]
 
 
+def platform_flags():
+    """What makes a shared library of this system."""
+    if sys.platform == "win32":
+        return ["-shared"]
+    if sys.platform != "darwin":
+        return ["-shared", "-fPIC", "-pthread"]
+    # A Python for both kinds of Mac makes a wheel for both.
+    machine = sysconfig.get_platform().rpartition("-")[2]
+    machines = ["arm64", "x86_64"] if machine == "universal2" else [machine]
+    flags = ["-dynamiclib", "-Wl,-install_name,@rpath/libedgepro.dylib"]
+    return flags + [word for name in machines for word in ("-arch", name)]
+
+
 def find_compiler():
-    """CC, else the first of the usual names that is installed."""
-    wanted = shlex.split(os.environ.get("CC", ""))
+    """CC, else the first of the usual names that is installed, or the ziglang wheel.
+
+    Windows has no usual one, and compilers of other kinds than Python in its path.
+    """
+    wanted = words_of("CC")
     names = [wanted] if wanted else [["cc"], ["gcc"], ["clang"]]
+    if not wanted and importlib.util.find_spec("ziglang"):
+        # For every processor of this kind, not for this very one.
+        zig = [sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"]
+        names = [zig] if sys.platform == "win32" else [*names, zig]
     for command in names:
         if shutil.which(command[0]):
             return command
     hint = {
-        "Linux": "apt install gcc",
-        "Darwin": "xcode-select --install",
-    }.get(platform.system(), "install LLVM's clang")
+        "win32": "pip install ziglang",
+        "darwin": "xcode-select --install",
+    }.get(sys.platform, "apt install gcc")
     stop(
         "cannot build the native core: expected a C compiler "
         f"({' or '.join(name[0] for name in names)}), found none. Install one "
         f"({hint}), then pip install . again."
     )
+
+
+def words_of(variable):
+    """An environment variable's words; a path of Windows has backslashes."""
+    return shlex.split(os.environ.get(variable, ""), posix=os.name == "posix")
 
 
 def stop(text):

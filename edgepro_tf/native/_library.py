@@ -10,7 +10,9 @@ from pathlib import Path
 import edgepro_tf
 from edgepro_tf.errors import NativeError
 
-_INSTALL = "Install again with a C compiler: apt install gcc, then pip install ."
+_COMPILERS = {"darwin": "xcode-select --install", "win32": "pip install ziglang"}
+_COMPILER = _COMPILERS.get(sys.platform, "apt install gcc")
+_INSTALL = f"Install again with a C compiler: {_COMPILER}, then pip install ."
 _SUFFIXES = {"win32": ".dll", "darwin": ".dylib"}
 _BYTES, _SIZE = ctypes.c_void_p, ctypes.c_size_t
 _TEXT = ctypes.c_char_p
