@@ -1,7 +1,8 @@
 # Two commands set everything up on a machine with Python 3.11, a C compiler and make:
 #   make demo    the main job on real data, and a table and a picture of what it gives
 #   make test    all tests, in two environments (TensorFlow, and tflite-runtime alone)
-# make test-networks, test-android, test-arm64, bench and fuzz take longer or need more.
+# make test-networks, test-android, test-arm64, test-armv7, bench and fuzz take longer or
+# need more.
 
 PYTHON  ?= python3.11
 ifeq ($(shell command -v $(PYTHON) 2>/dev/null),)
@@ -13,7 +14,7 @@ RUNTIME := .venv-runtime
 WORKERS ?= 2
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test check lint bench test-networks test-android test-arm64 \
+.PHONY: demo test check lint bench test-networks test-android test-arm64 test-armv7 \
         android-assets fuzz clean
 
 demo: $(VENV)/.installed
@@ -53,9 +54,10 @@ $(RUNTIME)/.installed: $(SOURCES) $(shell find edgepro_tf converters -name "*.py
 	$(RUNTIME)/bin/python -m pip install --quiet --no-deps --force-reinstall .
 	touch $@
 
-# The device side on ARM64, emulated; says so and passes where it cannot be set up.
-test-arm64:
-	PYTHON=$(PYTHON) scripts/test_arm64.sh
+# The device side on ARM of 64 and of 32 bits, emulated; says so and passes where it cannot
+# be set up.
+test-arm64 test-armv7:
+	PYTHON=$(PYTHON) scripts/test_arm.sh $(@:test-%=%)
 
 # Keys, model, sidecar and samples of the Android demo, in android_demo/keys and its assets.
 android-assets: $(VENV)/.installed

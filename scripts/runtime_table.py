@@ -5,8 +5,8 @@
     python scripts/runtime_table.py --only litert      environments whose name has it
     python scripts/runtime_table.py --here             this environment, as JSON lines
 
-Each runtime gets an environment of its own in .cache/runtimes; ARM64 goes through
-scripts/test_arm64.sh, TFLite's C library through examples/. The core must be built.
+Each runtime gets an environment of its own in .cache/runtimes; ARM goes through
+scripts/test_arm.sh, TFLite's C library through examples/. The core must be built.
 """
 
 from __future__ import annotations
@@ -223,11 +223,11 @@ def run_environment(name: str) -> list[Row]:
     return rows_of([python, __file__, "--here"], environment)
 
 
-def run_arm64() -> list[Row]:
-    """Measure on emulated ARM64."""
+def run_arm(kind: str) -> list[Row]:
+    """Measure on emulated ARM: ``arm64`` or ``armv7``."""
     environment = {**os.environ, "PYTHON": sys.executable, "EMULATED": "(emulated)"}
-    script = ROOT / "scripts" / "test_arm64.sh"
-    return rows_of([script, "scripts/runtime_table.py", "--here"], environment)
+    script = ROOT / "scripts" / "test_arm.sh"
+    return rows_of([script, kind, "scripts/runtime_table.py", "--here"], environment)
 
 
 def rows_of(command: list[object], environment: dict[str, str]) -> list[Row]:
@@ -308,7 +308,8 @@ def main() -> None:
     jobs: dict[str, Callable[[], list[Row]]] = {
         name: lambda name=name: run_environment(name) for name in ENVIRONMENTS
     }
-    jobs |= {"arm64": run_arm64, "c": run_c_library}
+    jobs |= {kind: lambda kind=kind: run_arm(kind) for kind in ("arm64", "armv7")}
+    jobs["c"] = run_c_library
     rows = [row for name, job in jobs.items() if given.only in name for row in job()]
     table = as_markdown(rows)
     print(table)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 MMAP_RO = 1
+_POINTER = ctypes.sizeof(ctypes.c_void_p)
 _STATUS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 _NODE = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p
@@ -125,16 +126,16 @@ class FakeContext:
         array = np.zeros(16 + 4 * size, np.uint8)
         if pointed:
             self._keep.append(scales)
-            array[:8].view(np.uint64)[0] = scales.ctypes.data
-            array[8:12].view(np.int32)[0] = size
-            array[12] = 1
+            array[:_POINTER].view(np.uintp)[0] = scales.ctypes.data
+            array[_POINTER : _POINTER + 4].view(np.int32)[0] = size
+            array[_POINTER + 4] = 1
         else:
             array[:4].view(np.int32)[0] = size
             array[4 : 4 + 4 * size].view(np.float32)[:] = scales
         zero_count = size if zero_count is None else zero_count
         zero_points = np.array([zero_count, *[0] * zero_count], np.int32)
         addresses = [array.ctypes.data, zero_points.ctypes.data, 0]
-        params = np.array(addresses, np.uint64)
+        params = np.array(addresses, np.uintp)
         self._keep += [array, zero_points, params]
         self.scales = scales if pointed else array[4 : 4 + 4 * size].view(np.float32)
         return int(params.ctypes.data)
@@ -159,6 +160,10 @@ def wrong_layouts() -> dict[str, dict[str, Any]]:
         "field before allocation_type": {
             "tensor_struct": struct_of(_TENSOR, "allocation_type", 8)
         },
-        "pointer before tensors": {"context_struct": struct_of(_CONTEXT, "tensors", 8)},
-        "pointer before impl": {"context_struct": struct_of(_CONTEXT, "impl", 8)},
+        "pointer before tensors": {
+            "context_struct": struct_of(_CONTEXT, "tensors", _POINTER)
+        },
+        "pointer before impl": {
+            "context_struct": struct_of(_CONTEXT, "impl", _POINTER)
+        },
     }

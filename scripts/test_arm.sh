@@ -1,24 +1,19 @@
 #!/usr/bin/env bash
-# Runs the golden pairs on ARM64: cross-compiles the core, and runs it under user-mode
-# emulation with Debian's arm64 Python and the arm64 wheels of two TFLite runtimes.
+# Runs the golden pairs on ARM, of 64 or of 32 bits: cross-compiles the core, and runs it
+# under user-mode emulation with Debian's Python and the wheels of TFLite runtimes.
 #
-#   scripts/test_arm64.sh            the device-side tests, in both runtimes
-#   scripts/test_arm64.sh FILE ...   that Python program instead, in both runtimes
+#   scripts/test_arm.sh arm64|armv7            the device-side tests, in each runtime
+#   scripts/test_arm.sh arm64|armv7 FILE ...   that Python program instead
 #
-# Made for Debian 12. What it downloads is kept in .cache/arm64. Where the packages cannot
-# be had it says so and ends with 0, or with 1 if ARM64_REQUIRED=1.
+# Made for Debian 12. What it downloads is kept in .cache/arm64 or .cache/armv7. Where the
+# packages cannot be had it says so and ends with 0, or with 1 if ARM_REQUIRED=1.
 #   PYTHON   a Python with pip, to fetch wheels                    (default python3)
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
 PROJECT=$PWD
-CACHE=$PROJECT/.cache/arm64
-ROOTFS=$CACHE/rootfs
-TREE=$CACHE/tree
 PYTHON=${PYTHON:-python3}
 PYTHON_VERSION=3.11 # Debian 12's, and the last that tflite-runtime has wheels for
-# ai-edge-litert 2.2 and 2.3 crash in emulator 7.2 when imported, not on hardware.
-RUNTIMES=("tflite-runtime==2.14.0 numpy<2" "ai-edge-litert==2.1.0 numpy")
 DEVICE_PACKAGES=(cryptography jwcrypto pytest)
 DEVICE_TESTS=(
   tests/runtime_only
@@ -26,10 +21,38 @@ DEVICE_TESTS=(
   tests/edgepro_tf/runtime/test_compiled_models.py
   tests/edgepro_tf/native/test_vectors.py
 )
-EMULATOR=qemu-aarch64-static
-COMPILER=aarch64-linux-gnu-gcc
+ARM=${1:-}
+case $ARM in
+arm64)
+  DEBIAN=arm64 MACHINE=aarch64 TRIPLE=aarch64-linux-gnu
+  # ai-edge-litert 2.2 and 2.3 crash in emulator 7.2 when imported, not on hardware.
+  RUNTIMES=("tflite-runtime==2.14.0 numpy<2" "ai-edge-litert==2.1.0 numpy")
+  DEBIAN_PACKAGES=()
+  PIP=(pip install)
+  EMULATOR=qemu-aarch64-static
+  ;;
+armv7)
+  DEBIAN=armhf MACHINE=armv7l TRIPLE=arm-linux-gnueabihf
+  RUNTIMES=("tflite-runtime==2.14.0") # no other has wheels of 32 bits
+  # Nor have numpy and cffi; what Debian has is old enough for it to be asked for no more.
+  DEBIAN_PACKAGES=(python3-{numpy,cffi-backend,pytest,hypothesis})
+  DEVICE_PACKAGES=(cryptography jwcrypto typing-extensions)
+  PIP=(pip install --no-deps)
+  EMULATOR=qemu-arm-static
+  DEVICE_TESTS+=(tests/edgepro_tf/native/test_{abi,delegate}.py)
+  ;;
+*)
+  echo "usage: $0 arm64|armv7 [FILE ...]" >&2
+  exit 2
+  ;;
+esac
+shift
+CACHE=$PROJECT/.cache/$ARM
+ROOTFS=$CACHE/rootfs
+TREE=$CACHE/tree
+COMPILER=$TRIPLE-gcc
 
-say() { echo "test-arm64: $*" >&2; }
+say() { echo "test-$ARM: $*" >&2; }
 
 fail() {
   say "FAILED: $*"
@@ -37,7 +60,7 @@ fail() {
 }
 
 skip() {
-  [[ ${ARM64_REQUIRED:-0} != 1 ]] || fail "$*"
+  [[ ${ARM_REQUIRED:-0} != 1 ]] || fail "$*"
   say "SKIPPED: $*"
   exit 0
 }
@@ -45,24 +68,24 @@ skip() {
 install_tools() {
   [[ -x $(command -v "$EMULATOR") && -x $(command -v "$COMPILER") ]] && return
   [[ $(id -u) == 0 ]] || skip "cannot install the emulator and the cross compiler:" \
-    "expected root. Run apt-get install qemu-user-static gcc-aarch64-linux-gnu."
+    "expected root. Run apt-get install qemu-user-static gcc-$TRIPLE."
   say "installing the emulator and the cross compiler"
   { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
-    --no-install-recommends qemu-user-static gcc-aarch64-linux-gnu \
-    libc6-dev-arm64-cross; } >"$CACHE/log" 2>&1 ||
+    --no-install-recommends qemu-user-static "gcc-$TRIPLE" \
+    "libc6-dev-$DEBIAN-cross"; } >"$CACHE/log" 2>&1 ||
     skip "cannot install the emulator and the cross compiler: $(tail -1 "$CACHE/log")"
 }
 
 # apt with lists, cache and dpkg status of its own: needs no root, and leaves the
 # machine's architectures and packages as they are.
-arm64_apt() {
+arm_apt() {
   local state=$CACHE/apt
   mkdir -p "$state/lists/partial" "$state/archives/partial" "$state/sources"
   : >"$state/status"
   cp /etc/apt/sources.list.d/debian.sources "$state/sources/" 2>>"$CACHE/log" || true
   cat >"$state/apt.conf" <<EOF
-APT::Architecture "arm64";
-APT::Architectures { "arm64"; };
+APT::Architecture "$DEBIAN";
+APT::Architectures { "$DEBIAN"; };
 APT::Sandbox::User "root";
 Debug::NoLocking "true";
 Dir::State "$state";
@@ -77,11 +100,12 @@ EOF
 
 make_rootfs() {
   [[ -e $ROOTFS/.complete ]] && return
-  say "fetching Debian's arm64 Python $PYTHON_VERSION"
+  say "fetching Debian's $DEBIAN Python $PYTHON_VERSION"
   : >"$CACHE/log"
-  { arm64_apt update && arm64_apt install -y --download-only --no-install-recommends \
-    "python$PYTHON_VERSION" libstdc++6; } ||
-    skip "cannot fetch Debian 12's arm64 packages: $(tail -1 "$CACHE/log")"
+  arm_apt update || true # A list that cannot be had matters where its packages do.
+  arm_apt install -y --download-only --no-install-recommends \
+    "python$PYTHON_VERSION" libstdc++6 "${DEBIAN_PACKAGES[@]}" ||
+    skip "cannot fetch Debian 12's $DEBIAN packages: $(tail -1 "$CACHE/log")"
   rm -rf "$ROOTFS"
   mkdir -p "$ROOTFS"
   local package
@@ -100,17 +124,17 @@ install_wheels() {
   local site platforms=() tag
   site=$(site_of "$1")
   [[ -e $site/.complete ]] && return
-  say "fetching arm64 wheels of ${1%% *}"
-  for tag in manylinux_2_{34,31,28,27,17}_aarch64 manylinux2014_aarch64; do
+  say "fetching $ARM wheels of ${1%% *}"
+  for tag in manylinux_2_{34,31,28,27,17}_"$MACHINE" manylinux2014_"$MACHINE"; do
     platforms+=(--platform "$tag")
   done
   rm -rf "$site"
   # shellcheck disable=SC2086 # the requirements are words
-  "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-compile \
+  "$PYTHON" -m "${PIP[@]}" --quiet --disable-pip-version-check --no-compile \
     --target "$site" --only-binary=:all: --implementation cp \
     --python-version "$PYTHON_VERSION" "${platforms[@]}" \
     $1 "${DEVICE_PACKAGES[@]}" >"$CACHE/log" 2>&1 ||
-    skip "cannot fetch the arm64 wheels of ${1%% *}: $(tail -1 "$CACHE/log")"
+    skip "cannot fetch the $ARM wheels of ${1%% *}: $(tail -1 "$CACHE/log")"
   touch "$site/.complete"
 }
 
@@ -127,18 +151,19 @@ make_tree() {
 }
 
 run_python() { # runtime, program and its arguments
-  local site
+  local site libraries=$ROOTFS/usr/lib/$TRIPLE
   site=$(site_of "$1")
   shift
   # OPENBLAS_*: choices for the machine that emulates, wrong for the emulated one.
   env --unset=OPENBLAS_CORETYPE --unset=OPENBLAS_L2_SIZE \
     PYTHONPATH="$site:$TREE" PYTHONHASHSEED=0 \
-    "$EMULATOR" -L "$ROOTFS" "$ROOTFS/usr/bin/python$PYTHON_VERSION" "$@"
+    "$EMULATOR" -E LD_LIBRARY_PATH="$libraries/blas:$libraries/lapack" \
+    -L "$ROOTFS" "$ROOTFS/usr/bin/python$PYTHON_VERSION" "$@"
 }
 
 mkdir -p "$CACHE"
 [[ $(uname -sm) == "Linux x86_64" ]] ||
-  skip "made for x86-64 Linux. On ARM64 itself 'make test' does all of this."
+  skip "made for x86-64 Linux. On ARM itself 'make test' does all of this."
 install_tools
 make_rootfs
 for runtime in "${RUNTIMES[@]}"; do install_wheels "$runtime"; done
