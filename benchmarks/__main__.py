@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,11 @@ def main() -> None:
         help="NETWORK[:RECIPE], where a recipe is a preset or 'depthwise'",
     )
     args = parser.parse_args()
+    if sys.platform != "linux" and not {"loading", "memory"}.isdisjoint(args.only):
+        parser.error(
+            f"cannot measure loads and memory on {sys.platform}: expected Linux, whose "
+            "/proc tells them. Leave them out: --only latency conversion growth."
+        )
     args.out.mkdir(parents=True, exist_ok=True)
     document = _read(args.out / "bench.json")
     for part in PARTS:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import select
 import subprocess
 import sys
@@ -60,6 +59,8 @@ def run_child(
 
 
 def _load(subject: Subject, variant: str, threads: int) -> dict[str, float]:
+    import resource  # not on Windows, where the other parts run all the same
+
     # What every variant pays alike stays outside the clock: imports and libraries,
     # and what a runtime sets up for its first interpreter.
     load_libraries(subject)

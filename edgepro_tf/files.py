@@ -37,7 +37,7 @@ def write_file(
         data: the whole content.
         overwrite: whether a file of this name may be replaced.
         mode: permission bits, in force from the moment of creation (the process's
-            umask applies); 0o600 for secrets.
+            umask applies); 0o600 for secrets. On Windows the folder's rights hold.
 
     Returns:
         The path.

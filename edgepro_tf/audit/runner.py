@@ -41,11 +41,11 @@ class Cache:
         if path is not None:
             make_folder(path.parent)
         if path is not None and path.exists():
-            text = path.read_text(errors="replace")
+            text = path.read_text("utf-8", errors="replace")
             for line in text.splitlines():
                 self._read(line)
             if text and not text.endswith("\n"):  # An interrupted run's last line.
-                path.write_text(text + "\n")
+                path.write_text(text + "\n", "utf-8")
 
     def get(self, attack: str, share: float, seed: int) -> AttackResult | None:
         return self._found.get((attack, share, seed))
@@ -55,7 +55,7 @@ class Cache:
         with self._adding:
             self._found[result.attack, result.share, result.seed] = result
             if self._path is not None:
-                with self._path.open("a") as file:
+                with self._path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(entry) + "\n")
 
     def _read(self, line: str) -> None:

@@ -263,7 +263,7 @@ def _make_pair(
     find_recipe(recipe)  # Refused now, not after training.
     files = [folder / n for n in ("model.tflite", "lock.payload", "model.txt")]
     if all(file.exists() for file in files):
-        if files[2].read_text() != identity:
+        if files[2].read_text("utf-8") != identity:
             raise EdgeProError(
                 f"cannot audit into {folder}: it holds the audit of another network.",
                 "Choose another folder.",
