@@ -39,7 +39,9 @@ armv7)
   DEVICE_PACKAGES=(cryptography jwcrypto typing-extensions)
   PIP=(pip install --no-deps)
   EMULATOR=qemu-arm-static
-  DEVICE_TESTS+=(tests/edgepro_tf/native/test_{abi,delegate}.py)
+  # This wheel has no XNNPACK, which would have to come second.
+  DEVICE_TESTS+=(tests/edgepro_tf/native/test_{abi,delegate}.py --deselect
+    "tests/edgepro_tf/native/test_delegate.py::test_delegate_must_be_first")
   ;;
 *)
   echo "usage: $0 arm64|armv7 [FILE ...]" >&2
