@@ -1,6 +1,7 @@
 /* The external delegate: claims no node, and in Prepare points constants at restored
  * copies. TFLite calls Prepare once for each subgraph, in their order, without saying
  * which; and may call it again. One delegate serves one interpreter. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -205,8 +206,10 @@ static TfLiteStatus prepare(TfLiteContext* context, TfLiteDelegate* delegate) {
   message out = {text, sizeof text};
   edgepro_status status = EDGEPRO_OK;
   if (!has_known_layout(context)) {
-    status = fail(&out, EDGEPRO_BAD_MODEL, "%s", kUnknownRuntime);
-  } else if (self->is_spent) {
+    fprintf(stderr, "%s\n", kUnknownRuntime); /* ReportError may be another function */
+    return kTfLiteError;
+  }
+  if (self->is_spent) {
     status = fail(&out, EDGEPRO_WRONG_MODEL, "%s", kOtherInterpreter);
   } else {
     const seen_context* seen = find_seen(self, context);
@@ -218,9 +221,7 @@ static TfLiteStatus prepare(TfLiteContext* context, TfLiteDelegate* delegate) {
   }
   if (status == EDGEPRO_OK) return kTfLiteOk;
   if (!restored_is_complete(&self->all)) self->is_spent = 1;
-  if (context != NULL && context->ReportError != NULL) {
-    context->ReportError(context, "%s ", text);
-  }
+  context->ReportError(context, "%s ", text);
   return kTfLiteError;
 }
 

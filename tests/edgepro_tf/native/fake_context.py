@@ -107,6 +107,11 @@ class FakeContext:
         self.context.tensors = ctypes.addressof(self.tensors)
         self.context.impl = ctypes.addressof(self._plan)
         self.context.report_error = _REPORT(self._report)
+        # What stands beside it, and must not be called in its place.
+        self._neighbour = _REPORT(lambda *_: self.reports.append("not to be called"))
+        for name in ("resize_tensor", "add_tensors"):
+            neighbour = ctypes.cast(self._neighbour, ctypes.c_void_p)
+            setattr(self.context, name, neighbour)
         self.context.get_node = _NODE(lambda *_: 1)
 
     def prepare(self, delegate: int) -> int:
