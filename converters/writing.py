@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from converters.pipeline import ProtectedModel, read_content
 from edgepro_tf.errors import ConversionError
-from edgepro_tf.files import PUBLIC_MODE, check_absent, make_folder, write_files
+from edgepro_tf.files import PUBLIC_MODE, check_targets, filling_folder, write_files
 from edgepro_tf.sidecar import (
     Identity,
     Issuer,
@@ -77,8 +77,7 @@ def write_pair(
             "name.tflite, whose sidecar goes beside it as name.edgepro."
         )
     sidecar_path = model_path.with_suffix(SIDECAR_SUFFIX)
-    if not overwrite:
-        check_absent(model_path, sidecar_path)
+    check_targets(model_path, sidecar_path, overwrite=overwrite, makes_folders=True)
     sidecar = seal_sidecar(
         protected.payload,
         model=ModelBinding.of(protected.public),
@@ -87,12 +86,12 @@ def write_pair(
         audience=audience,
         expires=expires,
     )
-    make_folder(model_path.parent)
     files = {
         sidecar_path: (sidecar, PUBLIC_MODE),
         model_path: (protected.public, PUBLIC_MODE),
     }
-    write_files(files, overwrite=overwrite)
+    with filling_folder(model_path.parent):
+        write_files(files, overwrite=overwrite)
     return WrittenPair(model_path, sidecar_path, len(protected.public), len(sidecar))
 
 

@@ -70,7 +70,7 @@ def write_files(
         OutputExistsError: a file exists and ``overwrite`` is false.
         EdgeProError: the system refused, for example for want of a folder.
     """
-    _check_targets(files, overwrite)
+    check_targets(*files, overwrite=overwrite)
     temporaries = {target: _temporary_name(target) for target in files}
     earlier: dict[Path, Path] = {}
     named: list[Path] = []
@@ -95,19 +95,38 @@ def write_files(
         _remove([*temporaries.values(), *earlier.values()])
 
 
-def check_absent(*paths: str | os.PathLike[str], remedy: str = _ALLOW) -> None:
-    """Refuse names that are taken, before the work that ends in writing them.
+def check_targets(
+    *paths: str | os.PathLike[str],
+    overwrite: bool = False,
+    makes_folders: bool = False,
+    remedy: str = _ALLOW,
+) -> None:
+    """Refuse names that cannot be written, before the work that ends in writing them.
 
     Args:
         *paths: where files will go.
-        remedy: what else than another name helps, for the error's hint.
+        overwrite: whether files of these names may be replaced.
+        makes_folders: whether folders that are missing will be made.
+        remedy: what else than another name helps where one is taken, for the hint.
 
     Raises:
-        OutputExistsError: one of them exists.
+        OutputExistsError: one of them exists, and ``overwrite`` is false.
+        EdgeProError: the system would refuse one: it names a folder, is too long, or
+            goes where there is no folder, or none that may be written to.
     """
-    for path in paths:
-        if os.path.lexists(path):
-            raise _exists(Path(path), remedy)
+    for target in map(Path, paths):
+        if not target.name:
+            raise EdgeProError(f"cannot write {target}: expected the name of a file.")
+        if os.path.lexists(target):
+            if not overwrite:
+                raise _exists(target, remedy)
+            if target.is_dir() and not target.is_symlink():
+                raise EdgeProError(
+                    f"cannot write {target}: expected a file of that name, got a "
+                    "folder.",
+                    "Name a file in it.",
+                )
+        _check_place(target, makes_folders=makes_folders)
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:
@@ -120,13 +139,29 @@ def make_folder(path: str | os.PathLike[str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
-        raise EdgeProError(
-            f"cannot make folder {folder}: expected no file of that name, got one.",
-            "Choose another name.",
-        ) from error
+        raise _no_folder(folder) from error
     except OSError as error:
         reason = error.strerror or "the system refused"
         raise EdgeProError(f"cannot make folder {folder}: {reason}.") from error
+
+
+@contextlib.contextmanager
+def filling_folder(path: str | os.PathLike[str]) -> Iterator[None]:
+    """``make_folder`` for work that fills it: where that fails, empty ones go again.
+
+    Raises:
+        EdgeProError: as for ``make_folder``.
+    """
+    folder = Path(path)
+    made = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
+    try:
+        make_folder(folder)
+        yield
+    except BaseException:
+        for each in made:
+            with contextlib.suppress(OSError):  # Of what is in it, something stays.
+                each.rmdir()
+        raise
 
 
 def read_bytes(source: PathOrBytes, *, limit_bytes: int) -> bytes:
@@ -245,17 +280,29 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _check_targets(files: Iterable[Path], overwrite: bool) -> None:
-    for target in files:
-        if not target.name:
-            raise EdgeProError(f"cannot write {target}: expected the name of a file.")
-        if not overwrite:
-            check_absent(target)
-        elif target.is_dir() and not target.is_symlink():
-            raise EdgeProError(
-                f"cannot write {target}: expected a file of that name, got a folder.",
-                "Name a file in it.",
-            )
+def _check_place(target: Path, *, makes_folders: bool) -> None:
+    """Refuse a file's name if the folder that it goes to, or would, takes none such."""
+    folder, new = target.parent, [target.name]
+    while makes_folders and not os.path.lexists(folder):
+        new.append(folder.name)
+        folder = folder.parent
+    number = 0
+    try:
+        is_folder = stat.S_ISDIR(os.stat(folder).st_mode)
+    except OSError as error:
+        raise _refused(target, error) from error
+    if not is_folder:
+        if makes_folders:
+            raise _no_folder(folder)
+        number = errno.ENOTDIR
+    elif os.name == "posix":
+        longest = os.pathconf(folder, "PC_NAME_MAX")
+        if any(len(os.fsencode(name)) > longest for name in new):
+            number = errno.ENAMETOOLONG
+        elif not os.access(folder, os.W_OK | os.X_OK):
+            number = errno.EACCES
+    if number:
+        raise _refused(target, OSError(number, os.strerror(number)))
 
 
 def _temporary_name(target: Path) -> Path:
@@ -270,9 +317,18 @@ def _remove(paths: Iterable[Path]) -> None:
 
 
 def _refused(target: Path, error: OSError) -> EdgeProError:
+    hint = "Check that the folder exists, may be written to and has room."
+    if error.errno == errno.ENAMETOOLONG:
+        hint = "Choose a shorter name."
     return EdgeProError(
-        f"cannot write {target}: {error.strerror or 'the system refused'}.",
-        "Check that the folder exists, may be written to and has room.",
+        f"cannot write {target}: {error.strerror or 'the system refused'}.", hint
+    )
+
+
+def _no_folder(folder: Path) -> EdgeProError:
+    return EdgeProError(
+        f"cannot make folder {folder}: expected no file of that name, got one.",
+        "Choose another name.",
     )
 
 

@@ -10,8 +10,8 @@ from edgepro_tf.errors import KeyFileError
 from edgepro_tf.files import (
     PRIVATE_MODE,
     PUBLIC_MODE,
-    check_absent,
-    make_folder,
+    check_targets,
+    filling_folder,
     write_files,
 )
 from edgepro_tf.sidecar import (
@@ -75,13 +75,13 @@ def write_keys(
         ISSUER_FILE: issuer,
         ISSUER_KEY_FILE: issuer.issuer_key,
     }
-    check_absent(*(folder / name for name in keys), remedy="take another folder")
-    make_folder(folder)
     contents = {}
     for name, key in keys.items():
         mode = PRIVATE_MODE if key.has_secret else PUBLIC_MODE
         contents[folder / name] = (export_key(key), mode)
-    write_files(contents)
+    check_targets(*contents, makes_folders=True, remedy="take another folder")
+    with filling_folder(folder):
+        write_files(contents)
     return keys
 
 
@@ -179,7 +179,7 @@ def find_issuer(args: argparse.Namespace) -> Issuer:
         KeyFileError: none, or the file is no issuer's.
     """
     path = _path(args.issuer, args.keys, ISSUER_FILE, "--issuer")
-    return load_issuer(path, passphrase=os.environ.get(KEY_PASSPHRASE_VARIABLE))
+    return load_issuer(path, passphrase=_key_passphrase())
 
 
 def find_identity(args: argparse.Namespace) -> Identity | Passphrase:
@@ -191,7 +191,7 @@ def find_identity(args: argparse.Namespace) -> Identity | Passphrase:
     if args.passphrase:
         return _passphrase()
     path = _path(args.identity, args.keys, IDENTITY_FILE, "--identity")
-    return load_identity(path, passphrase=os.environ.get(KEY_PASSPHRASE_VARIABLE))
+    return _load_identity(path)
 
 
 def find_own_identity(args: argparse.Namespace) -> Identity | Passphrase:
@@ -205,7 +205,7 @@ def find_own_identity(args: argparse.Namespace) -> Identity | Passphrase:
     if args.passphrase and not is_sealed_to_own:
         return _passphrase()
     if own:
-        return load_identity(own, passphrase=os.environ.get(KEY_PASSPHRASE_VARIABLE))
+        return _load_identity(own)
     raise _missing("an identity", "--keys or --passphrase")
 
 
@@ -239,6 +239,15 @@ def open_for_run(args: argparse.Namespace) -> OpenedSidecar:
         model=args.model,
         model_check="full",
     )
+
+
+def _load_identity(path: Path) -> Identity:
+    return load_identity(path, passphrase=_key_passphrase())
+
+
+def _key_passphrase() -> str | None:
+    """Of key files that are encrypted."""
+    return os.environ.get(KEY_PASSPHRASE_VARIABLE)
 
 
 def _path(given: Path | None, folder: Path | None, name: str, flag: str) -> Path:

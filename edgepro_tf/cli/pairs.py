@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgepro_tf.cli import console, keyring
 from edgepro_tf.cli.arrays import load_array, load_arrays
 from edgepro_tf.errors import ConversionError, SidecarError
-from edgepro_tf.files import check_absent
+from edgepro_tf.files import check_targets
 
 if TYPE_CHECKING:
     from converters import ProtectedModel, ShippedPair
@@ -75,6 +75,7 @@ def check_outputs(args: argparse.Namespace) -> None:
         ConversionError: the name has another suffix, or the budget is none.
         SidecarError: --expires_days is none.
         OutputExistsError: a file is there, and --force is not.
+        EdgeProError: the system would refuse the name.
     """
     if args.out.suffix != ".tflite":
         raise ConversionError(
@@ -92,8 +93,9 @@ def check_outputs(args: argparse.Namespace) -> None:
                 "which has no copy.",
                 "Choose another --out.",
             )
-    if not args.force:
-        check_absent(*written, remedy="pass --force")
+    check_targets(
+        *written, overwrite=args.force, makes_folders=True, remedy="pass --force"
+    )
 
 
 def _find_expiry(days: float | None) -> datetime.datetime | None:

@@ -211,6 +211,52 @@ def test_folders_and_empty_names_are_no_files(tmp_path):
     assert os.listdir(tmp_path) == ["folder"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="as POSIX says it")
+def test_names_are_refused_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+
+    def check(name, words, **options):
+        for makes_folders in (False, True):
+            error = words[makes_folders] if isinstance(words, tuple) else words
+            options |= {"makes_folders": makes_folders}
+            if error is None:
+                files.check_targets(tmp_path / name, **options)
+                continue
+            with pytest.raises(EdgeProError, match=error):
+                files.check_targets(tmp_path / name, **options)
+
+    check("new", None)
+    check("file", "expected no file of that name")
+    check("file", None, overwrite=True)
+    check("folder", "got a folder", overwrite=True)
+    check("a" * 256, "File name too long. Choose a shorter name")
+    check("none/new", ("No such file or directory", None))
+    check(f"none/{'a' * 256}/new", ("No such file", "File name too long"))
+    check("file/new", ("Not a directory", "cannot make folder .*file: expected no"))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    check("new", "new: Permission denied")
+    check("folder/none/new", ("No such file", "Permission denied"))
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+def test_folders_made_in_vain_go_again(tmp_path):
+    folder = tmp_path / "a" / "b"
+    with pytest.raises(KeyboardInterrupt), files.filling_folder(folder):
+        assert folder.is_dir()
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == []
+    with files.filling_folder(folder):
+        pass
+    with pytest.raises(KeyboardInterrupt), files.filling_folder(folder / "c"):
+        raise KeyboardInterrupt
+    assert os.listdir(folder) == []
+    with pytest.raises(KeyboardInterrupt), files.filling_folder(folder / "c"):
+        files.write_file(folder / "c" / "kept", b"")
+        raise KeyboardInterrupt
+    assert os.listdir(folder / "c") == ["kept"]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX alone")
 @pytest.mark.parametrize("name", ["ä" * 127, os.fsdecode(b"a\xff")])
 def test_odd_names(tmp_path, name):

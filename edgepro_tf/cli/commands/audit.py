@@ -174,7 +174,9 @@ def run(args: argparse.Namespace) -> None:
         write_report,
     )
     from edgepro_tf.datasets import load_dataset
+    from edgepro_tf.files import check_targets
 
+    check_targets(args.out / PAGE_FILE, overwrite=True, makes_folders=True)
     data = load_dataset(args.dataset)
     if is_pair:
         payload = keyring.open_for_run(args).payload
@@ -223,7 +225,6 @@ def _choose_network(
 ) -> tuple[str, str, Callable[[], keras.Model]]:
     """Name, identity and maker of a ready-made network."""
     from edgepro_tf.cli import training_job
-    from edgepro_tf.files import make_folder
 
     lock = args.lock or ("paper" if recipe == "paper" else "none")
     epochs = args.epochs or training_job.default_epochs(data)
@@ -234,7 +235,6 @@ def _choose_network(
     )
 
     def make() -> keras.Model:
-        make_folder(args.out)  # Refused now, not after training.
         console.say(f"training {name}")
         return training_job.train_network(
             args.network,

@@ -42,12 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Open, wrap again, write."""
-    from edgepro_tf.files import check_absent, write_file
+    from edgepro_tf.files import check_targets, write_file
     from edgepro_tf.sidecar import grant_sidecar, inspect_sidecar, load_recipient
 
-    if not args.force:
-        check_absent(args.out, remedy="pass --force")
-    elif args.out.is_file():
+    check_targets(args.out, overwrite=args.force, remedy="pass --force")
+    if args.out.is_file():
         inspect_sidecar(args.out)  # Says no to what is none: a model, a key.
     granted = grant_sidecar(
         args.sidecar,

@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Open the pair, feed it, print or write what it answers."""
-    from edgepro_tf.files import check_absent, make_folder
+    from edgepro_tf.files import check_targets
     from edgepro_tf.runtime import open_interpreter
 
     if args.answers is not None and not args.dataset:
@@ -99,8 +99,7 @@ def run(args: argparse.Namespace) -> None:
                 "Leave it out: the first signature's accuracies are printed.",
             )
     if args.output is not None:
-        check_absent(args.output, remedy="remove it")
-        make_folder(args.output.parent)
+        check_targets(args.output, makes_folders=True, remedy="remove it")
     interpreter = open_interpreter(
         args.model,
         keyring.sidecar_path(args.model, args.sidecar),
@@ -135,7 +134,7 @@ def _measure(args: argparse.Namespace, interpreter: object) -> None:
 
 
 def _answer(args: argparse.Namespace, interpreter: object) -> None:
-    from edgepro_tf.files import write_file
+    from edgepro_tf.files import filling_folder, write_file
     from edgepro_tf.runtime.interpreters import call_runtime
     from edgepro_tf.runtime.running import (
         check_signature,
@@ -152,7 +151,8 @@ def _answer(args: argparse.Namespace, interpreter: object) -> None:
         if args.output is None:
             console.say(np.array2string(value, precision=4, threshold=50))
     if args.output is not None:
-        write_file(args.output, pack_arrays(outputs))
+        with filling_folder(args.output.parent):
+            write_file(args.output, pack_arrays(outputs))
         console.say(f"wrote {args.output}")
 
 

@@ -79,16 +79,16 @@ def run(args: argparse.Namespace) -> None:
     """Train, evaluate, save."""
     from edgepro_tf.cli import training_job
     from edgepro_tf.errors import LockError
-    from edgepro_tf.files import check_absent, make_folder
+    from edgepro_tf.files import check_targets, filling_folder
 
     if args.out.suffix != ".keras":
         raise LockError(
             f"cannot save model to {args.out}: expected a name ending in .keras."
         )
-    if not args.force:
-        check_absent(args.out, remedy="pass --force")
+    check_targets(
+        args.out, overwrite=args.force, makes_folders=True, remedy="pass --force"
+    )
     data = training_job.load_dataset(args.dataset)
-    make_folder(args.out.parent)  # Now, not after hours of training.
     epochs = args.epochs or training_job.default_epochs(data)
     trained = training_job.train_network(
         args.model,
@@ -99,7 +99,8 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         verbose=1,
     )
-    training_job.save_model(trained.model, args.out)
+    with filling_folder(args.out.parent):
+        training_job.save_model(trained.model, args.out)
     console.say(f"{args.out}: test accuracy {trained.authorized:.2%}")
     if trained.released is not None:
         console.say(f"released (no lock): {trained.released:.2%}")
