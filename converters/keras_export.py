@@ -55,7 +55,15 @@ class ExportOptions:
                 f"cannot convert: expected a number format of {', '.join(FORMATS)}, "
                 f"got {self.number_format!r}."
             )
-        if self.needs_samples and self.representative_dataset is None:
+        dataset = self.representative_dataset
+        if dataset is not None and not callable(dataset):
+            raise ConversionError(
+                "cannot convert: expected representative_dataset as a function that "
+                f"yields samples, got {type(dataset).__name__}.",
+                "Pass the function itself, not what it returns; arrays go into "
+                "samples.",
+            )
+        if self.needs_samples and dataset is None:
             raise ConversionError(
                 f"cannot convert to {self.number_format}: expected real inputs to find "
                 "the ranges of numbers with, got none.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Iterator
+from numbers import Real
 
 from converters.exactness import FittedSteps, fit_steps
 from edgepro_tf.errors import ConversionError
@@ -31,6 +32,9 @@ class Recipe:
         least_budget_bytes: so many bytes may be rewritten in any case.
         always_first: whether filters of first operators, embeddings among them, are
             locked whatever the budget, and outside it.
+
+    Raises:
+        ConversionError: the budget is no share.
     """
 
     name: str
@@ -42,6 +46,16 @@ class Recipe:
     restore_budget: float | None = None
     least_budget_bytes: int = 0
     always_first: bool = False
+
+    def __post_init__(self) -> None:
+        budget = self.restore_budget
+        is_share = budget is None or (isinstance(budget, Real) and 0 <= budget <= 1)
+        if not is_share:
+            raise ConversionError(
+                "cannot plan lock: expected a restore budget from 0 to 1, got "
+                f"restore_budget={budget!r}.",
+                "It is a number, a share of the model's bytes.",
+            )
 
     def __str__(self) -> str:
         return self.name
@@ -93,12 +107,6 @@ def find_recipe(recipe: str | Recipe, *, restore_budget: float | None = None) ->
         ConversionError: no preset has this name, or the budget is no share.
     """
     if restore_budget is not None:
-        if not 0 <= restore_budget <= 1:
-            raise ConversionError(
-                "cannot plan lock: expected a restore budget from 0 to 1, got "
-                f"restore_budget={restore_budget:g}.",
-                "It is a share of the model's bytes.",
-            )
         return dataclasses.replace(
             find_recipe(recipe),
             restore_budget=restore_budget,

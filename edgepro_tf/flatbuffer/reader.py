@@ -226,7 +226,8 @@ def _check_fed(inputs: list[int], tensors: list[Constant | None]) -> None:
             raise ConversionError(
                 "cannot lock model: expected inputs that the app feeds, got input "
                 f"{constant.name!r}, which is a constant.",
-                "Take it out of the file's list of inputs.",
+                "Layers that keep a state make such files in int16x8: convert them in "
+                "another number format. Otherwise take it out of the file's inputs.",
             )
 
 

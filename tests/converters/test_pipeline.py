@@ -334,6 +334,19 @@ def test_masked_steps_stay_masked_where_a_layer_goes_backwards(
     assert not any("inner_loop" in vars(one) for one in model._flatten_layers())
 
 
+@pytest.mark.parametrize("number_format", ["float32", "int8"])
+def test_a_representative_dataset_that_is_no_function_is_refused(
+    number_format: str,
+) -> None:
+    rows = [[np.zeros((1, 8, 8, 1), np.float32)]]
+    with pytest.raises(ConversionError, match=r"as a function.*got list\. Pass the"):
+        convert_keras(
+            build_cached("mlp"),
+            number_format=number_format,
+            representative_dataset=rows,
+        )
+
+
 def test_restore_budget_bounds_what_loading_rewrites() -> None:
     original = export_cached("mobile")
     whole = lock_tflite(original)
@@ -343,6 +356,8 @@ def test_restore_budget_bounds_what_loading_rewrites() -> None:
     assert f"{part.bytes_left:,} bytes of constants are left" in str(part)
     with pytest.raises(ConversionError, match="restore_budget=2"):
         lock_tflite(original, restore_budget=2)
+    with pytest.raises(ConversionError, match=r"got restore_budget='0\.1'.*a number"):
+        lock_tflite(original, restore_budget="0.1")
     with pytest.raises(ConversionError, match=r"smallest constant.*Raise the budget"):
         lock_tflite(original, restore_budget=0)
 
