@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import warnings
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import tensorflow as tf
 
+from edgepro_tf.batches import batch_size, others, share_of, split, take
 from edgepro_tf.errors import LockError
 from edgepro_tf.graph import producer
 from edgepro_tf.layers import NeuronLock, lock_run
@@ -150,23 +150,50 @@ class LockedModel(keras.Model):
             )
         return super().fit(*args, **kwargs)
 
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Save as .keras; arguments are those of ``keras.Model.save``.
+
+        Raises:
+            LockError: the name is one of Keras' older format.
+        """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise LockError(
+                f"cannot save {self.name!r} to {filepath}: expected a name ending in "
+                ".keras, the only format that keeps locks.",
+                "strip_lock or fold_lock (edgepro_tf.locking) give an ordinary model.",
+            )
+        super().save(filepath, *args, **kwargs)
+
+    def export(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse: a SavedModel of a locked network would be one without its lock.
+
+        Raises:
+            LockError: always.
+        """
+        raise LockError(
+            f"cannot export {self.name!r}: expected a network without locks, which a "
+            "SavedModel would not keep.",
+            "converters.convert_keras makes the pair that ships; "
+            "edgepro_tf.locking.fold_lock(model).export(...) the unprotected network.",
+        )
+
     def train_step(self, data: Any) -> Any:
         """One optimizer step on a batch, part authorized and part released."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-        size = _batch_size(x)
+        size = batch_size(x)
         order = tf.random.shuffle(tf.range(size))
-        x, y, weight = (_take(part, order) for part in (x, y, weight))
-        count = _share_of(size, self.authorized_share)
+        x, y, weight = (take(part, order) for part in (x, y, weight))
+        count = share_of(size, self.authorized_share)
         with tf.GradientTape() as tape:
             prediction = self(x, training=True, authorized=tf.range(size) < count)
             sizes = tf.stack([count, size - count])
-            own, other = _split(prediction, sizes)
-            own_y, other_y = _split(y, sizes)
-            own_x, own_weight = _split(x, sizes)[0], _split(weight, sizes)[0]
+            own, other = split(prediction, sizes)
+            own_y, other_y = split(y, sizes)
+            own_x, own_weight = split(x, sizes)[0], split(weight, sizes)[0]
             loss = self.compute_loss(own_x, own_y, own, own_weight, training=True)
             taken = other_y
             if self._released.takes_values:
-                taken = _split(_others(y), sizes)[1]
+                taken = split(others(y), sizes)[1]
             released = self._released_loss(taken, other)
             replicas = tf.distribute.get_strategy().num_replicas_in_sync
             total = loss + tf.cast(released, loss.dtype) * (
@@ -184,12 +211,12 @@ class LockedModel(keras.Model):
     def test_step(self, data: Any) -> Any:
         """Evaluate a batch twice: every example authorized, and released."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-        size = _batch_size(x)
+        size = batch_size(x)
         own = self(x, training=False)
         loss = self.compute_loss(x, y, own, weight, training=False)
         other = self(x, training=False, authorized=False)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        taken = _others(y) if self._released.takes_values else y
+        taken = others(y) if self._released.takes_values else y
         released = self._released_loss(taken, other)
         self._track(loss * replicas, size, released, size)
         self._released.update(self._flat(y), self._flat(other))
@@ -338,46 +365,3 @@ def _metrics_per_output(spec: Any, names: list[str]) -> list[list[Any]]:
         [each for each in keras.tree.flatten(part) if each is not None]
         for part in _per_output(spec, names)
     ]
-
-
-def _batch_size(x: Any) -> Any:
-    first = next(part for part in keras.tree.flatten(x) if part is not None)
-    return first.shape[0] or tf.shape(first)[0]
-
-
-def _take(struct: Any, order: tf.Tensor) -> Any:
-    return keras.tree.map_structure(
-        lambda part: None if part is None else tf.gather(part, order), struct
-    )
-
-
-def _others(y: Any) -> Any:
-    """Every example's neighbour's labels, in a shuffled batch."""
-    return keras.tree.map_structure(
-        lambda part: None if part is None else tf.roll(part, 1, axis=0), y
-    )
-
-
-def _share_of(size: Any, share: float) -> Any:
-    """The number of authorized examples: at least one, and one released beside it.
-
-    A single example is authorized; a batch may be empty where replicas share one.
-    """
-    released = int(share < 1)
-    if isinstance(size, int):
-        return min(size, max(1, min(math.ceil(size * share), size - released)))
-    exact = tf.cast(tf.math.ceil(tf.cast(size, tf.float32) * share), tf.int32)
-    return tf.minimum(size, tf.maximum(1, tf.minimum(exact, size - released)))
-
-
-def _split(struct: Any, sizes: tf.Tensor) -> tuple[Any, Any]:
-    """The authorized and the released part of every tensor."""
-    parts = [
-        (None, None) if value is None else tf.split(value, sizes)
-        for value in keras.tree.flatten(struct)
-    ]
-    own, other = zip(*parts, strict=True)
-    return (
-        keras.tree.pack_sequence_as(struct, own),
-        keras.tree.pack_sequence_as(struct, other),
-    )

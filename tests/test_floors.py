@@ -24,6 +24,7 @@ FLOORS = [
     ("edgepro_tf.datasets", 2),
     ("edgepro_tf.zoo", 2),
     ("edgepro_tf.sidecar", 2),
+    ("edgepro_tf.batches", 1),
     ("edgepro_tf.folding", 1),
     ("edgepro_tf.graph", 1),
     ("edgepro_tf.payload", 1),

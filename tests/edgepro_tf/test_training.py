@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from edgepro_tf.batches import share_of
 from edgepro_tf.datasets import load_dataset
 from edgepro_tf.errors import LockError
 from edgepro_tf.locking import LockConfig, fold_lock, lock_model, locks_of, strip_lock
-from edgepro_tf.training import LockedModel, _share_of
+from edgepro_tf.training import LockedModel
 from tests import models
 
 LOSS = "sparse_categorical_crossentropy"
@@ -140,7 +141,7 @@ def test_a_small_batch_has_a_released_example_too(
 ) -> None:
     for size in range(17):
         given = size if is_static else tf.constant(size)
-        own = int(_share_of(given, share))
+        own = int(share_of(given, share))
         most = size - 1 if size > 1 and share < 1 else size
         assert min(1, size) <= own <= most
         assert own == min(most, math.ceil(size * share))
@@ -397,6 +398,19 @@ def test_refusals() -> None:
     locked.compile("adam")
     with pytest.raises(ValueError, match="loss"):
         locked.fit(*_data(), verbose=0)
+
+
+def test_what_would_lose_the_lock_is_refused(tmp_path: pathlib.Path) -> None:
+    locked = lock_model(models.mlp(), seed=0)
+    for name in ("model.h5", "model.hdf5"):
+        with pytest.raises(LockError, match=r"ending in \.keras.*fold_lock"):
+            locked.save(tmp_path / name)
+    with pytest.raises(LockError, match=r"convert_keras makes.*fold_lock"):
+        locked.export(tmp_path / "exported")
+    assert list(tmp_path.iterdir()) == []
+    locked.save(tmp_path / "model.keras")
+    locked.save_weights(tmp_path / "model.weights.h5")
+    fold_lock(locked).export(tmp_path / "exported", verbose=False)
 
 
 def test_a_clone_without_its_locks_says_so() -> None:
