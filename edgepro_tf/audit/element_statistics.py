@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from edgepro_tf.audit.importer import Linear
+from edgepro_tf.audit.operators import DENSE
 from edgepro_tf.audit.rows import filter_rows
 from edgepro_tf.audit.statistics import area_from_ranks, true_order
 from edgepro_tf.audit.thief import Draw, Target
@@ -104,7 +105,7 @@ def _facts(true: np.ndarray) -> dict[str, np.ndarray]:
 
 def _window(one: Linear, shape: tuple[int, ...]) -> tuple[int, ...]:
     """[rows, height, width, depth] of a convolution's rows; a dense layer's as is."""
-    if one.kind == "FULLY_CONNECTED":
+    if one.kind in DENSE:
         return shape
     height, width = one.window
     return (shape[0], height, width, shape[1] // (height * width))

@@ -24,11 +24,14 @@ CASTS = ("QUANTIZE", "DEQUANTIZE", "CAST")
 
 
 def find_source(graph: Graph, tensor: int) -> int | None:
-    """The constant behind a tensor, through DEQUANTIZE and DENSIFY."""
+    """The constant behind a tensor, through DEQUANTIZE, DENSIFY and CAST."""
     if tensor in graph.constants or tensor in graph.unread:
         return tensor
     for node in graph.nodes:
-        if node.kind in PASSES_CONSTANTS and tensor in node.outputs:
+        if tensor in node.outputs and (
+            node.kind in PASSES_CONSTANTS
+            or (node.kind == "CAST" and node.inputs[0] in graph.codes)
+        ):
             return find_source(graph, node.inputs[0])
     return None
 
@@ -159,7 +162,7 @@ class Run:
             return tf.cast(x, tf.float32)
         if kind in operators.BINARY:
             return operators.BINARY[kind](x, self._get(node.inputs[1]))
-        if kind == "SELECT_V2":
+        if kind in ("SELECT", "SELECT_V2"):
             return tf.where(x, *map(self._get, node.inputs[1:]))
         if kind == "BATCH_MATMUL":
             return operators.multiply(options, x, self._get(node.inputs[1]))

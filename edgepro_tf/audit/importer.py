@@ -16,25 +16,16 @@ import numpy as np
 from edgepro_tf.audit import operators
 from edgepro_tf.audit.forward import (
     BROADCASTS,
-    CASTS,
     TABLES,
     Run,
-    find_computed,
     find_source,
     unsupported,
 )
+from edgepro_tf.audit.graphs import append_map, check_supported, is_linear, lead_to
 from edgepro_tf.audit.tasks import Classes, Task
-from edgepro_tf.flatbuffer.roles import RESHAPES
 from edgepro_tf.flatbuffer.schema import read_graph
 from edgepro_tf.flatbuffer.views import Graph, GraphNode
 from edgepro_tf.locks import ElementType
-
-_LOOPS = (
-    "WHILE",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM",
-    "BIDIRECTIONAL_SEQUENCE_LSTM",
-    "UNIDIRECTIONAL_SEQUENCE_RNN",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,15 +195,17 @@ def import_model(
         edgepro_tf.errors.ConversionError: cannot read model: expected a TFLite ...
     """
     content = model if isinstance(model, bytes) else Path(model).read_bytes()
-    graph = _lead_to(read_graph(content), output)
-    _check_supported(graph)
+    graph = lead_to(read_graph(content), output)
+    check_supported(graph)
     answers = graph.outputs[0]
     task = task or Classes(max(2, graph.shapes[answers][-1]))
-    graph = _append_map(graph, task)
+    graph = append_map(graph, task)
     found, linears = _Parameters(graph), []
     for index, node in enumerate(graph.nodes):
-        if node.kind in operators.LINEAR_INPUTS:
+        if is_linear(graph, node):
             linears.append(_read_linear(found, index, node))
+        elif node.kind == "BATCH_MATMUL":  # A constant that weighs places.
+            found.add(node.inputs[0], "filter", -1 if node.options["adjX"] else -2)
         elif node.kind in TABLES:
             found.add(node.inputs[TABLES[node.kind]], "filter", 0)
         elif node.kind in {*operators.WEIGHTED, *BROADCASTS, "PRELU"}:
@@ -290,7 +283,7 @@ def _read_linear(found: _Parameters, index: int, node: GraphNode) -> Linear:
     """A linear operator, its filter and bias among the parameters found."""
     _, w, b = operators.LINEAR_INPUTS[node.kind]
     rank = len(found.graph.shapes[node.inputs[w]])
-    axis = operators.channel_axis(node.kind, rank)
+    axis = operators.channel_axis(node.kind, rank, node.options)
     filter_ = found.add(node.inputs[w], "filter", axis)
     if filter_ is None:
         is_given = find_source(found.graph, node.inputs[w]) is None
@@ -311,86 +304,5 @@ def _read_linear(found: _Parameters, index: int, node: GraphNode) -> Linear:
     )
 
 
-def _lead_to(graph: Graph, output: int | None) -> Graph:
-    """The operators that an output is computed by, and it alone."""
-    if output is None and len(graph.outputs) != 1:
-        raise unsupported(
-            f"{len(graph.outputs)} outputs", "Name the one that is labelled."
-        )
-    outputs = graph.outputs if output is None else (output,)
-    wanted, nodes = set(outputs), []
-    for node in reversed(graph.nodes):
-        if not wanted.isdisjoint(node.outputs):
-            wanted.update(node.inputs)
-            nodes.append(node)
-    return dataclasses.replace(graph, nodes=tuple(reversed(nodes)), outputs=outputs)
-
-
-def _append_map(graph: Graph, task: Task) -> Graph:
-    """The graph, and behind it the task's operators over constants of its own."""
-    for kind, values in task.answer_map:
-        before, constant = graph.outputs[0], len(graph.shapes)
-        node = GraphNode(kind, (before, constant), (constant + 1,), {})
-        graph = dataclasses.replace(
-            graph,
-            nodes=(*graph.nodes, node),
-            outputs=node.outputs,
-            shapes=(*graph.shapes, values.shape, graph.shapes[before]),
-            constants={**graph.constants, constant: values},
-            buffers=(*graph.buffers, -constant, -constant),
-        )
-    return graph
-
-
 def _window(kind: str, shape: tuple[int, ...]) -> tuple[int, int]:
-    return (1, 1) if kind == "FULLY_CONNECTED" else (shape[1], shape[2])
-
-
-def _casts_integers(graph: Graph, node: GraphNode | None) -> bool:
-    """Whether a constant is read as numbers that no quantisation scale explains."""
-    if node is None or node.kind != "CAST" or not graph.shapes[node.outputs[0]]:
-        return False
-    source = node.inputs[0]
-    return source in graph.constants and graph.constants[source].dtype.kind in "iub"
-
-
-def _check_supported(graph: Graph) -> None:
-    shape = graph.shapes[graph.outputs[0]]
-    if len(shape) < 2:
-        raise unsupported(f"an output of shape {list(shape)}")
-    known = {
-        *operators.LINEAR_INPUTS, *operators.BINARY, *operators.UNARY,
-        *operators.REDUCTIONS, *operators.BLOCKS, *operators.PIECES, *BROADCASTS,
-        *TABLES, *RESHAPES, *CASTS,
-        "MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD", "CONCATENATION", "PACK", "TRANSPOSE",
-        "GELU", "PRELU", "LEAKY_RELU", "BATCH_MATMUL", "SELECT_V2",
-    }  # fmt: skip
-    made = {t: node for node in graph.nodes for t in node.outputs}
-    for index in find_computed(graph):
-        node = graph.nodes[index]
-        if any(_casts_integers(graph, made.get(tensor)) for tensor in node.inputs):
-            raise unsupported(
-                "weights that a CAST makes of integers",
-                "Audit the same network in another number format.",
-            )
-        if node.kind in _LOOPS:
-            raise unsupported(
-                f"a loop ({node.kind})",
-                "Convert it from Keras over a batch of any size, or with unroll=True.",
-            )
-        if node.kind not in known:
-            raise unsupported(f"operator {node.kind}")
-        for tensor in node.inputs:
-            source = find_source(graph, tensor)
-            if source in graph.unread:
-                raise unsupported(
-                    f"weights with {graph.unread[source]}",
-                    "Audit the same network in another number format.",
-                )
-        if node.kind not in ("BATCH_MATMUL", "GATHER"):
-            continue
-        constant = [find_source(graph, t) is not None for t in node.inputs]
-        if node.kind == "BATCH_MATMUL" and any(constant):
-            raise unsupported("a product of matrices one of which is a constant")
-        if node.kind == "GATHER" and constant[0] and any(node.options.values()):
-            raise unsupported("words that are looked up along another axis")
+    return (1, 1) if kind in operators.DENSE else (shape[1], shape[2])

@@ -22,7 +22,8 @@ _INPUT = {
 LINEAR_INPUTS = {
     kind: (position, *(weight for weight, _, _ in roles.LINEAR[kind]))
     for kind, position in _INPUT.items()
-}
+} | {"BATCH_MATMUL": (0, 1, 2)}  # If the second is constant; it never has a third.
+DENSE = ("FULLY_CONNECTED", "BATCH_MATMUL")  # Their filters have no window.
 _FUSED = {0: "NONE", 1: "RELU", 2: "RELU_N1_TO_1", 3: "RELU6", 4: "TANH"}
 _ACTIVATIONS = {
     "NONE": lambda x: x,
@@ -48,6 +49,7 @@ _ACTIVATIONS = {
     "SIN": tf.sin,
     "SQRT": tf.sqrt,
     "SQUARE": tf.square,
+    "CEIL": tf.math.ceil,
     "ZEROS_LIKE": tf.zeros_like,
     "LOGICAL_NOT": tf.logical_not,
 }
@@ -60,6 +62,9 @@ BINARY = {
     "MAXIMUM": tf.maximum,
     "MINIMUM": tf.minimum,
     "POW": tf.pow,
+    "ATAN2": tf.atan2,
+    "FLOOR_DIV": tf.math.floordiv,
+    "FLOOR_MOD": tf.math.floormod,
     "SQUARED_DIFFERENCE": tf.math.squared_difference,
     "LESS": tf.less,
     "LESS_EQUAL": tf.less_equal,
@@ -83,9 +88,18 @@ _REARRANGED = {
         x, int(axis), options["exclusive"], options["reverse"]
     ),
     "DEPTH_TO_SPACE": lambda options, x: tf.nn.depth_to_space(x, options["blockSize"]),
+    "GATHER_ND": lambda _, x, index: tf.gather_nd(x, index),
     "L2_NORMALIZATION": lambda _, x: tf.math.l2_normalize(x, -1),
+    "LOCAL_RESPONSE_NORMALIZATION": lambda options, x: (
+        tf.nn.local_response_normalization(
+            x, options["radius"], options["bias"], options["alpha"], options["beta"]
+        )
+    ),
     "MIRROR_PAD": lambda options, x, pads: tf.pad(
         x, pads, "SYMMETRIC" if options["mode"] else "REFLECT"
+    ),
+    "ONE_HOT": lambda options, x, depth, on, off: tf.one_hot(
+        tf.cast(x, tf.int32), int(depth), float(on), float(off), options["axis"]
     ),
     "PADV2": lambda _, x, pads, value: tf.pad(x, pads, constant_values=float(value)),
     "REVERSE_V2": lambda _, x, axes: tf.reverse(x, axes),
@@ -104,6 +118,7 @@ PIECES = {
         tf.gather(x, index, axis=options["axis"], batch_dims=options["batchDims"])
     ],
     "TILE": lambda _, x, counts: [tf.tile(x, counts)],
+    "TOPK_V2": lambda _, x, count: list(tf.math.top_k(x, int(np.ravel(count)[0]))),
     "SLICE": lambda _, x, begin, size: [
         tf.slice(
             x, begin, [-1 if (begin[0], size[0]) == (0, 1) else size[0], *size[1:]]
@@ -127,8 +142,10 @@ REDUCTIONS = {
 }
 
 
-def channel_axis(kind: str, rank: int) -> int:
+def channel_axis(kind: str, rank: int, options: dict[str, Any]) -> int:
     """Axis of the output channels in an operator's filter."""
+    if kind == "BATCH_MATMUL":
+        return rank - 2 if options["adjY"] else rank - 1
     (_, _, axis), _ = roles.LINEAR[kind]
     return axis % rank
 
@@ -152,6 +169,8 @@ def linear(kind: str, options: dict[str, Any], x: Any, w: Any, out_shape: Any) -
         if not options.get("keepNumDims"):
             x = tf.reshape(x, [-1, w.shape[1]])
         return tf.linalg.matmul(x, w, transpose_b=True)
+    if kind == "BATCH_MATMUL":
+        return multiply(options, x, w)
     if kind == "CONV_2D":
         return windows.convolve(options, x, w)
     if kind == "DEPTHWISE_CONV_2D":
@@ -166,7 +185,7 @@ def linear(kind: str, options: dict[str, Any], x: Any, w: Any, out_shape: Any) -
 
 
 def multiply(options: dict[str, Any], x: Any, y: Any) -> Any:
-    """BATCH_MATMUL of two activations: attention."""
+    """BATCH_MATMUL: of two activations (attention), or with a constant on a side."""
     return tf.linalg.matmul(
         x, y, transpose_a=options["adjX"], transpose_b=options["adjY"]
     )

@@ -213,5 +213,7 @@ def apply_rows(matrix: Any, w: Any, one: Linear) -> Any:
     if one.channel_axis == 0:
         flat = tf.linalg.matmul(matrix, tf.reshape(w, [one.channels, -1]))
         return tf.reshape(flat, w.shape)
+    if one.channel_axis == len(w.shape) - 2:
+        return tf.linalg.matmul(matrix, w)
     flat = tf.reshape(w, [-1, one.channels])
     return tf.reshape(tf.linalg.matmul(flat, matrix, transpose_b=True), w.shape)

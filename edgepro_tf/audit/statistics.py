@@ -78,6 +78,7 @@ def reader_columns(target: Target, parameters: Arrays, layer: int) -> np.ndarray
         return None
     after = linears[layer + 1]
     w = np.asarray(parameters[after.filter], np.float64)
+    w = np.moveaxis(w, after.channel_axis, 0)
     if after.kind == "DEPTHWISE_CONV_2D" or w.shape[-1] % one.channels:
         return None
     columns = np.moveaxis(w, -1, 0)  # A flattened image keeps its channels last.

@@ -11,8 +11,11 @@ import struct
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.flatbuffer.number_formats import (
+    FLOATS,
     find_ceiling,
     name_unread,
     packed_in_byte,
@@ -20,7 +23,13 @@ from edgepro_tf.flatbuffer.number_formats import (
     read_quantization,
 )
 from edgepro_tf.flatbuffer.reader import Reader, ints
-from edgepro_tf.flatbuffer.views import Constant, Graph, GraphNode, ModelView
+from edgepro_tf.flatbuffer.views import (
+    Constant,
+    Graph,
+    GraphNode,
+    ModelView,
+    Quantization,
+)
 from edgepro_tf.locks import ElementType
 
 _SCHEMAS = (
@@ -72,6 +81,7 @@ def read_graph(tflite: bytes | bytearray) -> Graph:
             for index, tensor in enumerate(tree.tensors)
             if (ceiling := find_ceiling(tensor)) is not None
         },
+        codes=_find_codes(reader, tree, tensors),
     )
     for index, constant in enumerate(tensors):
         if constant is not None:
@@ -95,6 +105,21 @@ def _read_nodes(reader: Reader, view: ModelView, tree: Any) -> tuple[GraphNode, 
     )
 
 
+def _find_codes(
+    reader: Reader, tree: Any, tensors: list[Constant | None]
+) -> frozenset[int]:
+    """Constants of integers that a CAST makes floats of."""
+    return frozenset(
+        source
+        for operator in tree.operators
+        if reader.kind_of(operator.opcodeIndex) == "CAST"
+        and tree.tensors[operator.outputs[0]].type in FLOATS
+        and (constant := tensors[source := int(operator.inputs[0])]) is not None
+        and not constant.element_type.is_float
+        and constant.scales is None
+    )
+
+
 def _add_constant(
     graph: Graph, index: int, tensor: Any, constant: Constant, content: bytes
 ) -> None:
@@ -105,6 +130,8 @@ def _add_constant(
     quantization, in_byte = read_quantization(tensor), packed_in_byte(tensor.type)
     is_raw = constant.element_type is ElementType.UINT8 and in_byte == 1
     values = read_elements(constant, content, tensor.type, graph.shapes[index])
+    if quantization is None and index in graph.codes:
+        quantization = Quantization(np.ones(1, np.float32), zero_point=0, axis=0)
     if values is None or (is_raw and quantization is None):
         return
     graph.constants[index] = values

@@ -189,10 +189,12 @@ class Graph:
         shapes: shape of every tensor, as stored (batch size 1).
         constants: values by tensor number, in their own type; integers of fewer bits
             than a byte as int8. Bytes that stand for no numbers are left out.
-        quantizations: of constants that are integers for real numbers.
+        quantizations: of constants that are integers for real numbers; codes have a
+            scale of 1.
         buffers: flatbuffer buffer of every tensor, the first one over its bytes.
         unread: what the other constants with weights have that is not read.
         packed: elements in a byte, of constants that have several there.
+        codes: constants of integers that a CAST makes numbers of, as they are.
         ceilings: of activations whose type holds nothing below 0: the greatest.
     """
 
@@ -206,6 +208,7 @@ class Graph:
     unread: dict[int, str] = dataclasses.field(default_factory=dict)
     packed: dict[int, int] = dataclasses.field(default_factory=dict)
     ceilings: dict[int, float] = dataclasses.field(default_factory=dict)
+    codes: frozenset[int] = frozenset()
 
     def place_of(self, tensor: int) -> tuple[Any, ...]:
         """What two constants have in common if they are one.

@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from edgepro_tf.audit.attack import LABELS, Attack, Outcome
 from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.matching import match_filters
+from edgepro_tf.audit.operators import DENSE
 from edgepro_tf.audit.rows import make_filter
 from edgepro_tf.audit.sign_training import learn_signs_of
 from edgepro_tf.audit.starts import fresh_start
@@ -186,7 +187,7 @@ def _blocks(bench: Bench, w: np.ndarray, layer: int) -> np.ndarray:
         return rows.reshape(len(rows), -1, 1)
     before = bench.network.linears[layer - 1].channels if layer else rows.shape[-1]
     columns = rows.shape[-1]
-    if one.kind == "FULLY_CONNECTED" and columns % before == 0:
+    if one.kind in DENSE and columns % before == 0:
         columns = before  # A flattened image keeps its channels last.
     return rows.reshape(len(rows), -1, columns)
 

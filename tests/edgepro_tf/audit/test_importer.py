@@ -219,11 +219,10 @@ def test_equal_biases_are_trained_apart() -> None:
 
 
 def test_what_cannot_be_attacked_is_refused() -> None:
-    rows = keras.Input((8,))
-    best, _ = keras.ops.top_k(keras.layers.Dense(8)(rows), 4)
-    sorted_ = keras.Model(rows, keras.layers.Dense(3)(best))
-    with pytest.raises(ConversionError, match="operator TOPK_V2"):
-        import_model(export_keras(sorted_, ExportOptions()))
+    film = keras.Input((4, 4, 4, 2))
+    solid = keras.layers.Flatten()(keras.layers.Conv3D(3, 2)(film))
+    with pytest.raises(ConversionError, match="operator CONV_3D"):
+        import_model(export_keras(keras.Model(film, solid), ExportOptions()))
     rolled = keras.Sequential(
         [
             keras.Input((4, 3), batch_size=1),
