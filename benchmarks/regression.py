@@ -46,7 +46,7 @@ def main() -> None:
     data = turn_digits()
     for recipe in args.recipes:
         folder = args.out / recipe
-        model = _train(data, recipe)
+        model = train_network(data, recipe)
         make_folder(folder)
         (public, payload), *others = draw_pairs(
             folder,
@@ -111,7 +111,7 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _train(data: Dataset, recipe: str) -> keras.Model:
+def train_network(data: Dataset, recipe: str) -> keras.Model:
     """The zoo's cnn with a linear unit; lock-trained, or never trained, by recipe."""
     import keras
 

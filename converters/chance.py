@@ -1,9 +1,10 @@
 """Draw a lock whose public file answers real inputs by chance, not by luck.
 
 A locked classifier still answers something, and one draw of many is right on a fifth of
-the inputs, or wrong more often than a guess would be. Where real inputs are at hand the
-converter draws again until the public file's answers say nothing of the model's, and
-are right as often as a guess.
+the inputs, or wrong more often than a guess would be; the numbers of one draw of many
+are a third of the model's. Where real inputs are at hand the converter draws again
+until the public file's answers say nothing of the model's, and are right as often as a
+guess.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from converters.agreement import Agreement, Correlation, compare, correlate
 from converters.samples import COMPARED, LONGEST_S, Sample, count_inputs, is_enough
 from edgepro_tf.errors import InterpreterError
 from edgepro_tf.locks import ModelLock
@@ -27,73 +29,13 @@ from edgepro_tf.runtime.running import (
     sum_to_one,
 )
 
-_FEW_CLASSES = 3  # Measured: of four, no draw of a hundred gained 20 points by luck.
+_FEW = 3  # Classes. Measured: of four, no draw of a hundred gained 20 points by luck.
 MOST_DRAWS = 16
-_MOST_PLACES = 256  # Of one input, all over it.
+_MOST_PLACES = 256  # Of one input, all over it; as many of its numbers.
 _TOLERANCE = 0.01
 _MOST_GAIN = 0.1
 
-
-@dataclasses.dataclass(frozen=True)
-class Agreement:
-    """How often the public file alone gives the model's own answer.
-
-    Args:
-        rows: answers compared.
-        observed: share of them with the same answer.
-        by_chance: the share that two classifiers with these answers, independent of
-            each other, would have: sum over classes of the products of their shares.
-        by_guess: the share of right answers of a guess among all classes.
-        of: what has an answer of its own: ``inputs``, or ``places`` in them (pixels).
-
-    Source: Cohen, "A Coefficient of Agreement for Nominal Scales", 1960: the terms of
-        kappa, p_o and p_e.
-    """
-
-    rows: int
-    observed: float
-    by_chance: float
-    by_guess: float
-    of: str = "inputs"
-
-    @property
-    def excess(self) -> float:
-        """How far the observed share lies from chance, or from a guess, if farther.
-
-        A file that gives one class to all inputs agrees by chance exactly, and yet is
-        right as often as that class happens to occur.
-        """
-        nearest = (self.by_chance, self.by_guess)
-        return max(abs(self.observed - each) for each in nearest)
-
-    @property
-    def gain(self) -> float:
-        """By how much the observed share is above both."""
-        return self.observed - max(self.by_chance, self.by_guess)
-
-    def __str__(self) -> str:
-        return (
-            f"the public file alone gives the model's answer to {self.observed:.1%} of "
-            f"{self.rows:,} {self.of} ({self.by_chance:.1%} by chance, "
-            f"{self.by_guess:.1%} by guessing)"
-        )
-
-
-def compare(
-    ours: np.ndarray, theirs: np.ndarray, classes: int, of: str = "inputs"
-) -> Agreement:
-    """Agreement of two classifiers.
-
-    Args:
-        ours, theirs: int [rows], the class each gives to each input.
-        classes: number of classes there are to give.
-        of: as in ``Agreement``.
-    """
-    own, other = (
-        np.bincount(each, minlength=classes) / len(each) for each in (ours, theirs)
-    )
-    observed = float(np.mean(ours == theirs))
-    return Agreement(len(ours), observed, float(own @ other), 1 / classes, of)
+Likeness = Agreement | Correlation
 
 
 def draw_by_chance(
@@ -102,7 +44,7 @@ def draw_by_chance(
     rows: Sequence[Sample],
     *,
     most_draws: int = MOST_DRAWS,
-) -> tuple[bytes, ModelLock, Agreement | None]:
+) -> tuple[bytes, ModelLock, Likeness | None]:
     """Draw until the public model agrees with the authorized one as a guess would.
 
     Args:
@@ -112,9 +54,10 @@ def draw_by_chance(
         most_draws: 1 for a lock without draws, which is the same each time.
 
     Returns:
-        The first draw within a point of both, or of sixteen the nearest; and its
-        agreement, of several outputs the worst. None where no output classifies, no
-        runtime here runs the model, or there are too few inputs.
+        The first draw within a point of chance, or of sixteen the nearest (``_rank``);
+        and its agreement, of several outputs the worst. None where no output has
+        numbers of one shape, no runtime here runs the model, or there are too few
+        inputs.
 
     A thief who knows that draws are rejected learns no more than that this file
     answers by chance: a bit or two of the seed's 256.
@@ -122,22 +65,27 @@ def draw_by_chance(
     started = time.perf_counter()
     public, lock = draw()
     expected = {} if count_inputs(rows) < COMPARED else _answer(authorized, rows)
-    expected = {name: each for name, each in expected.items() if each.classes}
-    nearest = _agreement(public, expected, rows)
-    if nearest is None:
+    expected = {
+        name: each
+        for name, each in expected.items()
+        if each.classes or each.are_numbers
+    }
+    nearest = _agreements(public, expected, rows)
+    if not nearest:
         return public, lock, None
     for _ in range(most_draws - 1):
-        if nearest.excess <= _TOLERANCE or time.perf_counter() - started > LONGEST_S:
+        is_late = time.perf_counter() - started > LONGEST_S
+        if is_late or all(each.excess <= _TOLERANCE for each in nearest):
             break
         other = draw()
-        found = _agreement(other[0], expected, rows)
-        if found is not None and found.excess < nearest.excess:
+        found = _agreements(other[0], expected, rows)
+        if found and _rank(found) < _rank(nearest):
             (public, lock), nearest = other, found
-    return public, lock, nearest
+    return public, lock, max(nearest, key=lambda each: each.excess)
 
 
 def warn_of_answers(
-    agreement: Agreement | None, outputs: Sequence[Sample], given: int
+    agreement: Likeness | None, outputs: Sequence[Sample], given: int
 ) -> None:
     """Warn of a public file that works, or that nobody looked at though it may.
 
@@ -149,24 +97,31 @@ def warn_of_answers(
     if agreement is not None:
         if agreement.gain > _MOST_GAIN:
             warnings.warn(
-                f"{agreement}: whoever has it needs no sidecar for those.", stacklevel=4
+                f"{agreement}: whoever has it needs no sidecar for that.", stacklevel=4
             )
         return
     found = [
-        {_read_scores(each[name]).classes for each in outputs} for name in outputs[0]
+        _join([_read_answers(each[name], inputs=1) for each in outputs])
+        for name in outputs[0]
     ]
-    classes = [each.pop() for each in found if len(each) == 1]
-    if given >= COMPARED and any(classes):
+    if given >= COMPARED and any(each.classes or each.are_numbers for each in found):
         warnings.warn(
             "the public file was not compared with the model: running them takes too "
             f"long, more than {LONGEST_S:.0f} seconds for {COMPARED} of the {given:,} "
             "inputs given, or the public file refuses its own numbers.",
             stacklevel=4,
         )
-    elif any(0 < count <= _FEW_CLASSES for count in classes):
+    elif any(0 < each.classes <= _FEW for each in found):
         warnings.warn(
             "the public file was not compared with the model: where answers are two or "
             "three classes it may give most of them right by luck, or all wrong. Pass "
+            f"{COMPARED} real inputs as samples, and such draws are rejected.",
+            stacklevel=4,
+        )
+    elif any(each.are_few_numbers for each in found):
+        warnings.warn(
+            "the public file was not compared with the model: where answers are a few "
+            "numbers, or maps of them, it may explain a third of them by luck. Pass "
             f"{COMPARED} real inputs as samples, and such draws are rejected.",
             stacklevel=4,
         )
@@ -174,22 +129,58 @@ def warn_of_answers(
 
 @dataclasses.dataclass(frozen=True)
 class _Answers:
-    """Scores [answers, units] of an output, and what each answer is of."""
+    """An output's values, read both ways.
+
+    Args:
+        scores: [answers, units], of classes.
+        of: what each answer is of.
+        numbers: [inputs, numbers], some of all that an input has.
+    """
 
     scores: np.ndarray
     of: str
+    numbers: np.ndarray
 
     @functools.cached_property
     def classes(self) -> int:
         """How many classes the scores name; 0 where they are no scores.
 
-        A single value, or values at places, may be anything but probabilities.
+        A single value, or values at places, may be anything but probabilities. Of
+        several one each is some input's greatest, or they are no logits.
         """
-        if self.of == "inputs" and self.scores.shape[-1] > 1:
-            return self.scores.shape[-1]
+        units = self.scores.shape[-1]
+        if self.of == "inputs" and units > 1:
+            is_each = self.is_softmax or len(set(self.scores.argmax(-1))) == units
+            return units if is_each else 0
         if not are_probabilities(self.scores):
             return 0
-        return max(2, self.scores.shape[-1] * int(not self.are_apart))
+        return max(2, units * int(not self.are_apart))
+
+    @functools.cached_property
+    def is_softmax(self) -> bool:
+        return are_probabilities(self.scores) and sum_to_one(self.scores)
+
+    @functools.cached_property
+    def are_numbers(self) -> bool:
+        """Whether they may be more than classes, and differ from input to input.
+
+        Logits look like any other numbers, and so do the shares of several classes
+        that do not exclude each other.
+        """
+        is_lone = self.of != "inputs" or self.scores.shape[-1] == 1
+        is_class = self.classes and (is_lone or self.is_softmax)
+        with np.errstate(invalid="ignore"):
+            return (
+                not is_class
+                and len(self.numbers) > 1
+                and bool(np.ptp(self.numbers, 0).any())
+            )
+
+    @property
+    def are_few_numbers(self) -> bool:
+        """Whether luck goes far with them: of many units it evens out."""
+        is_few = self.of != "inputs" or self.scores.shape[-1] <= _FEW
+        return self.are_numbers and is_few
 
     @functools.cached_property
     def are_apart(self) -> bool:
@@ -205,25 +196,44 @@ class _Answers:
         return predict_classes(scores.reshape(-1, 1) if are_apart else scores)
 
 
-_NONE = _Answers(np.zeros((0, 0)), "inputs")
+_NO_ROWS = np.zeros((0, 1))
+_NONE = _Answers(_NO_ROWS, "inputs", _NO_ROWS)
 
 
-def _agreement(
+def _rank(likenesses: Sequence[Likeness]) -> tuple[float, ...]:
+    """How far from chance the worst classes are, then the worst numbers.
+
+    A point is near enough. Classes come first: logits are read as numbers, too, and
+    the R2 of many of them is never as near.
+    """
+    return tuple(
+        max([_TOLERANCE, *(e.excess for e in likenesses if isinstance(e, kind))])
+        for kind in (Agreement, Correlation)
+    )
+
+
+def _agreements(
     public: bytes, expected: dict[str, _Answers], rows: Sequence[Sample]
-) -> Agreement | None:
-    """None where the public model refuses the numbers that it computes itself."""
+) -> list[Likeness]:
+    """Empty where the public model refuses the numbers that it computes itself."""
     found = _answer(public, rows) if expected else {}
-    agreements = []
+    likenesses: list[Likeness] = []
     for name, theirs in expected.items():
         if name not in found:
-            return None
-        count = min(len(theirs.scores), len(found[name].scores))
-        both = (
-            each.predict(count, are_apart=theirs.are_apart)
-            for each in (found[name], theirs)
-        )
-        agreements.append(compare(*both, theirs.classes, theirs.of))
-    return max(agreements, key=lambda each: each.excess, default=None)
+            return []
+        ours = found[name]
+        if theirs.classes:
+            count = min(len(theirs.scores), len(ours.scores))
+            both = (
+                each.predict(count, are_apart=theirs.are_apart)
+                for each in (ours, theirs)
+            )
+            likenesses.append(compare(*both, theirs.classes, theirs.of))
+        count = min(len(theirs.numbers), len(ours.numbers))
+        if theirs.are_numbers and count >= COMPARED:
+            numbers = (each.numbers[:count] for each in (ours, theirs))
+            likenesses.append(correlate(*numbers))
+    return likenesses
 
 
 def _answer(model: bytes, rows: Sequence[Sample]) -> dict[str, _Answers]:
@@ -236,29 +246,45 @@ def _answer(model: bytes, rows: Sequence[Sample]) -> dict[str, _Answers]:
     try:
         interpreter = make_interpreter(model)
         for row in rows:
-            seen += count_inputs([row])
+            inputs = count_inputs([row])
+            seen += inputs
             outputs = call_runtime(run_real, interpreter, row)
             for name, values in outputs.items():
-                found.setdefault(name, []).append(_read_scores(values))
+                found.setdefault(name, []).append(_read_answers(values, inputs))
             if is_enough(seen, started):
                 break
     except InterpreterError:
         return {}
-    joined = {
-        name: _Answers(np.concatenate([e.scores for e in each]), each[0].of)
-        for name, each in found.items()
-        if len({e.scores.shape[-1] for e in each}) == 1  # No series of any length.
-    }
+    joined = {name: _join(each) for name, each in found.items()}
     return {n: each for n, each in joined.items() if len(each.scores) >= COMPARED}
 
 
-def _read_scores(values: np.ndarray) -> _Answers:
+def _join(answers: list[_Answers]) -> _Answers:
+    """All of one output; none of a series of any length."""
+    scores, numbers = (
+        np.concatenate(each) if len({one.shape[1] for one in each}) == 1 else _NO_ROWS
+        for each in ([a.scores for a in answers], [a.numbers for a in answers])
+    )
+    return _Answers(scores, answers[0].of, numbers)
+
+
+def _read_answers(values: np.ndarray, inputs: int) -> _Answers:
     """An output's values as answers: of every example, or of places all over them."""
-    if values.ndim < 1 or values.dtype.kind not in "fiu" or values.size == 0:
+    if values.dtype.kind not in "fiu" or values.size == 0:
         return _NONE
+    if values.ndim < 2:
+        values = values.reshape(inputs if values.size == inputs else 1, -1)
+    numbers = values.reshape(inputs if len(values) == inputs else 1, -1)
+    numbers = numbers[:, _choose(numbers.shape[1], _MOST_PLACES)]
     scores = values.reshape(-1, values.shape[-1])
     if values.ndim == 2 or len(scores) == 1:
-        return _Answers(scores, "inputs")
-    most = min(_MOST_PLACES * len(values), len(scores))
-    places = np.random.default_rng(0).choice(len(scores), most, replace=False)
-    return _Answers(scores[places], "places")  # The same ones of every file.
+        return _Answers(scores, "inputs", numbers)
+    places = scores[_choose(len(scores), _MOST_PLACES * len(values))]
+    return _Answers(places, "places", numbers)
+
+
+def _choose(count: int, most: int) -> np.ndarray:
+    """int: which of so many are looked at, the same ones of every file."""
+    if count <= most:
+        return np.arange(count)
+    return np.random.default_rng(0).choice(count, most, replace=False)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converters.chance import MOST_DRAWS, Agreement, draw_by_chance, warn_of_answers
+from converters.chance import MOST_DRAWS, Likeness, draw_by_chance, warn_of_answers
 from converters.leftovers import warn_of_leftovers
 from converters.packing import warn_of_packing
 from converters.ranges import level_ranges
@@ -60,7 +60,7 @@ class ProtectedModel:
         locking_s: seconds spent in splitting, locking and verifying.
         constant_bytes: bytes of all constants of the model, locked or not.
         agreement: of the public file's answers with the model's, of several outputs the
-            worst; None without a hundred real inputs, or for what is no classifier.
+            worst; None without a hundred real inputs, or where answers differ in shape.
         keras_difference: largest |TFLite - Keras| over the samples, relative to the
             largest |Keras| output; None without a Keras model.
     """
@@ -73,7 +73,7 @@ class ProtectedModel:
     conversion_s: float
     locking_s: float
     constant_bytes: int = 0
-    agreement: Agreement | None = None
+    agreement: Likeness | None = None
     keras_difference: float | None = None
 
     @property
@@ -142,8 +142,8 @@ def convert_keras(
         samples: real inputs to verify with: an array [count, ...], a list or dict of
             arrays for several inputs, or a ``tf.data.Dataset`` as for ``fit``. None
             for the representative dataset's, or normal noise. With a hundred or more
-            (up to a thousand are used) a classifier's public file is also seen to
-            answer by chance.
+            (up to a thousand are used) the public file is also seen to answer by
+            chance.
         restore_budget: share of the model's bytes that restoring may rewrite, 0 to 1;
             the lock then takes what gives most for the fewest bytes.
         update_of: the version that shipped before, from ``read_pair``. Constants that

@@ -1,4 +1,4 @@
-"""A classifier's public file is right no more often, and no less, than by chance."""
+"""A public file is right no more often, and no less, than by chance."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ import numpy as np
 import pytest
 
 from converters import convert_keras
-from converters.chance import Agreement, _read_scores, compare, draw_by_chance
+from converters.agreement import Agreement, Correlation, compare, correlate
+from converters.chance import Likeness, _read_answers, draw_by_chance
 from converters.pipeline import ProtectedModel
 from converters.samples import COUNT, Sample, make_samples, take_samples
 from edgepro_tf.cli.training_job import train_network
 from edgepro_tf.datasets import Dataset, load_dataset
 from edgepro_tf.locking import LockConfig, lock_model
+
+# Always the same answer, in which there is nothing to compare.
+FIVE = keras.layers.Dense(
+    1, kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(5)
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +36,7 @@ def network(digits: Dataset) -> keras.Model:
 
 def draw_twice_in_vain(
     protected: ProtectedModel, rows: list[Sample]
-) -> Agreement | None:
+) -> Likeness | None:
     """The first two draws are no locks: their file is the model itself."""
     draws = itertools.chain(
         [protected.authorized] * 2, itertools.repeat(protected.public)
@@ -93,21 +99,18 @@ def test_where_nothing_can_be_drawn_or_compared_there_is_one_draw(
 
     assert agreement_of(network) is None
     assert agreement_of(network, samples=digits.x_test[:99]) is None
-    value = keras.layers.Dense(1, name="value")(network.layers[-2].output)
-    assert (
-        agreement_of(keras.Model(network.inputs, value), samples=digits.x_test) is None
-    )
+    model = keras.Model(network.inputs, FIVE(network.layers[-2].output))
+    assert agreement_of(model, samples=digits.x_test) is None
 
 
 @pytest.mark.parametrize("number_format", ["float32", "int8"])
 def test_every_output_that_classifies_is_compared(
     digits: Dataset, network: keras.Model, number_format: str
 ) -> None:
-    """A value, and whether a digit is odd (a single unit): the latter tells a draw."""
+    """A value, always five, and whether a digit is odd: the latter tells a draw."""
     hidden = network.layers[-2].output
     odd = keras.layers.Dense(1, activation="sigmoid", name="odd")(hidden)
-    size = keras.layers.Dense(1, name="size")(hidden)
-    model = keras.Model(network.inputs, [size, odd])
+    model = keras.Model(network.inputs, [FIVE(hidden), odd])
     model.compile("adam", [None, "binary_crossentropy"])
     model.fit(digits.x_train, [digits.y_train, digits.y_train % 2], verbose=0)
     rows = [[row[None]] for row in digits.x_train[:100]]
@@ -119,7 +122,7 @@ def test_every_output_that_classifies_is_compared(
     )
     samples = make_samples(protected.authorized, digits.x_test, most=200)
     agreement = draw_twice_in_vain(protected, samples)
-    assert agreement is not None and agreement.by_guess == 0.5
+    assert isinstance(agreement, Agreement) and agreement.by_guess == 0.5
 
 
 @pytest.mark.parametrize("units", [1, 2])
@@ -138,11 +141,11 @@ def test_an_answer_at_every_pixel_is_compared(digits: Dataset, units: int) -> No
         protected = convert_keras(model)
     samples = make_samples(protected.authorized, digits.x_test, most=200)
     agreement = draw_twice_in_vain(protected, samples)
-    assert agreement is not None and agreement.rows == 200 * 64
+    assert isinstance(agreement, Agreement) and agreement.rows == 200 * 64
     assert agreement.by_guess == 0.5 and "12,800 places" in str(agreement)
 
 
-def test_maps_of_values_are_no_classes(digits: Dataset) -> None:
+def test_maps_of_values_are_compared_as_numbers(digits: Dataset) -> None:
     image = keras.Input((8, 8, 1))
     for head in (
         keras.layers.Conv2D(2, 1),
@@ -151,7 +154,9 @@ def test_maps_of_values_are_no_classes(digits: Dataset) -> None:
         model = keras.Model(
             image, head(keras.layers.Conv2D(4, 3, activation="relu")(image))
         )
-        assert convert_keras(model, samples=digits.x_test).agreement is None
+        agreement = convert_keras(model, samples=digits.x_test).agreement
+        assert isinstance(agreement, Correlation)
+        assert agreement.rows == len(digits.x_test) and agreement.explained < 0.3
 
 
 def test_a_lock_of_few_classes_drawn_blindly_warns(digits: Dataset) -> None:
@@ -172,12 +177,12 @@ def test_a_public_file_that_works_is_told(digits: Dataset) -> None:
     """A lock that was set and never trained with: released is nearly authorized."""
     model = train_network("mlp", digits, lock="none", epochs=3, seed=0, verbose=0).model
     locked = lock_model(model, config=LockConfig(fraction=0.05, signs=False), seed=0)
-    with pytest.warns(UserWarning, match=r"alone gives .* needs no sidecar for those"):
+    with pytest.warns(UserWarning, match=r"alone gives .* needs no sidecar for that"):
         protected = convert_keras(locked, recipe="paper", samples=digits.x_test)
     assert protected.agreement is not None and protected.agreement.gain > 0.1
 
 
-def test_answers_of_any_length_are_no_classes() -> None:
+def test_answers_of_any_length_are_not_compared() -> None:
     series = keras.Input((None, 3))
     hidden = keras.layers.Conv1D(4, 1, activation="relu")(series)
     each = keras.layers.Conv1D(1, 1, activation="sigmoid")(hidden)
@@ -223,22 +228,69 @@ def test_places_all_over_a_large_mask_are_compared() -> None:
     """Every 256th place of a picture of that width is its left edge."""
     picture = np.zeros((1, 256, 256, 1), np.float32)
     picture[:, 64:192, 64:192] = 1
-    seen = _read_scores(picture)
+    seen = _read_answers(picture, 1)
     assert seen.of == "places" and len(seen.scores) == 256
     assert 0.15 < seen.scores.mean() < 0.35
-    np.testing.assert_array_equal(seen.scores, _read_scores(picture.copy()).scores)
+    again = _read_answers(picture.copy(), 1)
+    np.testing.assert_array_equal(seen.scores, again.scores)
+    assert seen.numbers.shape == (1, 256)
     assert seen.scores.base is None  # The picture itself is let go.
 
 
 def test_yes_and_no_at_places_are_two_classes() -> None:
     rng = np.random.default_rng(0)
     labels = rng.uniform(size=(1, 8, 8, 3)).astype(np.float32)
-    assert _read_scores(labels).classes == 2
+    assert _read_answers(labels, 1).classes == 2
     shares = labels / labels.sum(-1, keepdims=True)
-    assert _read_scores(shares).classes == 3
+    assert _read_answers(shares, 1).classes == 3
     rounded = np.rint(rng.dirichlet(np.ones(100), (1, 8, 8)) * 256) / 256
-    assert _read_scores(rounded).classes == 100
-    assert _read_scores(labels * 3).classes == 0
+    assert _read_answers(rounded, 1).classes == 100
+    assert _read_answers(labels * 3, 1).classes == 0
+
+
+def test_numbers_are_held_against_a_line_for_each() -> None:
+    """A thief fits a gain and a shift, and what he gets is the squared correlation."""
+    rng = np.random.default_rng(0)
+    theirs = rng.normal(size=(400, 3)) * [1, 2, 1e3] + 5
+    line = correlate(theirs * [-3, 1e-9, 7] + 1e4, theirs)
+    assert line.explained == pytest.approx(1, abs=1e-6)
+    assert line.gain == pytest.approx(1 - 1 / 399, abs=1e-6)
+    by_chance = [correlate(rng.normal(size=(400, 3)), theirs).explained
+                 for _ in range(200)]  # fmt: skip
+    # Of 200 squared correlations with a deviation of 0.0035 each.
+    assert np.mean(by_chance) == pytest.approx(1 / 399, abs=1e-3)
+    assert correlate(np.full((400, 3), 7.0), theirs) == Correlation(400, 0, 1 / 399)
+    broken = np.where(rng.random((400, 3)) < 0.1, np.nan, theirs)
+    assert 0.6 < correlate(broken, theirs).explained < 0.95
+    # The third has nearly all of the variance.
+    only = np.where([False, False, True], theirs, rng.normal(size=(400, 3)))
+    assert correlate(only, theirs).explained > 0.99
+
+
+@pytest.mark.parametrize("number_format", ["float32", "int8"])
+@pytest.mark.parametrize("units", [1, 2])
+def test_numbers_are_drawn_by_chance_too(
+    digits: Dataset, network: keras.Model, units: int, number_format: str
+) -> None:
+    value = keras.layers.Dense(units, name="value")(network.layers[-2].output)
+    model = keras.Model(network.inputs, value)
+    protected = convert_keras(model, samples=digits.x_test, number_format=number_format)
+    agreement = protected.agreement
+    assert agreement is not None and agreement.rows == len(digits.x_test)
+    assert agreement.excess < 0.1 and str(agreement) in str(protected)
+    samples = make_samples(protected.authorized, digits.x_test, most=200)
+    agreement = draw_twice_in_vain(protected, samples)
+    assert agreement is not None and agreement.excess < 0.1
+    assert units > 1 or isinstance(agreement, Correlation)
+
+
+def test_numbers_that_take_too_long_are_said_to_be_skipped(
+    digits: Dataset, network: keras.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = keras.layers.Dense(1, name="value")(network.layers[-2].output)
+    monkeypatch.setattr("converters.samples.LONGEST_S", 0.0)
+    with pytest.warns(UserWarning, match=r"not compared .* of the 360 inputs given"):
+        convert_keras(keras.Model(network.inputs, value), samples=digits.x_test)
 
 
 @pytest.mark.parametrize("count", [100, 103])

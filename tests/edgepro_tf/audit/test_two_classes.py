@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from converters import convert_keras
+from converters.agreement import Agreement, Correlation
 from converters.pipeline import ProtectedModel
 from edgepro_tf.audit.accuracy import public_accuracy, restored_accuracy
 from edgepro_tf.audit.pair import audit_pair
@@ -66,6 +67,7 @@ def test_an_audit_reads_one_output_unit_as_two_classes(
 
 def test_a_sigmoid_unit_is_drawn_by_chance(halves: Dataset) -> None:
     agreement = protect(halves, "sigmoid")[0].agreement
-    assert agreement is not None and agreement.by_guess == 0.5
+    assert isinstance(agreement, Agreement) and agreement.by_guess == 0.5
     assert agreement.excess < 0.05
-    assert protect(halves, None)[0].agreement is None  # It may be a value.
+    # It may be a value.
+    assert isinstance(protect(halves, None)[0].agreement, Correlation)
