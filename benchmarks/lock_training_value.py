@@ -27,11 +27,11 @@ from converters.pipeline import ProtectedModel
 from edgepro_tf import zoo
 from edgepro_tf.audit.attack import Outcome
 from edgepro_tf.audit.attacks.finetuning import tune_all
-from edgepro_tf.audit.bench import Bench
-from edgepro_tf.audit.importer import import_model
-from edgepro_tf.audit.scratch import train_scratch
+from edgepro_tf.audit.network.importer import import_model
 from edgepro_tf.audit.target import make_target
 from edgepro_tf.audit.thief import Arrays, Target, Thief
+from edgepro_tf.audit.workbench.bench import Bench
+from edgepro_tf.audit.workbench.scratch import train_scratch
 from edgepro_tf.datasets import Dataset
 from edgepro_tf.locking import fold_lock, is_locked, lock_model
 

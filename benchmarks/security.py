@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import keras
 
     from converters import ProtectedModel
-    from edgepro_tf.audit.report import AuditReport
+    from edgepro_tf.audit.reporting.report import AuditReport
     from edgepro_tf.datasets import Dataset
 
 _CHANNELS = Step.ORDER | Step.SIGNS | Step.EXPONENTS

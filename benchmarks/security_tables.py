@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgepro_tf.audit.advantage import deviation
+from edgepro_tf.audit.reporting.advantage import deviation
 
 Row = dict[str, Any]
 _BAR = 2.0  # Points: the project's own bar.

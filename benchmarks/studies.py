@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import keras
 
     from edgepro_tf.audit.attack import Outcome
-    from edgepro_tf.audit.bench import Bench
     from edgepro_tf.audit.thief import Target
+    from edgepro_tf.audit.workbench.bench import Bench
 
 Cell = dict[str, Any]
 RATE = 2e-3
@@ -90,8 +90,8 @@ def make_bench(target: Target, data: Dataset, args: argparse.Namespace) -> Bench
     """A thief's workbench. What it compiles depends on the architecture alone, so
     targets can change.
     """
-    from edgepro_tf.audit.bench import Bench
     from edgepro_tf.audit.budget import QUICK
+    from edgepro_tf.audit.workbench.bench import Bench
 
     budget = dataclasses.replace(QUICK, shares=tuple(args.shares))
     return Bench(target, budget, data.x_train, data.y_train, data.x_test, data.y_test)

@@ -1,1 +1,12 @@
-"""Attacking a public model as a thief would, and reporting what he gained."""
+"""Attacking a public model as a thief would, and reporting what he gained.
+
+``pair.audit_pair`` is the door. Data flows down this list:
+
+    target, thief   what is attacked, and with what data
+    network/        the public file as a network that can be trained
+    scoring/        how right its answers are
+    workbench/      starts, trainers, searches, and training from scratch beside them
+    attacks/        one family a file
+    runner          every attack once
+    reporting/      the thief's advantage, as JSON and as a page
+"""

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgepro_tf.audit.bench import Bench
-    from edgepro_tf.audit.tasks import Task
+    from edgepro_tf.audit.scoring.tasks import Task
     from edgepro_tf.audit.thief import Thief
+    from edgepro_tf.audit.workbench.bench import Bench
 
 LABELS, INPUTS, NOTHING, DEVELOPER = "labels", "inputs", "nothing", "developer"
 

@@ -7,9 +7,9 @@ from collections import defaultdict
 import numpy as np
 from scipy.stats import rankdata
 
-from edgepro_tf.audit.importer import Linear
-from edgepro_tf.audit.operators import DENSE
-from edgepro_tf.audit.rows import filter_rows
+from edgepro_tf.audit.network.importer import Linear
+from edgepro_tf.audit.network.operators import DENSE
+from edgepro_tf.audit.network.rows import filter_rows
 from edgepro_tf.audit.statistics import area_from_ranks, true_order
 from edgepro_tf.audit.thief import Draw, Target
 

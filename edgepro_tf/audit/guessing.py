@@ -10,7 +10,7 @@ import dataclasses
 
 import numpy as np
 
-from edgepro_tf.audit.rows import scale_rows
+from edgepro_tf.audit.network.rows import scale_rows
 from edgepro_tf.locks import MASK_WINDOWS, ElementType, Step, find_mask_window
 
 

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgepro_tf.audit.accuracy import fit_data
 from edgepro_tf.audit.attack import Attack, AttackResult
 from edgepro_tf.audit.attacks import all_attacks
-from edgepro_tf.audit.bases import read_base
-from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.budget import QUICK, Budget
-from edgepro_tf.audit.page import write_page
-from edgepro_tf.audit.regression import Numbers
-from edgepro_tf.audit.report import AuditReport, summarise
+from edgepro_tf.audit.reporting.page import write_page
+from edgepro_tf.audit.reporting.report import AuditReport, summarise
 from edgepro_tf.audit.runner import Cache, Progress, run_attacks
-from edgepro_tf.audit.scores import are_numbers
-from edgepro_tf.audit.scratch import SCRATCH
+from edgepro_tf.audit.scoring.accuracy import fit_data
+from edgepro_tf.audit.scoring.regression import Numbers
+from edgepro_tf.audit.scoring.scores import are_numbers
 from edgepro_tf.audit.target import digest, make_target
+from edgepro_tf.audit.workbench.bases import read_base
+from edgepro_tf.audit.workbench.bench import Bench
+from edgepro_tf.audit.workbench.scratch import SCRATCH
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.files import write_file
 from edgepro_tf.runtime.interpreters import make_interpreter

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from edgepro_tf.audit.attack import LABELS, Attack, AttackResult
-from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.budget import Budget
+from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.files import make_folder
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]

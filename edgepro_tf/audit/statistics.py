@@ -11,8 +11,8 @@ from scipy.cluster.vq import kmeans2
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import kurtosis, rankdata, skew
 
-from edgepro_tf.audit.importer import Linear
-from edgepro_tf.audit.rows import filter_rows, scale_rows
+from edgepro_tf.audit.network.importer import Linear
+from edgepro_tf.audit.network.rows import filter_rows, scale_rows
 from edgepro_tf.audit.thief import Arrays, Draw, Target
 from edgepro_tf.locks import Step
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import numpy as np
 
 from edgepro_tf import native
-from edgepro_tf.audit.answers import check_answers, find_answers
-from edgepro_tf.audit.importer import Linear, Network, import_model
+from edgepro_tf.audit.network.answers import check_answers, find_answers
+from edgepro_tf.audit.network.importer import Linear, Network, import_model
+from edgepro_tf.audit.scoring.tasks import Task
 from edgepro_tf.audit.statistics import pair_rows
-from edgepro_tf.audit.tasks import Task
 from edgepro_tf.audit.thief import Arrays, Draw, Target
 from edgepro_tf.locks import ModelLock, Step, TensorLock
 from edgepro_tf.locks import Target as Which

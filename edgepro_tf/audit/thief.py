@@ -16,7 +16,7 @@ from edgepro_tf.audit.guessing import (
 from edgepro_tf.locks import Step
 
 if TYPE_CHECKING:
-    from edgepro_tf.audit.importer import Network
+    from edgepro_tf.audit.network.importer import Network
 
 Arrays = list[np.ndarray]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgepro_tf.audit import accuracy
+from edgepro_tf.audit.scoring import accuracy
 from edgepro_tf.audit.wrong_locks import draw_wrong_payloads
 from edgepro_tf.files import write_file
 from edgepro_tf.runtime.delegates import open_with_payload

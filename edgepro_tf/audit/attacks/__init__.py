@@ -27,7 +27,7 @@ FAMILIES = (
 
 def all_attacks() -> tuple[Attack, ...]:
     """Every attack, scratch first; names are unique."""
-    from edgepro_tf.audit import scratch
+    from edgepro_tf.audit.workbench import scratch
 
     found = list(scratch.ATTACKS)
     for family in FAMILIES:

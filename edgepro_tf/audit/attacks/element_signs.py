@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from edgepro_tf.audit.attack import LABELS, Attack, Outcome
-from edgepro_tf.audit.bench import Bench
-from edgepro_tf.audit.rows import filter_rows, make_filter
-from edgepro_tf.audit.sign_training import sign_candidates
-from edgepro_tf.audit.starts import public_start, shuffled
+from edgepro_tf.audit.network.rows import filter_rows, make_filter
 from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.workbench.bench import Bench
+from edgepro_tf.audit.workbench.sign_training import sign_candidates
+from edgepro_tf.audit.workbench.starts import public_start, shuffled
 
 
 def learn_signs(bench: Bench, thief: Thief, *, full: bool) -> Outcome:

@@ -7,11 +7,11 @@ import functools
 import numpy as np
 
 from edgepro_tf.audit.attack import LABELS, Attack, Outcome
-from edgepro_tf.audit.bench import Bench
-from edgepro_tf.audit.starts import public_start, reads_nothing, unreadable
 from edgepro_tf.audit.statistics import undo_signs
 from edgepro_tf.audit.thief import Thief
-from edgepro_tf.audit.training import Candidate, cosine
+from edgepro_tf.audit.workbench.bench import Bench
+from edgepro_tf.audit.workbench.starts import public_start, reads_nothing, unreadable
+from edgepro_tf.audit.workbench.training import Candidate, cosine
 from edgepro_tf.locks import Step
 
 

@@ -11,11 +11,11 @@ import functools
 import numpy as np
 
 from edgepro_tf import native
-from edgepro_tf.audit.accuracy import public_accuracy
 from edgepro_tf.audit.attack import DEVELOPER, LABELS, NOTHING, Attack, Outcome
-from edgepro_tf.audit.bench import Bench
-from edgepro_tf.audit.starts import public_start, unreadable
+from edgepro_tf.audit.scoring.accuracy import public_accuracy
 from edgepro_tf.audit.thief import Thief
+from edgepro_tf.audit.workbench.bench import Bench
+from edgepro_tf.audit.workbench.starts import public_start, unreadable
 from edgepro_tf.locks import SEED_BYTES
 from edgepro_tf.payload import pack_lock, unpack_lock
 

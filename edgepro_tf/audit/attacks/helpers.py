@@ -9,12 +9,12 @@ from scipy.optimize import linear_sum_assignment
 
 from edgepro_tf.audit import statistics
 from edgepro_tf.audit.attack import LABELS, Attack, Outcome
-from edgepro_tf.audit.bases import make_base
-from edgepro_tf.audit.bench import Bench
-from edgepro_tf.audit.rows import filter_rows, make_filter
-from edgepro_tf.audit.starts import fresh_start, public_start, unreadable
+from edgepro_tf.audit.network.rows import filter_rows, make_filter
 from edgepro_tf.audit.thief import Arrays, Thief
-from edgepro_tf.audit.training import Candidate
+from edgepro_tf.audit.workbench.bases import make_base
+from edgepro_tf.audit.workbench.bench import Bench
+from edgepro_tf.audit.workbench.starts import fresh_start, public_start, unreadable
+from edgepro_tf.audit.workbench.training import Candidate
 from edgepro_tf.locks import Step
 
 

@@ -8,11 +8,11 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from edgepro_tf.audit.attack import LABELS, Attack, Outcome
-from edgepro_tf.audit.bench import Bench
-from edgepro_tf.audit.spaces import apply_rows
-from edgepro_tf.audit.starts import public_start, unreadable
 from edgepro_tf.audit.thief import Arrays, Thief
-from edgepro_tf.audit.training import Candidate, cosine_twice
+from edgepro_tf.audit.workbench.bench import Bench
+from edgepro_tf.audit.workbench.spaces import apply_rows
+from edgepro_tf.audit.workbench.starts import public_start, unreadable
+from edgepro_tf.audit.workbench.training import Candidate, cosine_twice
 
 
 def learn_rows(bench: Bench, thief: Thief, *, full: bool) -> Outcome:

@@ -6,13 +6,13 @@ import numpy as np
 
 from edgepro_tf.audit.attack import LABELS, NOTHING, Attack, Outcome
 from edgepro_tf.audit.attacks.element_signs import nothing_masked, set_signs
-from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.element_statistics import element_areas, element_statistics
-from edgepro_tf.audit.rows import make_filter
-from edgepro_tf.audit.starts import fresh_start, public_start, shuffled
+from edgepro_tf.audit.network.rows import make_filter
 from edgepro_tf.audit.statistics import summarise_areas
 from edgepro_tf.audit.target import relock
 from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.workbench.bench import Bench
+from edgepro_tf.audit.workbench.starts import fresh_start, public_start, shuffled
 from edgepro_tf.locks import SEED_BYTES
 
 _REDRAWS, _SIGN = 3, "sign by "

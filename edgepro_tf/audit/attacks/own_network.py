@@ -9,14 +9,14 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from edgepro_tf.audit.attack import LABELS, Attack, Outcome
-from edgepro_tf.audit.bench import Bench
 from edgepro_tf.audit.matching import match_filters
-from edgepro_tf.audit.operators import DENSE
-from edgepro_tf.audit.rows import make_filter
-from edgepro_tf.audit.sign_training import learn_signs_of
-from edgepro_tf.audit.starts import fresh_start
+from edgepro_tf.audit.network.operators import DENSE
+from edgepro_tf.audit.network.rows import make_filter
 from edgepro_tf.audit.thief import Arrays, Thief
-from edgepro_tf.audit.training import Candidate
+from edgepro_tf.audit.workbench.bench import Bench
+from edgepro_tf.audit.workbench.sign_training import learn_signs_of
+from edgepro_tf.audit.workbench.starts import fresh_start
+from edgepro_tf.audit.workbench.training import Candidate
 from edgepro_tf.locks import Step
 
 _BLENDS = (0.3, 0.6, 1.0)

@@ -10,10 +10,10 @@ import numpy as np
 
 from edgepro_tf.audit.attack import INPUTS, LABELS, Attack, Outcome
 from edgepro_tf.audit.attacks.helpers import tune_start
-from edgepro_tf.audit.bases import make_base
-from edgepro_tf.audit.bench import Bench
-from edgepro_tf.audit.starts import fresh_parameter
 from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.workbench.bases import make_base
+from edgepro_tf.audit.workbench.bench import Bench
+from edgepro_tf.audit.workbench.starts import fresh_parameter
 
 _NAME = "fill from base"
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from edgepro_tf.audit.attack import INPUTS, LABELS, Attack, Outcome
-from edgepro_tf.audit.bench import Bench
-from edgepro_tf.audit.rows import drop_rows
-from edgepro_tf.audit.starts import public_start
+from edgepro_tf.audit.network.rows import drop_rows
 from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.workbench.bench import Bench
+from edgepro_tf.audit.workbench.starts import public_start
 
 _SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 

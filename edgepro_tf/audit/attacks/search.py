@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 
 from edgepro_tf.audit.attack import LABELS, Attack, Outcome
-from edgepro_tf.audit.bench import Bench
-from edgepro_tf.audit.searching import draw_proposals
-from edgepro_tf.audit.starts import public_start, unreadable
 from edgepro_tf.audit.thief import Arrays, Thief
-from edgepro_tf.audit.training import Candidate
+from edgepro_tf.audit.workbench.bench import Bench
+from edgepro_tf.audit.workbench.searching import draw_proposals
+from edgepro_tf.audit.workbench.starts import public_start, unreadable
+from edgepro_tf.audit.workbench.training import Candidate
 
 _HEAT = 0.05
 # A head with small weights gives a loss that falls gently: on letters locked by signs

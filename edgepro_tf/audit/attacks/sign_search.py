@@ -9,9 +9,9 @@ import numpy as np
 from edgepro_tf.audit.attack import LABELS, Attack, Outcome
 from edgepro_tf.audit.attacks.element_signs import nothing_masked
 from edgepro_tf.audit.attacks.search import first_guess
-from edgepro_tf.audit.bench import Bench
-from edgepro_tf.audit.starts import shuffled
 from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.workbench.bench import Bench
+from edgepro_tf.audit.workbench.starts import shuffled
 
 _FIRST_SHARE = 0.05  # Of a network's masked elements, flipped at once.
 

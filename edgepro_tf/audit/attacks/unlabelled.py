@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 
 from edgepro_tf.audit.attack import INPUTS, Attack, Outcome
-from edgepro_tf.audit.bench import Bench
-from edgepro_tf.audit.rows import scale_rows
-from edgepro_tf.audit.sign_training import sign_candidates
+from edgepro_tf.audit.network.rows import scale_rows
 from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.workbench.bench import Bench
+from edgepro_tf.audit.workbench.sign_training import sign_candidates
 
 
 def match_statistics(bench: Bench, thief: Thief) -> Outcome:
@@ -87,7 +87,7 @@ def cluster_features(bench: Bench, thief: Thief) -> Outcome:
     from scipy.cluster.vq import kmeans2
     from scipy.optimize import linear_sum_assignment
 
-    from edgepro_tf.audit.starts import fresh_start
+    from edgepro_tf.audit.workbench.starts import fresh_start
 
     if bench.y_test.ndim > 1:
         return bench.does_not_apply("an answer for each place, features for all")

@@ -118,8 +118,12 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _measure(args: argparse.Namespace, interpreter: object) -> None:
-    from edgepro_tf.audit.accuracy import fit_data, measure_accuracy, public_accuracy
-    from edgepro_tf.audit.scores import are_numbers
+    from edgepro_tf.audit.scoring.accuracy import (
+        fit_data,
+        measure_accuracy,
+        public_accuracy,
+    )
+    from edgepro_tf.audit.scoring.scores import are_numbers
     from edgepro_tf.datasets import load_dataset
 
     data = load_dataset(args.dataset)

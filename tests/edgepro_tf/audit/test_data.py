@@ -8,9 +8,9 @@ import pytest
 
 from converters import convert_keras
 from converters.keras_export import ExportOptions, export_keras
-from edgepro_tf.audit.answers import check_answers
 from edgepro_tf.audit.attacks import all_attacks
-from edgepro_tf.audit.importer import import_model
+from edgepro_tf.audit.network.answers import check_answers
+from edgepro_tf.audit.network.importer import import_model
 from edgepro_tf.audit.pair import audit_pair
 from edgepro_tf.audit.thief import Target
 from edgepro_tf.datasets import Dataset

@@ -12,11 +12,11 @@ from edgepro_tf.audit.attacks import (
 )
 from edgepro_tf.audit.attacks.element_signs import balance_signs
 from edgepro_tf.audit.element_statistics import element_areas
-from edgepro_tf.audit.rows import filter_rows
-from edgepro_tf.audit.scratch import train_scratch
-from edgepro_tf.audit.sign_training import learn_signs_of
+from edgepro_tf.audit.network.rows import filter_rows
 from edgepro_tf.audit.target import relock
 from edgepro_tf.audit.thief import Draw
+from edgepro_tf.audit.workbench.scratch import train_scratch
+from edgepro_tf.audit.workbench.sign_training import learn_signs_of
 from edgepro_tf.locks import Step
 from tests.edgepro_tf.audit.conftest import make_bench, relock_layer, with_public
 

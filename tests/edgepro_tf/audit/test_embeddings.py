@@ -10,9 +10,9 @@ from converters import convert_keras
 from edgepro_tf.audit.attacks import all_attacks
 from edgepro_tf.audit.attacks.unlabelled import cluster_features
 from edgepro_tf.audit.pair import audit_pair
+from edgepro_tf.audit.scoring.tasks import cross_entropy
 from edgepro_tf.audit.target import make_target
-from edgepro_tf.audit.tasks import cross_entropy
-from edgepro_tf.audit.training import differentiate
+from edgepro_tf.audit.workbench.training import differentiate
 from edgepro_tf.datasets import Dataset
 from tests.edgepro_tf.audit.conftest import BUDGET, make_bench
 

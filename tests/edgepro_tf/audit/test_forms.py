@@ -9,15 +9,15 @@ import pytest
 
 from converters import convert_keras, lock_tflite
 from converters.pipeline import ProtectedModel
-from edgepro_tf.audit.accuracy import (
+from edgepro_tf.audit.pair import audit_pair
+from edgepro_tf.audit.scoring.accuracy import (
     fit_data,
     measure_accuracy,
     public_accuracy,
     restored_accuracy,
 )
-from edgepro_tf.audit.bases import read_base
-from edgepro_tf.audit.pair import audit_pair
 from edgepro_tf.audit.target import make_target
+from edgepro_tf.audit.workbench.bases import read_base
 from edgepro_tf.datasets import Dataset
 from edgepro_tf.errors import ConversionError, InterpreterError
 from edgepro_tf.inputs import join_inputs, split_inputs

@@ -13,7 +13,7 @@ from edgepro_tf.audit.attacks.partly_open import (
     find_open,
 )
 from edgepro_tf.audit.pair import audit_pair
-from edgepro_tf.audit.scratch import train_scratch
+from edgepro_tf.audit.workbench.scratch import train_scratch
 from edgepro_tf.locks import Step
 from tests.edgepro_tf.audit.conftest import BUDGET, make_bench, relock_layer
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from converters import lock_tflite
-from edgepro_tf.audit.answers import check_answers
 from edgepro_tf.audit.guessing import redraw_tensor
-from edgepro_tf.audit.importer import Network, import_model
+from edgepro_tf.audit.network.answers import check_answers
+from edgepro_tf.audit.network.importer import Network, import_model
 from edgepro_tf.audit.target import make_target, relock
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.locks import Step

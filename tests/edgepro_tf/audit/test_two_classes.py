@@ -9,8 +9,8 @@ import pytest
 from converters import convert_keras
 from converters.agreement import Agreement, Correlation
 from converters.pipeline import ProtectedModel
-from edgepro_tf.audit.accuracy import public_accuracy, restored_accuracy
 from edgepro_tf.audit.pair import audit_pair
+from edgepro_tf.audit.scoring.accuracy import public_accuracy, restored_accuracy
 from edgepro_tf.audit.target import make_target
 from edgepro_tf.datasets import Dataset
 from tests.edgepro_tf.audit.conftest import BUDGET, make_bench

@@ -1,0 +1,124 @@
+"""An imported network held against the interpreter before an audit trains for hours."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from edgepro_tf.audit.network import operators
+from edgepro_tf.audit.network.forward import find_head, find_last, unsupported
+from edgepro_tf.audit.network.importer import Network
+from edgepro_tf.audit.scoring.tasks import Task
+from edgepro_tf.inputs import flatten_inputs, join_inputs
+from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
+from edgepro_tf.runtime.running import (
+    are_probabilities,
+    ordered_details,
+    output_details,
+    pick_output,
+    quantize_inputs,
+    run_model,
+    sum_to_one,
+)
+
+_BATCHES = 8
+_MOST_WRONG = 0.01  # Of the largest answer; float32 sums differ by a thousandth of it.
+
+
+def find_answers(model: str, content: bytes, output: str | None) -> int:
+    """Tensor number of an output.
+
+    Args:
+        model: its name, for the error.
+        content: the file.
+        output: the output's name; None for the only one.
+
+    Raises:
+        InterpreterError: there are several and none is named, or none of this name.
+    """
+    interpreter = make_interpreter(content)
+    name = pick_output(model, interpreter, output)
+    return int(output_details(interpreter)[name]["index"])
+
+
+def check_answers(network: Network, values: list[np.ndarray], content: bytes) -> Task:
+    """Answer a few examples as the interpreter does, before an audit trains for hours.
+
+    Args:
+        network: imported from this file or another of its structure.
+        values: the constants of this file.
+        content: the file. Where it is quantised its answers are rounded on the way,
+            and only their shape is compared.
+
+    Returns:
+        The network's task, which says where its outputs are probabilities that no last
+        softmax or sigmoid makes.
+
+    Raises:
+        ConversionError: the graph does not compute here, or something else.
+    """
+    examples, expected = _ask_interpreter(content, network.output)
+    plain = [  # The interpreter's answers are mapped to nothing.
+        np.full_like(value, p.neutral) if p.role == "answers" else value
+        for p, value in zip(network.parameters, values, strict=True)
+    ]
+    try:
+        logits = network.forward(plain, flatten_inputs(examples))
+    except (
+        tf.errors.OpError,
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as e:
+        raise unsupported(f"one that fails ({str(e).splitlines()[0]})") from e
+    logits = logits[..., -network.units :]
+    if not tuple(logits.shape) == expected.shape or len(logits) != len(examples):
+        raise unsupported(
+            f"answers of shape {list(logits.shape)} to {len(examples)} examples"
+        )
+    head = find_head(network.graph)
+    kind = "" if head is None else network.graph.nodes[head].kind
+    found = operators.activate(kind, logits) if kind else logits
+    difference = np.abs(found - expected).max()
+    is_rounded = bool(network.graph.quantizations.keys() - network.graph.codes)
+    if not is_rounded and not difference <= _MOST_WRONG * max(
+        1, np.abs(expected).max()
+    ):
+        raise unsupported("one that answers otherwise here than in the interpreter")
+    last = find_last(network.graph)
+    is_linear = any(one.node == last for one in network.linears)
+    is_plain = kind or is_linear or network.answer_map
+    if is_plain or not are_probabilities(expected):
+        return network.task
+    are_mixed = network.units == 1 or sum_to_one(expected)
+    return dataclasses.replace(network.task, are_probabilities=are_mixed)
+
+
+def _ask_interpreter(content: bytes, output: int) -> tuple[np.ndarray, np.ndarray]:
+    """Some random batches of the model's own size, and a real interpreter's answers."""
+    interpreter = make_interpreter(content)
+    rng = np.random.default_rng(0)
+    inputs = ordered_details(interpreter)
+    batches = {tuple(detail["shape"][:1]) for detail in inputs.values()}
+    if len(batches) != 1 or () in batches:
+        raise unsupported("inputs of different batches")
+    examples = join_inputs({n: _draw_examples(d, rng) for n, d in inputs.items()})
+    (name,) = [
+        n for n, d in output_details(interpreter).items() if d["index"] == output
+    ]
+    answers = []
+    for batch in np.split(examples, _BATCHES):
+        sample = quantize_inputs(batch, inputs)
+        answers.append(call_runtime(run_model, interpreter, sample, _task="run")[name])
+    return examples, np.concatenate(answers)
+
+
+def _draw_examples(detail: dict[str, Any], rng: np.random.Generator) -> np.ndarray:
+    shape = (_BATCHES * int(detail["shape"][0]), *detail["shape"][1:])
+    if np.dtype(detail["dtype"]).kind == "f" or detail["quantization"][0]:
+        return rng.standard_normal(shape).astype(np.float32)
+    return rng.integers(0, 2, shape)

@@ -1,0 +1,1 @@
+"""What an audit says: the thief's advantage, tables, plots, one page."""

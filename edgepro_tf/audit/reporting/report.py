@@ -1,0 +1,216 @@
+"""What an audit found: summaries, the thief's advantage, what was not tested."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgepro_tf.audit.attack import LABELS, Attack, AttackResult
+from edgepro_tf.audit.budget import Budget
+from edgepro_tf.audit.reporting.advantage import (
+    Advantage,
+    Scratch,
+    Table,
+    best_procedure,
+    find_advantage,
+    spread_of,
+)
+from edgepro_tf.audit.workbench.scratch import SCRATCH
+
+if TYPE_CHECKING:
+    from edgepro_tf.audit.scoring.tasks import Task
+
+NEVER_TESTED = (
+    "memory dumps of an authorized device: whoever controls a device that holds the "
+    "sidecar's key can read the restored constants; no lock prevents that",
+    "breaking the keystream or the sidecar's encryption (standard algorithms)",
+    "thieves with more labelled data than the largest share above",
+    "integer arithmetic: a quantised file's weights are what its integers stand for, "
+    "and activations are not rounded",
+    "inventing a better architecture: every attack and scratch use the public one",
+    "side channels (timing, power, cache) of restoring on the device",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """One attack at one share of the data, over all seeds.
+
+    Args:
+        accuracy, spread: mean and standard deviation over seeds, 0 to 1; the latter
+            None where there is one seed. R2 where labels are numbers.
+        advantage, advantage_spread: of the difference to scratch, seed by seed; None
+            where there is no such difference to speak of.
+        applies: False where the file holds nothing of the attack's kind.
+    """
+
+    attack: str
+    family: str
+    source: str
+    needs: str
+    counts: bool
+    share: float
+    accuracy: float
+    spread: float | None
+    advantage: float | None
+    advantage_spread: float | None
+    seconds: float
+    chosen: tuple[str, ...]
+    details: tuple[dict[str, Any], ...] = ()
+    applies: bool = True
+
+
+_FEW_EXAMPLES = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditReport:
+    """Everything that the HTML and JSON files say."""
+
+    facts: dict[str, Any]
+    summaries: tuple[Summary, ...]
+    advantages: tuple[Advantage, ...]
+    not_tested: tuple[str, ...]
+
+    @property
+    def worst(self) -> Advantage:
+        """The share of data at which the thief gains most."""
+        return max(self.advantages, key=lambda one: one.value)
+
+    @property
+    def mean_advantage(self) -> float:
+        return float(np.mean([one.value for one in self.advantages]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, for JSON."""
+        return dataclasses.asdict(self) | {"mean_advantage": self.mean_advantage}
+
+    @property
+    def score(self) -> str:
+        """What figures are, in words."""
+        return str(self.facts.get("score", "accuracy"))
+
+    @property
+    def taken(self) -> str:
+        """What the labels were taken for, in a sentence, if that is known."""
+        if "labels_taken_for" not in self.facts:
+            return ""
+        kind = self.facts["labels_taken_for"]
+        return f"Labels taken for {kind}: figures are {self.score}."
+
+    @property
+    def caution(self) -> str:
+        """Sentences on figures that rest on few examples or failed runs, if any."""
+        cautions = []
+        count = int(self.facts.get("test_examples", _FEW_EXAMPLES))
+        if count < _FEW_EXAMPLES:
+            cautions.append(
+                f"Few test examples, {count}: one of them is {100 / count:.1f}% of "
+                "what every figure rests on."
+            )
+        details = [each for summary in self.summaries for each in summary.details]
+        if diverged := sum(each.get("diverged_runs", 0) for each in details):
+            cautions.append(
+                f"{diverged:,} training runs diverged; where they began stands for "
+                "them."
+            )
+        return " ".join(cautions)
+
+    def __str__(self) -> str:
+        return "\n".join(
+            filter(None, [self.taken, *map(str, self.advantages), self.caution])
+        )
+
+
+def summarise(
+    results: Sequence[AttackResult],
+    attacks: Sequence[Attack],
+    budget: Budget,
+    facts: dict[str, Any],
+    task: Task | None = None,
+) -> AuditReport:
+    """Average over seeds and hold every attack against scratch.
+
+    Attacks that do not suit the task (None: all do) are named as not tested.
+    """
+    known = {attack.name: attack for attack in attacks}
+    table: Table = {}
+    for result in results:
+        table.setdefault((result.attack, result.share), {})[result.seed] = result
+    scratch = {
+        share: best_procedure(row)
+        for (name, share), row in table.items()
+        if name == SCRATCH
+    }
+    summaries = tuple(
+        _summary(known[name], share, row, scratch)
+        for (name, share), row in table.items()
+    )
+    return AuditReport(
+        facts,
+        summaries,
+        tuple(
+            dataclasses.replace(
+                find_advantage(share, table, known, scratch),
+                labels=facts.get("labels", {}).get(share),
+            )
+            for share in budget.shares
+        ),
+        NEVER_TESTED + _left_out(attacks, budget, task),
+    )
+
+
+def _summary(
+    attack: Attack,
+    share: float,
+    row: dict[int, AttackResult],
+    scratch: dict[float, Scratch],
+) -> Summary:
+    accuracy = np.array([r.accuracy for r in row.values()])
+    if attack.name == SCRATCH:
+        accuracy = np.array(list(scratch[share].accuracy.values()))
+    applies = any(r.applies for r in row.values())
+    gains = None
+    if attack.needs == LABELS and applies:
+        # Another task has a scratch accuracy of its own.
+        gains = np.array(
+            [
+                r.details.get("advantage", a - scratch[share].accuracy[seed])
+                for a, (seed, r) in zip(accuracy, row.items(), strict=True)
+            ]
+        )
+    return Summary(
+        attack.name,
+        attack.family,
+        attack.source,
+        attack.needs,
+        attack.counts,
+        share,
+        float(accuracy.mean()),
+        spread_of(accuracy),
+        None if gains is None else float(gains.mean()),
+        None if gains is None else spread_of(gains),
+        float(np.mean([r.seconds for r in row.values()])),
+        tuple(r.chosen for r in row.values()),
+        tuple(r.details for r in row.values()),
+        applies,
+    )
+
+
+def _left_out(
+    attacks: Sequence[Attack], budget: Budget, task: Task | None
+) -> tuple[str, ...]:
+    suited = [one for one in attacks if task is None or one.suits(task)]
+    slow = [one.name for one in suited if one.is_slow and not budget.is_thorough]
+    others = [f"{one.name} (of {one.task})" for one in attacks if one not in suited]
+    return tuple(
+        f"{why}: {', '.join(names)}"
+        for why, names in (
+            ("left out of a quick audit (use --full)", slow),
+            ("without a counterpart here", others),
+        )
+        if names
+    )

@@ -1,0 +1,1 @@
+"""How right a network's answers are, whatever they are."""

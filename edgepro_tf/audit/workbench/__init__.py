@@ -1,0 +1,1 @@
+"""What an attacker works with: starts, trainers, searches, and scratch beside them."""

@@ -1,0 +1,111 @@
+"""Training from nothing: what every attack is held against."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+
+from edgepro_tf.audit.attack import LABELS, Attack, Outcome
+from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.workbench.bench import Bench
+from edgepro_tf.audit.workbench.halving import halve_ways
+from edgepro_tf.audit.workbench.sign_training import sign_candidates
+from edgepro_tf.audit.workbench.starts import (
+    fresh_start,
+    heavy_tailed_start,
+    histogram_start,
+)
+from edgepro_tf.audit.workbench.training import Candidate, Trainer
+from edgepro_tf.locks import Step
+
+SCRATCH, HISTOGRAM = "scratch", "scratch, histograms"
+_STARTS = 3
+_HEAVY = "heavy-tailed, "
+_KINDS = {"": fresh_start, _HEAVY: heavy_tailed_start}
+
+
+def train_scratch(bench: Bench, thief: Thief) -> Outcome:
+    """Train from nothing on the thief's labels, in every way that an attack trains.
+
+    Starts (He's, and heavy-tailed ones, as masked files are) are taken plain, or
+    re-normalised on the data, with whole or halved weights, and trained at each
+    learning rate. The halved one, once trained, is halved and trained again, as attacks
+    do that begin with a network of one's own. And the signs of heavy-tailed weights are
+    learned before their magnitudes, as attacks do that read masked ones. The budget,
+    the data and the batches are those of every attack.
+
+    Returns:
+        The accuracy of the procedure that does best on the test set, a mean over
+        several starts: luck with one would look like a thief's gain. All procedures
+        train from a first start, the better half from a second, and so on. The details
+        have every start's accuracy (``by_procedure``): the report takes the procedure
+        that is best over all seeds, as it takes the best attack. Validation on a
+        handful of labels chooses badly, and a weak scratch is no measure.
+    """
+    rng = thief.rng(SCRATCH)
+    starts = [_procedures(bench, thief, rng) for _ in range(_STARTS)]
+    found = halve_ways(
+        starts[0], _STARTS, lambda label, i: bench.accuracy(starts[i][label]())
+    )
+    best = max(found, key=lambda label: (len(found[label]), np.mean(found[label])))
+    constant = bench.task.constant
+    found[constant] = [bench.task.score_constant(thief.y, bench.y_test)]
+    if found[constant][0] > np.mean(found[best]):
+        best = constant
+    return Outcome(float(np.mean(found[best])), best, {"by_procedure": found})
+
+
+def _procedures(
+    bench: Bench, thief: Thief, rng: np.random.Generator
+) -> dict[str, Callable[[], Arrays]]:
+    """Every way to train from one start of each kind, to be called if it is wanted."""
+    ways: dict[str, Callable[[], Arrays]] = {}
+
+    def add(trainer: Trainer, candidate: Candidate, prefix: str = "") -> None:
+        fit = functools.partial(bench.fit, trainer, candidate, thief, rng)
+        ways[prefix + candidate.label] = functools.cache(fit)
+
+    def train_again(first: Callable[[], Arrays], label: str, rate: float) -> Arrays:
+        starts = {label: bench.settle(first(), thief.x)}
+        (candidate,) = bench.sweep(thief, starts, rates=[rate])
+        return bench.fit(bench.tools.weights, candidate, thief, rng)
+
+    for kind, draw in _KINDS.items():
+        start = draw(bench.target, rng)
+        starts = bench.variants(start, thief.x)
+        starts = {kind + name: theta for name, theta in starts.items()}
+        for candidate in bench.sweep(thief, starts):
+            add(bench.tools.weights, candidate)
+        once = ways[candidate.label]  # Halved weights, at the highest rate.
+        for rate in bench.budget.rates:
+            label = f"{kind}halved and trained twice"
+            again = functools.partial(train_again, once, label, rate)
+            ways[f"{label}, rate {rate:g}"] = again
+        if kind == _HEAVY and bench.tools.sign_space.layers:
+            for candidate in sign_candidates(bench, thief, rng, start, full=False):
+                add(bench.tools.signs, candidate, kind)
+    return ways
+
+
+def train_histograms(bench: Bench, thief: Thief) -> Outcome:
+    """Train from the public tensors' own values in random places, with random signs.
+
+    What the histograms alone give. Those of masked tensors are their masks' own, which
+    scratch begins with as well (``heavy_tailed_start``).
+    """
+    pairs = zip(bench.target.steps, bench.network.parameters, strict=True)
+    if all(step & Step.MASK for step, p in pairs if p.role == "filter"):
+        return bench.does_not_apply("every histogram is a mask's own")
+    start = histogram_start(bench.target, thief.rng(HISTOGRAM))
+    candidates = bench.sweep(thief, bench.variants(start, thief.x))
+    return bench.outcome(candidates, thief, HISTOGRAM)
+
+
+ATTACKS = (
+    Attack(
+        SCRATCH, "scratch", "He et al. 2015", LABELS, train_scratch, counts=False
+    ),
+    Attack(HISTOGRAM, "scratch", "ours", LABELS, train_histograms),
+)  # fmt: skip

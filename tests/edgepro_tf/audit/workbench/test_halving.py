@@ -1,0 +1,34 @@
+"""Sequential halving measures the best ways most often."""
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgepro_tf.audit.workbench.halving import halve_ways
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=1, max_size=20, unique=True),
+    st.integers(1, 5),
+)
+def test_the_better_half_goes_on(quality: list[float], rounds: int) -> None:
+    found = halve_ways(
+        map(str, range(len(quality))), rounds, lambda way, _: quality[int(way)]
+    )
+    assert list(found) == [str(i) for i in range(len(quality))]
+    ranked = sorted(found, key=lambda way: -quality[int(way)])
+    counts = [len(found[way]) for way in ranked]
+    assert counts[0] == rounds
+    assert counts == sorted(counts, reverse=True)
+    left = len(quality)
+    for number in range(rounds):
+        assert sum(count > number for count in counts) == left
+        left = math.ceil(left / 2)
+
+
+def test_earlier_measurements_are_kept() -> None:
+    """What was lucky once is overtaken by what is good on average."""
+    measured = {"lucky": [1.0, 0.0, 0.0], "good": [0.7, 0.7, 0.7], "bad": [0.0] * 3}
+    found = halve_ways(measured, 3, lambda way, i: measured[way][i])
+    assert found == {"lucky": [1.0, 0.0], "good": [0.7, 0.7, 0.7], "bad": [0.0]}
