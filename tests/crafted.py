@@ -11,6 +11,14 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 INT4 = schema.TensorType.INT4
+# Integers that a CAST makes weights of: type in the file, and NumPy's.
+CODES = {
+    "int8": (schema.TensorType.INT8, np.int8),
+    "uint8": (schema.TensorType.UINT8, np.uint8),
+    "int16": (schema.TensorType.INT16, np.int16),
+    "int32": (schema.TensorType.INT32, np.int32),
+    "bool": (schema.TensorType.BOOL, np.uint8),
+}
 _TYPES = {
     np.dtype("float32"): schema.TensorType.FLOAT32,
     np.dtype("float16"): schema.TensorType.FLOAT16,

@@ -20,6 +20,7 @@ from edgepro_tf.runtime.delegates import open_with_payload
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import run_model
 from tests.crafted import (
+    CODES,
     Crafted,
     add_blockwise,
     add_int4,
@@ -401,15 +402,6 @@ def test_a_first_signature_that_reads_no_weight() -> None:
     np.testing.assert_allclose(
         run_model(restored, x, "score")["y"], x["x"] @ pair.w.numpy(), rtol=1e-5
     )
-
-
-CODES = {
-    "int8": (schema.TensorType.INT8, np.int8),
-    "uint8": (schema.TensorType.UINT8, np.uint8),
-    "int16": (schema.TensorType.INT16, np.int16),
-    "int32": (schema.TensorType.INT32, np.int32),
-    "bool": (schema.TensorType.BOOL, np.uint8),
-}
 
 
 @pytest.mark.parametrize("way", ["CAST", "TRANSPOSE, CAST", "CAST, TRANSPOSE"])

@@ -17,7 +17,7 @@ from edgepro_tf.audit.target import make_target, relock
 from edgepro_tf.datasets import load_dataset
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.locks import Step
-from tests.crafted import Crafted, schema
+from tests.crafted import CODES, Crafted, schema
 from tests.edgepro_tf.audit.conftest import BUDGET
 
 layers = keras.layers
@@ -131,15 +131,6 @@ def test_a_constant_side_of_a_product_is_a_weight(side: str) -> None:
     target = make_target(pair.public, pair.payload, name="m", recipe="standard")
     assert all(target.is_locked(i) for i in range(2))
     np.testing.assert_array_equal(target.authorized[0], network.values[0])
-
-
-CODES = {
-    "int8": (schema.TensorType.INT8, np.int8),
-    "uint8": (schema.TensorType.UINT8, np.uint8),
-    "int16": (schema.TensorType.INT16, np.int16),
-    "int32": (schema.TensorType.INT32, np.int32),
-    "bool": (schema.TensorType.BOOL, np.uint8),
-}
 
 
 def make_coded(name: str, kinds: tuple[str, ...] = ("CAST",)) -> bytes:
