@@ -65,11 +65,7 @@ def draw_by_chance(
     started = time.perf_counter()
     public, lock = draw()
     expected = {} if count_inputs(rows) < COMPARED else _answer(authorized, rows)
-    expected = {
-        name: each
-        for name, each in expected.items()
-        if each.classes or each.are_numbers
-    }
+    expected = {name: each for name, each in expected.items() if each.are_telling}
     nearest = _agreements(public, expected, rows)
     if not nearest:
         return public, lock, None
@@ -85,7 +81,7 @@ def draw_by_chance(
 
 
 def warn_of_answers(
-    agreement: Likeness | None, outputs: Sequence[Sample], given: int
+    agreement: Likeness | None, outputs: Sequence[Sample], given: int, batch: int
 ) -> None:
     """Warn of a public file that works, or that nobody looked at though it may.
 
@@ -93,6 +89,7 @@ def warn_of_answers(
         agreement: from ``draw_by_chance``.
         outputs: the authorized model's answers to a few inputs, by name.
         given: how many inputs there were.
+        batch: how many of them the model takes at a time.
     """
     if agreement is not None:
         if agreement.gain > _MOST_GAIN:
@@ -101,10 +98,12 @@ def warn_of_answers(
             )
         return
     found = [
-        _join([_read_answers(each[name], inputs=1) for each in outputs])
+        _join([_read_answers(each[name], batch) for each in outputs])
         for name in outputs[0]
     ]
-    if given >= COMPARED and any(each.classes or each.are_numbers for each in found):
+    if given >= COMPARED and not any(each.are_telling for each in found):
+        return  # Nothing to compare.
+    if given >= COMPARED:
         warnings.warn(
             "the public file was not compared with the model: running them takes too "
             f"long, more than {LONGEST_S:.0f} seconds for {COMPARED} of the {given:,} "
@@ -159,6 +158,12 @@ class _Answers:
     @functools.cached_property
     def is_softmax(self) -> bool:
         return are_probabilities(self.scores) and sum_to_one(self.scores)
+
+    @property
+    def are_telling(self) -> bool:
+        """Whether they are classes or numbers, and not always the same."""
+        is_same = bool(np.all(self.scores == self.scores[:1]))
+        return self.are_numbers or (self.classes > 0 and not is_same)
 
     @functools.cached_property
     def are_numbers(self) -> bool:
@@ -246,9 +251,9 @@ def _answer(model: bytes, rows: Sequence[Sample]) -> dict[str, _Answers]:
     try:
         interpreter = make_interpreter(model)
         for row in rows:
-            inputs = count_inputs([row])
-            seen += inputs
             outputs = call_runtime(run_real, interpreter, row)
+            inputs = count_inputs([row], outputs)
+            seen += inputs
             for name, values in outputs.items():
                 found.setdefault(name, []).append(_read_answers(values, inputs))
             if is_enough(seen, started):
@@ -256,6 +261,8 @@ def _answer(model: bytes, rows: Sequence[Sample]) -> dict[str, _Answers]:
     except InterpreterError:
         return {}
     joined = {name: _join(each) for name, each in found.items()}
+    if seen < COMPARED:
+        return {}
     return {n: each for n, each in joined.items() if len(each.scores) >= COMPARED}
 
 
@@ -277,7 +284,7 @@ def _read_answers(values: np.ndarray, inputs: int) -> _Answers:
     numbers = values.reshape(inputs if len(values) == inputs else 1, -1)
     numbers = numbers[:, _choose(numbers.shape[1], _MOST_PLACES)]
     scores = values.reshape(-1, values.shape[-1])
-    if values.ndim == 2 or len(scores) == 1:
+    if len(scores) == 1 or values.shape[:-1] == (inputs,):
         return _Answers(scores, "inputs", numbers)
     places = scores[_choose(len(scores), _MOST_PLACES * len(values))]
     return _Answers(places, "places", numbers)

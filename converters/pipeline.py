@@ -270,7 +270,7 @@ def _protect(
     public, lock, agreement = draw_by_chance(
         lambda: _draw(records, split.model, authorized),
         authorized,
-        rows,
+        [] if samples is None else rows,
         most_draws=MOST_DRAWS if is_drawn else 1,
     )
     payload = pack_lock(lock)
@@ -295,9 +295,9 @@ def _protect(
     warn_of_leftovers(protected, recipe, view)
     warn_of_packing(lock, view, authorized)
     if runs:
-        warn_of_answers(
-            agreement, outputs, 0 if samples is None else count_inputs(rows)
-        )
+        batch = count_inputs(inputs[:1], outputs[0])
+        given = 0 if samples is None else len(rows) * batch
+        warn_of_answers(agreement, outputs, given, batch)
     return protected, inputs, outputs
 
 

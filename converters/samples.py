@@ -89,9 +89,23 @@ def take_samples(dataset: Iterable[Any]) -> list[Any]:
     return found
 
 
-def count_inputs(rows: Sequence[Sample]) -> int:
-    """How many inputs rows of a batch each have."""
-    return sum(max([1, *(len(a) for a in r.values() if a.ndim)]) for r in rows)
+def count_inputs(rows: Sequence[Sample], outputs: Sample | None = None) -> int:
+    """How many inputs rows of a batch each have.
+
+    Args:
+        rows: of one model.
+        outputs: its answers to one of them. A first axis that none of them has is no
+            batch, but the length of a sound, say. None for as many as there may be.
+    """
+    return sum(_batch_of(row, outputs) for row in rows)
+
+
+def _batch_of(row: Sample, outputs: Sample | None) -> int:
+    found = max([1, *(len(array) for array in row.values() if array.ndim)])
+    if outputs is not None:
+        answers = {len(array) for array in outputs.values() if array.ndim}
+        return found if found in answers else 1
+    return found
 
 
 def is_enough(rows: int, started: float) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from converters import convert_keras
+from converters import convert_keras, lock_tflite
 from converters.agreement import Agreement, Correlation, compare, correlate
 from converters.chance import Likeness, _read_answers, draw_by_chance
 from converters.pipeline import ProtectedModel
@@ -306,3 +308,52 @@ def test_inputs_are_counted_where_a_model_takes_four(
     )
     agreement = convert_keras(model, samples=digits.x_test[:count]).agreement
     assert agreement is not None and agreement.rows == 100
+
+
+def convert_sound(model_of: Callable[[tf.Tensor], tf.Tensor]) -> bytes:
+    """A model of 1,600 numbers in a row, without an axis for a batch."""
+    function = tf.function(model_of, input_signature=[tf.TensorSpec([1600])])
+    concrete = function.get_concrete_function()
+    converted: bytes = tf.lite.TFLiteConverter.from_concrete_functions(
+        [concrete], function
+    ).convert()
+    return converted
+
+
+def test_the_length_of_a_sound_is_no_count_of_inputs() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(16, 4)).astype(np.float32)
+    frames = convert_sound(lambda x: tf.reshape(x, [100, 16]) @ weights)
+    mean = convert_sound(
+        lambda x: tf.reduce_mean(tf.reshape(x, [100, 16]) @ weights, 0)
+    )
+    sounds = rng.normal(size=(100, 1600)).astype(np.float32)
+    for model in (frames, mean):
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            few = [lock_tflite(model), lock_tflite(model, samples=sounds[:50])]
+        assert [each.agreement for each in few] == [None, None]
+        assert not any("takes too long" in str(each.message) for each in told)
+        enough = lock_tflite(model, samples=sounds).agreement
+        assert enough is not None and enough.rows == 100
+
+
+def test_noise_is_no_real_input_however_many_a_model_takes() -> None:
+    inputs = keras.Input((8,), batch_size=32)
+    model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(inputs))
+    with pytest.warns(UserWarning, match="Pass 100 real inputs"):
+        assert convert_keras(model).agreement is None
+
+
+def test_an_output_that_is_always_the_same_hides_no_other() -> None:
+    inputs = keras.Input((8,))
+    network = keras.layers.Dense(8, activation="relu")(inputs)
+    always = keras.layers.Dense(1, "sigmoid", kernel_initializer="zeros")(network)
+    value = keras.layers.Dense(1)(network)
+    samples = np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32)
+    both = convert_keras(keras.Model(inputs, [always, value]), samples=samples)
+    assert isinstance(both.agreement, Correlation)
+    with pytest.warns(UserWarning) as told:
+        alone = convert_keras(keras.Model(inputs, always), samples=samples)
+    assert alone.agreement is None
+    assert not any("not compared" in str(each.message) for each in told)
