@@ -97,9 +97,9 @@ def find_compiler():
     """
     wanted = words_of("CC")
     names = [wanted] if wanted else [["cc"], ["gcc"], ["clang"]]
-    if not wanted and importlib.util.find_spec("ziglang"):
+    if not wanted and (zig := find_zig()):
         # For every processor of this kind, not for this very one.
-        zig = [sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"]
+        zig += ["cc", "-mcpu=baseline"]
         names = [zig] if sys.platform == "win32" else [*names, zig]
     for command in names:
         if shutil.which(command[0]):
@@ -107,12 +107,24 @@ def find_compiler():
     hint = {
         "win32": "pip install ziglang",
         "darwin": "xcode-select --install",
-    }.get(sys.platform, "apt install gcc")
+    }.get(sys.platform, "apt install gcc, or pip install ziglang")
     stop(
         "cannot build the native core: expected a C compiler "
         f"({' or '.join(name[0] for name in names)}), found none. Install one "
         f"({hint}), then pip install . again."
     )
+
+
+def find_zig():
+    """The ziglang wheel's compiler; None where it is not installed.
+
+    pip builds in an environment of its own, which hides the packages of the one that it
+    installs into, though not their files.
+    """
+    if importlib.util.find_spec("ziglang"):
+        return [sys.executable, "-m", "ziglang"]
+    program = Path(sysconfig.get_path("platlib"), "ziglang", "zig")
+    return [str(program)] if program.is_file() else None
 
 
 def words_of(variable):

@@ -11,12 +11,15 @@ pytest.importorskip("setuptools.command.bdist_wheel")
 ROOT = Path(__file__).parents[1]
 
 
-def build(folder: Path, compiler: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", folder]
+def build(
+    folder: Path, compiler: str, *, start: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *(["-c", start] if start else ["setup.py"])]
+    command += ["-q", "build_ext", "--build-lib", str(folder)]
     return subprocess.run(
         [*command, "--build-temp", folder],
         cwd=ROOT,
-        env={**os.environ, "CC": compiler},
+        env={**os.environ, "CC": compiler, **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -46,3 +49,21 @@ def test_a_compiler_that_serves(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     names = [path.name for path in tmp_path.rglob("libedgepro.*")]
     assert len(names) == 1 and not names[0].endswith(".partial")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a script in a compiler's place")
+def test_zig_where_pip_installs_to_stands_in_for_a_compiler(tmp_path: Path) -> None:
+    """pip hides the packages there from what builds, and not their files."""
+    zig = tmp_path / "ziglang" / "zig"
+    zig.parent.mkdir()
+    zig.write_text('#!/bin/sh\necho "zig $*" >&2\nexit 1\n')
+    zig.chmod(0o755)
+    code = "import importlib.util, runpy, sys, sysconfig;"
+    code += f"sysconfig.get_path = lambda name: {str(tmp_path)!r};"
+    code += "importlib.util.find_spec = lambda name: None;"
+    code += "runpy.run_path('setup.py')"
+    done = build(tmp_path, "", PATH=str(tmp_path), start=code)
+    assert done.returncode == 1 and "zig cc -mcpu=baseline -std=c99" in done.stderr
+    zig.unlink()
+    done = build(tmp_path, "", PATH=str(tmp_path), start=code)
+    assert "(cc or gcc or clang), found none" in done.stderr
