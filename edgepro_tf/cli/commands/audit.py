@@ -258,7 +258,7 @@ def _make_pair(
     """Convert and lock; an earlier pair in the folder is taken up again."""
     from converters import convert_keras
     from converters.recipe import find_recipe
-    from edgepro_tf.files import PRIVATE_MODE, make_folder, write_file
+    from edgepro_tf.files import PRIVATE_MODE, PUBLIC_MODE, make_folder, write_files
 
     find_recipe(recipe)  # Refused now, not after training.
     files = [folder / n for n in ("model.tflite", "lock.payload", "model.txt")]
@@ -270,10 +270,20 @@ def _make_pair(
             )
         console.say(f"{files[0]}: audited again, as it was made before")
         return files[0].read_bytes(), files[1].read_bytes()
+    for file in files:
+        if os.path.lexists(file):  # A pair that ships, say.
+            raise EdgeProError(
+                f"cannot audit into {folder}: it holds a {file.name} of something "
+                "else.",
+                "Choose another folder.",
+            )
     pair = convert_keras(make(), recipe=recipe, samples=data.x_train[:_SAMPLES])
     make_folder(folder)
     # The payload lies open here: this network is made to be attacked, not shipped.
-    write_file(files[0], pair.public, overwrite=True)
-    write_file(files[1], pair.payload, overwrite=True, mode=PRIVATE_MODE)
-    write_file(files[2], identity.encode(), overwrite=True)
+    contents = (
+        (pair.public, PUBLIC_MODE),
+        (pair.payload, PRIVATE_MODE),
+        (identity.encode(), PUBLIC_MODE),
+    )
+    write_files(dict(zip(files, contents, strict=True)))
     return pair.public, pair.payload
