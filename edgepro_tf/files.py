@@ -33,7 +33,7 @@ def write_file(
     take the name: a reader sees the old file or the new one, never a part of it.
 
     Args:
-        path: where to; a symbolic link there is replaced, not followed.
+        path: where to; a symbolic link to a file is replaced, not followed.
         data: the whole content.
         overwrite: whether a file of this name may be replaced.
         mode: permission bits, in force from the moment of creation (the process's
@@ -111,16 +111,24 @@ def check_targets(
 
     Raises:
         OutputExistsError: one of them exists, and ``overwrite`` is false.
-        EdgeProError: the system would refuse one: it names a folder, is too long, or
-            goes where there is no folder, or none that may be written to.
+        EdgeProError: one names a folder or a device; or the system would refuse it: it
+            is too long, or goes where there is no folder, or none that may be written
+            to.
     """
     for target in map(Path, paths):
         if not target.name:
             raise EdgeProError(f"cannot write {target}: expected the name of a file.")
+        is_folder = os.path.isdir(target)
+        if os.path.exists(target) and not (is_folder or os.path.isfile(target)):
+            raise EdgeProError(
+                f"cannot write {target}: expected a file of that name, got a device or "
+                "a pipe.",
+                "Name a file: it is written beside its name, and then takes it.",
+            )
         if os.path.lexists(target):
             if not overwrite:
                 raise _exists(target, remedy)
-            if target.is_dir() and not target.is_symlink():
+            if is_folder:  # Or a link to one.
                 raise EdgeProError(
                     f"cannot write {target}: expected a file of that name, got a "
                     "folder.",

@@ -87,7 +87,7 @@ def check_outputs(args: argparse.Namespace) -> None:
     find_recipe(args.recipe, restore_budget=args.restore_budget)
     written = (args.out, args.out.with_suffix(".edgepro"))
     for path in written:
-        if path.exists() and args.model.exists() and path.samefile(args.model):
+        if _are_same(path, args.model):
             raise ConversionError(
                 f"cannot write {path}: expected another file than the model itself, "
                 "which has no copy.",
@@ -96,6 +96,14 @@ def check_outputs(args: argparse.Namespace) -> None:
     check_targets(
         *written, overwrite=args.force, makes_folders=True, remedy="pass --force"
     )
+
+
+def _are_same(path: Path, model: Path) -> bool:
+    """Whether both are one file; what cannot be looked at is refused later."""
+    try:
+        return path.samefile(model)
+    except OSError:
+        return False
 
 
 def _find_expiry(days: float | None) -> datetime.datetime | None:

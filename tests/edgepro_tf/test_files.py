@@ -209,6 +209,24 @@ def test_folders_and_empty_names_are_no_files(tmp_path):
     with pytest.raises(EdgeProError, match="expected the name of a file"):
         files.write_file("", b"new")
     assert os.listdir(tmp_path) == ["folder"]
+    link = tmp_path / "link"
+    link.symlink_to("folder")
+    with pytest.raises(EdgeProError, match="got a folder"):
+        files.write_file(link, b"new", overwrite=True)
+    assert link.is_symlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes among the files")
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_devices_and_pipes_are_not_put_out_of_their_place(tmp_path, overwrite):
+    """By root, /dev/null would have become a file."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        with pytest.raises(EdgeProError, match="got a device or a pipe"):
+            files.write_file(path, b"new", overwrite=overwrite)
+    assert stat.S_ISFIFO(pipe.lstat().st_mode) and link.is_symlink()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="as POSIX says it")

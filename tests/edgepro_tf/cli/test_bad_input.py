@@ -266,6 +266,7 @@ def test_keys_that_are_none(folder: Path, edgepro: Edgepro) -> None:
         ([*GRANT, *to, "--identity", "keys/recipient.jwk"], "its public half alone"),
         ([*GRANT, *to, "--out", "model.edgepro"], "expected no file of that name"),
         ([*GRANT, *to, "--out", "folder", "--force"], "got a folder"),
+        ([*GRANT, *to, "--out", os.devnull, "--force"], "got a device or a pipe"),
         ([*GRANT, *to, "--out", "nowhere/g"], "No such file"),
     ]
     check_refusals(edgepro, cases)
@@ -376,6 +377,20 @@ def test_names_that_cannot_be_written_are_refused_before_the_work(
             ([*GRANT, "--to", "nowhere", "--out", "none/g"], "No such file or dir"),
             (["keygen", "--out", "n" * 256], "File name too long"),
         ],
+    )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="as POSIX says it")
+def test_a_name_that_is_too_long_has_its_hint(folder: Path, edgepro: Edgepro) -> None:
+    said = edgepro(*LOCK[:-1], f"{'n' * 250}.tflite")
+    assert "edgepro: hint: Choose a shorter name." in said.err
+
+
+def test_an_audit_takes_no_place_of_a_pair(folder: Path, edgepro: Edgepro) -> None:
+    audit = ["audit", "--model", "mlp", "--dataset", "digits", "--out", "."]
+    check_refusals(
+        edgepro,
+        [(audit, "cannot audit into .: it holds a model.tflite of something else.")],
     )
 
 
