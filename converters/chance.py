@@ -205,15 +205,16 @@ _NO_ROWS = np.zeros((0, 1))
 _NONE = _Answers(_NO_ROWS, "inputs", _NO_ROWS)
 
 
-def _rank(likenesses: Sequence[Likeness]) -> tuple[float, ...]:
-    """How far from chance the worst classes are, then the worst numbers.
+def _rank(likenesses: Sequence[Likeness]) -> float:
+    """How far from chance the worst classes are, and half of the worst numbers.
 
-    A point is near enough. Classes come first: logits are read as numbers, too, and
-    the R2 of many of them is never as near.
+    A point is near enough. Logits are read both ways, and so are a few numbers that
+    are no logits: nobody knows which they are (decision 0007).
     """
-    return tuple(
-        max([_TOLERANCE, *(e.excess for e in likenesses if isinstance(e, kind))])
-        for kind in (Agreement, Correlation)
+    return sum(
+        share
+        * max([_TOLERANCE, *(e.excess for e in likenesses if isinstance(e, kind))])
+        for kind, share in ((Agreement, 1.0), (Correlation, 0.5))
     )
 
 
