@@ -139,8 +139,14 @@ def read_samples(source: str | None) -> Any:
     return load_dataset(source).x_train
 
 
-def read_before(args: argparse.Namespace, issuer: Issuer) -> ShippedPair | None:
+def read_before(
+    args: argparse.Namespace,
+    recipients: Sequence[Recipient | Passphrase],
+    issuer: Issuer,
+) -> ShippedPair | None:
     """The pair that ``--update_of`` names, opened; None for none.
+
+    Devices that open it, and will not open the new one, are told of.
 
     Raises:
         EdgeProError: there is no such pair, or the keys do not open it.
@@ -149,12 +155,32 @@ def read_before(args: argparse.Namespace, issuer: Issuer) -> ShippedPair | None:
         return None
     from converters import read_pair
 
-    return read_pair(
+    before = read_pair(
         args.update_of,
         identity=keyring.find_own_identity(args),
         issuer=issuer.issuer_key,
         audience=args.audience,
     )
+    _warn_of_devices(args.update_of.with_suffix(".edgepro"), recipients)
+    return before
+
+
+def _warn_of_devices(
+    sidecar: Path, recipients: Sequence[Recipient | Passphrase]
+) -> None:
+    from edgepro_tf.sidecar import inspect_sidecar
+
+    sealed_to = {getattr(each, "key_id", None) for each in recipients}
+    left_out = [
+        str(each)
+        for each in inspect_sidecar(sidecar).recipients
+        if each.key_id not in sealed_to
+    ]
+    if left_out:
+        console.report_warning(
+            f"the version before is sealed to {', '.join(left_out)}, too; the update "
+            "is not. Grant it to whom shall have it."
+        )
 
 
 def write_and_report(

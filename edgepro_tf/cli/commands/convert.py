@@ -60,7 +60,8 @@ def run(args: argparse.Namespace) -> None:
             "Pass --samples, a hundred or so inputs.",
         )
     recipients, issuer = keyring.find_recipients(args), keyring.find_issuer(args)
-    samples, before = pairs.read_samples(args.samples), pairs.read_before(args, issuer)
+    samples = pairs.read_samples(args.samples)
+    before = pairs.read_before(args, recipients, issuer)
 
     from converters import convert_keras
     from edgepro_tf.cli import training_job

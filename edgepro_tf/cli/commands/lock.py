@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> None:
     pairs.check_outputs(args)
     _check_unlocked(args.model)
     recipients, issuer = keyring.find_recipients(args), keyring.find_issuer(args)
-    samples, before = pairs.read_samples(args.samples), pairs.read_before(args, issuer)
+    samples = pairs.read_samples(args.samples)
+    before = pairs.read_before(args, recipients, issuer)
 
     from converters import lock_tflite
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgepro_tf.cli.main import COMMANDS, make_parser
+from edgepro_tf.sidecar import load_recipient
 from tests.flatbuffers import build_cached, export_cached
 
 ROOT = Path(__file__).parents[3]
@@ -94,6 +95,30 @@ def test_an_update_takes_the_place_of_what_shipped(keys: Path, tmp_path: Path) -
     assert unopened.returncode == 1
     assert "cannot find an identity" in unopened.stderr
     assert public.read_bytes() == before
+
+
+def test_an_update_tells_which_devices_it_leaves_out(
+    keys: Path, tmp_path: Path
+) -> None:
+    source, public, other = (tmp_path / n for n in ("source.tflite", "m.tflite", "k"))
+    source.write_bytes(export_cached("mlp"))
+    edgepro("keygen", "--out", other)
+    lock = ["lock", source, "--keys", keys, "--out", public, "--force"]
+    sidecar = public.with_suffix(".edgepro")
+    assert edgepro(*lock).returncode == 0
+    granted = edgepro(
+        *["grant", sidecar, "--keys", keys, "--to", other / "recipient.jwk"],
+        *["--out", sidecar, "--force"],
+    )
+    phone = load_recipient(other / "recipient.jwk").short_id
+    assert granted.returncode == 0 and phone in granted.stdout
+    done = edgepro(*lock, "--update_of", public)
+    words = (
+        f"warning: the version before is sealed to key {phone} (ECDH-ES+A256KW), too"
+    )
+    assert done.returncode == 0 and words in done.stderr
+    done = edgepro(*lock, "--update_of", public)
+    assert done.returncode == 0 and "warning" not in done.stderr
 
 
 def test_an_update_opens_by_the_passphrase_that_seals(
