@@ -116,7 +116,7 @@ def check_targets(
             to.
     """
     for target in map(Path, paths):
-        if not target.name:
+        if not target.name or "\0" in str(target):
             raise EdgeProError(f"cannot write {target}: expected the name of a file.")
         is_folder = os.path.isdir(target)
         if os.path.exists(target) and not (is_folder or os.path.isfile(target)):

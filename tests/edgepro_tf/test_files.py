@@ -206,8 +206,9 @@ def test_folders_and_empty_names_are_no_files(tmp_path):
         files.write_file(tmp_path / "folder", b"new")
     with pytest.raises(EdgeProError, match="got a folder"):
         files.write_file(tmp_path / "folder", b"new", overwrite=True)
-    with pytest.raises(EdgeProError, match="expected the name of a file"):
-        files.write_file("", b"new")
+    for name in ("", tmp_path / "a\0b", tmp_path / "a\0b" / "c"):
+        with pytest.raises(EdgeProError, match="expected the name of a file"):
+            files.write_file(name, b"new")
     assert os.listdir(tmp_path) == ["folder"]
     link = tmp_path / "link"
     link.symlink_to("folder")
