@@ -85,6 +85,22 @@ def test_a_keras_model_is_locked_and_audited(tmp_path: Path) -> None:
     assert "it holds the audit of another network" in again.stderr
 
 
+def test_a_pair_that_ships_is_not_written_over(tmp_path: Path) -> None:
+    write_data(tmp_path / "d.npz")
+    write_model(tmp_path / "m.keras", tmp_path / "d.npz")
+    shipped = tmp_path / "shipped" / "model.tflite"
+    shipped.parent.mkdir()
+    shipped.write_bytes(b"ships")
+    done = edgepro(
+        "audit", tmp_path / "m.keras", "--dataset", f"npz:{tmp_path / 'd.npz'}",
+        "--seeds", 1, "--out", shipped.parent,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "it holds a model.tflite of something else" in done.stderr
+    assert [each.name for each in shipped.parent.iterdir()] == ["model.tflite"]
+    assert shipped.read_bytes() == b"ships"
+
+
 def test_a_model_that_answers_with_numbers_is_run_and_audited(tmp_path: Path) -> None:
     """Ages, stored as integers."""
     rng = np.random.default_rng(0)
