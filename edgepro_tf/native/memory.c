@@ -53,33 +53,34 @@ void* allocate_copies(size_t size) {
   return memory;
 }
 
-/* Finds the end of the shared file mapping that holds an address, or 0. A shared
- * mapping shows as "start-end r--s offset device inode path". */
-static uintptr_t find_shared_end(uintptr_t address) {
+/* Finds the mapping that holds an address; none where the system does not tell. One that
+ * is shared shows as "start-end r--s offset device inode path". */
+static mapping find_mapping(uintptr_t address) {
   char line[512], shared;
   unsigned long start, end, inode;
-  uintptr_t found = 0;
+  mapping found = {0, 0, 0};
   FILE* maps = fopen("/proc/self/maps", "re");
-  if (maps == NULL) return 0;
+  if (maps == NULL) return found;
   int is_rest = 0; /* of a line with a long path, which may spell anything */
-  while (found == 0 && fgets(line, sizeof line, maps) != NULL) {
+  while (found.end == 0 && fgets(line, sizeof line, maps) != NULL) {
     int was_rest = is_rest;
     is_rest = strchr(line, '\n') == NULL;
     if (was_rest) continue;
     int fields =
         sscanf(line, "%lx-%lx %*3c%c %*s %*s %lu", &start, &end, &shared, &inode);
     if (fields != 4 || address < start || address >= end) continue;
-    if (shared != 's' || inode == 0) break;
-    found = end;
+    found = (mapping){start, end, shared == 's' && inode != 0};
   }
   fclose(maps);
   return found;
 }
 
-void release_file_pages(const void* start, size_t size) {
+void release_file_pages(const void* start, size_t size, mapping* last) {
   pages whole = pages_within(start, size);
   uintptr_t first = (uintptr_t)whole.start;
-  if (whole.size == 0 || find_shared_end(first) < first + whole.size) return;
+  if (whole.size == 0) return;
+  if (first < last->start || first >= last->end) *last = find_mapping(first);
+  if (!last->is_file || last->end < first + whole.size) return;
   /* Else one look at what stands between the constants maps 2 MB of them again. */
   madvise(whole.start, whole.size, MADV_NOHUGEPAGE);
   madvise(whole.start, whole.size, MADV_DONTNEED);
@@ -89,9 +90,10 @@ void release_file_pages(const void* start, size_t size) {
 
 void* allocate_copies(size_t size) { return malloc(size); }
 
-void release_file_pages(const void* start, size_t size) {
+void release_file_pages(const void* start, size_t size, mapping* last) {
   (void)start;
   (void)size;
+  (void)last;
 }
 
 #endif

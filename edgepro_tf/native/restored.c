@@ -120,23 +120,24 @@ static int fill_copies(const restored* all, uint32_t subgraph) {
   return is_done;
 }
 
-static void release_run(uintptr_t first, uintptr_t last) {
-  if (last - first >= SMALLEST_RELEASE) release_file_pages((void*)first, last - first);
+static void release_run(uintptr_t first, uintptr_t end, mapping* last) {
+  if (end - first < SMALLEST_RELEASE) return;
+  release_file_pages((void*)first, end - first, last);
 }
 
 /* Nothing reads the public constants again, but for what little stands between them. */
 static void release_originals(const restored* all) {
-  uintptr_t first = 0, last = 0;
+  uintptr_t first = 0, end = 0;
+  mapping last = {0, 0, 0};
   for (uint32_t i = 0; i < all->shared_count; i++) {
     uintptr_t start = (uintptr_t)all->by_original[i]->original;
-    uintptr_t end = start + all->by_original[i]->size;
-    if (start - last > LARGEST_GAP) {
-      release_run(first, last);
+    if (start - end > LARGEST_GAP) {
+      release_run(first, end, &last);
       first = start;
     }
-    last = end;
+    end = start + all->by_original[i]->size;
   }
-  release_run(first, last);
+  release_run(first, end, &last);
 }
 
 static void use_copy(TfLiteContext* context, const record* r, restored_constant* of) {
