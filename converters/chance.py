@@ -261,9 +261,9 @@ def _answer(model: bytes, rows: Sequence[Sample]) -> dict[str, _Answers]:
                 break
     except InterpreterError:
         return {}
-    joined = {name: _join(each) for name, each in found.items()}
     if seen < COMPARED:
         return {}
+    joined = {name: _join(each) for name, each in found.items()}
     return {n: each for n, each in joined.items() if len(each.scores) >= COMPARED}
 
 

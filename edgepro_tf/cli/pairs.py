@@ -85,7 +85,7 @@ def check_outputs(args: argparse.Namespace) -> None:
     from converters.recipe import find_recipe
 
     find_recipe(args.recipe, restore_budget=args.restore_budget)
-    written = (args.out, args.out.with_suffix(".edgepro"))
+    written = (args.out, keyring.sidecar_path(args.out, None))
     for path in written:
         if _are_same(path, args.model):
             raise ConversionError(
@@ -161,7 +161,7 @@ def read_before(
         issuer=issuer.issuer_key,
         audience=args.audience,
     )
-    _warn_of_devices(args.update_of.with_suffix(".edgepro"), recipients)
+    _warn_of_devices(keyring.sidecar_path(args.update_of, None), recipients)
     return before
 
 
