@@ -274,12 +274,14 @@ def test_numbers_are_held_against_a_line_for_each() -> None:
 def test_numbers_are_drawn_by_chance_too(
     digits: Dataset, network: keras.Model, units: int, number_format: str
 ) -> None:
-    value = keras.layers.Dense(units, name="value")(network.layers[-2].output)
-    model = keras.Model(network.inputs, value)
+    # Of whose draws half are below 0.07; where one class is rare, sixteen may be too few.
+    initializer = keras.initializers.GlorotUniform(seed=7)
+    value = keras.layers.Dense(units, kernel_initializer=initializer, name="value")
+    model = keras.Model(network.inputs, value(network.layers[-2].output))
     protected = convert_keras(model, samples=digits.x_test, number_format=number_format)
     agreement = protected.agreement
     assert agreement is not None and agreement.rows == len(digits.x_test)
-    # Two numbers are read as two classes, too: of 30, none was farther than 0.081.
+    # Two numbers are read as two classes, too.
     assert agreement.excess < 0.15 and str(agreement) in str(protected)
     samples = make_samples(protected.authorized, digits.x_test, most=200)
     agreement = draw_twice_in_vain(protected, samples)
