@@ -274,7 +274,7 @@ def test_numbers_are_held_against_a_line_for_each() -> None:
 def test_numbers_are_drawn_by_chance_too(
     digits: Dataset, network: keras.Model, units: int, number_format: str
 ) -> None:
-    # Of whose draws half are below 0.07; where one class is rare, sixteen may be too few.
+    # Half of its draws are below 0.07. Where one class is rare sixteen may be too few.
     initializer = keras.initializers.GlorotUniform(seed=7)
     value = keras.layers.Dense(units, kernel_initializer=initializer, name="value")
     model = keras.Model(network.inputs, value(network.layers[-2].output))
