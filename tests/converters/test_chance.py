@@ -78,7 +78,8 @@ def test_the_public_file_answers_real_inputs_by_chance(
     )
     agreement = protected.agreement
     assert agreement is not None and agreement.rows == len(digits.x_test)
-    assert agreement.excess <= 0.02
+    # One draw in four is farther than this, all sixteen once in 10^9 times.
+    assert agreement.excess <= 0.04
     assert str(agreement) in str(protected)
 
 
@@ -88,7 +89,9 @@ def test_a_draw_that_answers_like_the_model_is_drawn_again(
     protected = convert_keras(network, samples=digits.x_test)
     rows = make_samples(protected.authorized, digits.x_test, most=200)
     agreement = draw_twice_in_vain(protected, rows)
-    assert agreement is not None and agreement.excess < 0.05
+    # Chosen over 360 inputs, of which these are 200: 0.016 a standard error, and six
+    # of them. The two in vain have 0.8.
+    assert agreement is not None and agreement.excess < 0.1
 
 
 def test_where_nothing_can_be_drawn_or_compared_there_is_one_draw(

@@ -68,6 +68,7 @@ def test_an_audit_reads_one_output_unit_as_two_classes(
 def test_a_sigmoid_unit_is_drawn_by_chance(halves: Dataset) -> None:
     agreement = protect(halves, "sigmoid")[0].agreement
     assert isinstance(agreement, Agreement) and agreement.by_guess == 0.5
-    assert agreement.excess < 0.05
+    # One draw in three is farther than this, all sixteen once in 10^8 times.
+    assert agreement.excess < 0.12
     # It may be a value.
     assert isinstance(protect(halves, None)[0].agreement, Correlation)
