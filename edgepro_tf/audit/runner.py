@@ -117,9 +117,20 @@ def run_attacks(
                 cache.add(done.result())
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
+            _keep_done(running, cache)
             raise
     found = [cache.get(attack.name, share, seed) for attack, share, seed in cells]
     return [result for result in found if result is not None]
+
+
+def _keep_done(running: Sequence[futures.Future[AttackResult]], cache: Cache) -> None:
+    """Those that were done by the time another stopped the audit, and not yet told."""
+    for one in running:
+        if one.cancelled() or one.exception():
+            continue
+        found = one.result()
+        if cache.get(found.attack, found.share, found.seed) is None:
+            cache.add(found)
 
 
 def _run(bench: Bench, attack: Attack, share: float, seed: int) -> AttackResult:
