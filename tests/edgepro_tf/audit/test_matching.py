@@ -83,9 +83,9 @@ def test_pairs_of_rows_of_two_versions_are_found(standard, data) -> None:  # typ
     bench = make_bench(standard, data)
     paired, details = no_data._pair_rows(bench, relock(standard, bytes(32)))
     assert not any(map(np.array_equal, paired, standard.public))
-    # 984 elements: three standard errors.
-    assert details["signs_alike_in_paired_rows"] == pytest.approx(0.5, abs=0.05)
-    assert details["auc_of_product"] < 0.55
+    # 984 coins, 0.5 / sqrt(984) = 0.016 a standard error: five of them.
+    assert details["signs_alike_in_paired_rows"] == pytest.approx(0.5, abs=0.08)
+    assert details["auc_of_product"] < 0.58
     _, same = no_data._pair_rows(bench, standard.draw)
     assert same["signs_alike_in_paired_rows"] == 1
 

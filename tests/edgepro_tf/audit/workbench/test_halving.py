@@ -2,12 +2,13 @@
 
 import math
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgepro_tf.audit.workbench.halving import halve_ways
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(0, 1), min_size=1, max_size=20, unique=True),
     st.integers(1, 5),
