@@ -31,7 +31,7 @@ def _channel_vectors(model: bytes) -> list[tuple[str, np.ndarray]]:
     for index, tensor in enumerate(graph.tensors):
         for name in ("scale", "min", "max", "zeroPoint"):
             values = getattr(tensor.quantization, name, None)
-            # A draw of a few may leave them where they are.
+            # A draw of a few often leaves them where they are.
             if values is not None and np.unique(values).size >= 8:
                 found.append((f"{index} {name}", values))
     return found
@@ -46,11 +46,14 @@ def test_nothing_said_of_every_channel_stays_in_place(number_format: str) -> Non
         number_format=number_format,
         representative_dataset=lambda: iter(rows),
     )
-    public = dict(_channel_vectors(protected.public))
+    # One draw in 8! leaves eight in place, two of them never.
+    draws = [protected.public, lock_tflite(protected.authorized).public]
+    first, second = (dict(_channel_vectors(public)) for public in draws)
     for name, values in _channel_vectors(protected.authorized):
-        assert not np.array_equal(public[name], values), name
+        stay = [np.array_equal(each[name], values) for each in (first, second)]
+        assert not all(stay), name
     is_per_channel = number_format in ("int8", "int16x8")
-    assert bool(public) == is_per_channel
+    assert bool(first) == is_per_channel
 
 
 def test_int16x8_answers_as_with_its_ranges() -> None:
