@@ -119,7 +119,9 @@ def test_images_are_resized_reversed_rearranged_and_padded() -> None:
     check_answers(network, list(network.values), content)
     x = np.random.default_rng(0).normal(size=(4, 6, 8, 4)).astype(np.float32)
     found = network.forward(list(network.values), x).numpy()
-    np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=1e-4)
+    expected = model.predict(x, verbose=0)
+    # Sums of some hundred numbers, up to 500: measured 4e-7 of the largest at most.
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
     kinds = {node.kind for node in network.graph.nodes}
     assert {"RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "PADV2", "MIRROR_PAD"} < kinds
     assert {
