@@ -277,7 +277,7 @@ def test_numbers_are_held_against_a_line_for_each() -> None:
 def test_numbers_are_drawn_by_chance_too(
     digits: Dataset, network: keras.Model, units: int, number_format: str
 ) -> None:
-    # Half of its draws are below 0.07. Where one class is rare sixteen may be too few.
+    # Half of its draws are below 0.07; of another head all 64 were above 0.076.
     initializer = keras.initializers.GlorotUniform(seed=7)
     value = keras.layers.Dense(units, kernel_initializer=initializer, name="value")
     model = keras.Model(network.inputs, value(network.layers[-2].output))
@@ -285,7 +285,7 @@ def test_numbers_are_drawn_by_chance_too(
     agreement = protected.agreement
     assert agreement is not None and agreement.rows == len(digits.x_test)
     # Two numbers are read as two classes, too.
-    assert agreement.excess < 0.15 and str(agreement) in str(protected)
+    assert agreement.excess < 0.1 and str(agreement) in str(protected)
     samples = make_samples(protected.authorized, digits.x_test, most=200)
     agreement = draw_twice_in_vain(protected, samples)
     assert agreement is not None and agreement.excess < 0.2
