@@ -307,6 +307,8 @@ def _check_place(target: Path, *, makes_folders: bool) -> None:
         longest = os.pathconf(folder, "PC_NAME_MAX")
         if any(len(os.fsencode(name)) > longest for name in new):
             number = errno.ENAMETOOLONG
+        elif os.statvfs(folder).f_flag & os.ST_RDONLY:
+            number = errno.EROFS
         elif not os.access(folder, os.W_OK | os.X_OK):
             number = errno.EACCES
     if number:
