@@ -103,7 +103,7 @@ def export_keras(model: keras.Model, options: ExportOptions) -> bytes:
     _check_names(model)
     with _ONE_AT_A_TIME, _quiet(), _unrolled(model, options):
         try:
-            converter = tf.lite.TFLiteConverter.from_keras_model(model)
+            converter = tf.lite.TFLiteConverter.from_keras_model(_list_inputs(model))
             _configure(converter, options)
             return bytes(converter.convert())
         except ConversionError:  # Of samples that are no numbers.
@@ -116,6 +116,20 @@ def export_keras(model: keras.Model, options: ExportOptions) -> bytes:
             ConverterError,
         ) as error:
             raise _refused(model, error) from error
+
+
+def _list_inputs(model: keras.Model) -> keras.Model:
+    """The same network over a flat list: the stock converter takes no dict.
+
+    Inputs are known by their names, as in samples; outputs keep their structure.
+    """
+    inputs = getattr(model, "_inputs_struct", None)  # A functional model's alone.
+    is_flat = isinstance(inputs, (list, tuple)) and not any(
+        map(keras.tree.is_nested, inputs)
+    )
+    if not keras.tree.is_nested(inputs) or is_flat:
+        return model
+    return keras.Model(model.inputs, model.output, name=model.name)
 
 
 def _check_names(model: keras.Model) -> None:
@@ -211,7 +225,7 @@ def _refused(model: keras.Model, error: Exception) -> ConversionError:
             "length, or, for a loop in float32, float16 or dynamic, a fixed batch: "
             "keras.Input(shape, batch_size=1)."
         )
-    elif "'NoneType' object is not callable" in reason:
+    elif "'NoneType' object is not callable" in reason or "structure of" in reason:
         hint = (
             "It takes inputs as a list, not as a dict or nested, under names of ASCII "
             "letters, digits and underscores: wrap or rename them."

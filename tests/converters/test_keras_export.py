@@ -13,6 +13,8 @@ import pytest
 from converters import convert_keras
 from converters.keras_export import ExportOptions, export_keras
 from edgepro_tf.errors import ConversionError
+from edgepro_tf.runtime.interpreters import make_interpreter
+from edgepro_tf.runtime.running import input_details, output_details
 from tests.flatbuffers import build_cached
 
 
@@ -53,3 +55,24 @@ def test_a_model_that_keras_quantised_is_told_the_way_out() -> None:
     model.quantize("int8")
     with pytest.raises(ConversionError, match=r"refused it: .* before quantize\(\);"):
         convert_keras(model)
+
+
+@pytest.mark.parametrize("number_format", ["float32", "int8"])
+def test_inputs_as_a_dict_convert_under_their_names(number_format: str) -> None:
+    """As KerasHub's models take them; the stock converter takes a list alone."""
+    words, mask = keras.Input((6,), name="words"), keras.Input((6, 1), name="mask")
+    places = keras.layers.Embedding(9, 4)(keras.ops.cast(words, "int32")) * mask
+    scores = keras.layers.Dense(3)(keras.ops.mean(places, 1))
+    model = keras.Model({"words": words, "mask": mask}, {"scores": scores})
+    rng = np.random.default_rng(0)
+    samples = {
+        "words": rng.integers(0, 9, (16, 6)).astype(np.float32),
+        "mask": rng.uniform(size=(16, 6, 1)).astype(np.float32),
+    }
+    protected = convert_keras(model, samples=samples, number_format=number_format)
+    assert protected.keras_difference is not None
+    assert protected.keras_difference < (1e-5 if number_format == "float32" else 0.1)
+    interpreter = make_interpreter(protected.authorized)
+    assert input_details(interpreter).keys() == samples.keys()
+    assert output_details(interpreter).keys() == {"scores"}
+    assert isinstance(model.input, dict)
