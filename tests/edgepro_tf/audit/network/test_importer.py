@@ -11,6 +11,7 @@ from edgepro_tf.audit.network.importer import Network, import_model
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import input_details, run_model
+from tests.crafted import Crafted, schema
 from tests.flatbuffers import export_cached
 from tests.networks import NETWORKS
 
@@ -146,6 +147,45 @@ def test_what_answers_otherwise_than_the_interpreter_is_refused() -> None:
     content = export_keras(model, ExportOptions())
     network = import_model(content)
     with pytest.raises(ConversionError, match=r"shape \[24, 4\] to 8 examples"):
+        check_answers(network, list(network.values), content)
+
+
+def make_normalised(scale: float | None) -> bytes:
+    """A dense layer, and a normalisation over axes 0 and 2 of [1, batch, channels].
+
+    So PyTorch's converter writes one of each example, whose batch of one it has folded.
+    """
+    crafted = Crafted()
+    source = crafted.add_tensor([1, 8])
+    weights = crafted.draw(8, 8)
+    if scale is None:
+        filters = crafted.add_tensor([8, 8], weights)
+    else:
+        levels = np.rint(weights / scale).astype(np.int8)
+        filters = crafted.add_tensor([8, 8], levels, scales=scale)
+    hidden = crafted.add_dense(source, filters, 8)
+    axes = crafted.add_tensor([2], np.int32([0, 2]))
+    folded, mean = crafted.add_tensor([1, 1, 8]), crafted.add_tensor([1, 1, 1])
+    row, pair = (
+        crafted.add_tensor([len(to)], np.int32(to)) for to in ([1, 1, 8], [1, 8])
+    )
+    out, flat = crafted.add_tensor([1, 1, 8]), crafted.add_tensor([1, 8])
+    crafted.add_operator("RESHAPE", [hidden, row], [folded])
+    operator = crafted.add_operator("MEAN", [folded, axes], [mean])
+    operator.builtinOptionsType = schema.BuiltinOptions.ReducerOptions
+    operator.builtinOptions = schema.ReducerOptionsT()
+    operator.builtinOptions.keepDims = True
+    crafted.add_operator("SUB", [folded, mean], [out])
+    crafted.add_operator("RESHAPE", [out, pair], [flat])
+    return crafted.finish([source], [flat])
+
+
+@pytest.mark.parametrize("scale", [None, 0.02])
+def test_a_batch_folded_into_other_axes_is_refused(scale: float | None) -> None:
+    content = make_normalised(scale)
+    network = import_model(content)
+    words = r"answers an example by others beside it\. .* batches of any size"
+    with pytest.raises(ConversionError, match=words):
         check_answers(network, list(network.values), content)
 
 
