@@ -167,6 +167,7 @@ class Reader:
 
     def _constant(self, subgraph: int, graph: Any, index: int) -> Constant | None:
         tensor = graph.Tensors(index)
+        _check_inside(tensor)
         data = self._find_data(tensor.Buffer())
         if data[1] == 0 or tensor.IsVariable():
             return None
@@ -229,6 +230,18 @@ def _check_fed(inputs: list[int], tensors: list[Constant | None]) -> None:
                 "Layers that keep a state make such files in int16x8: convert them in "
                 "another number format. Otherwise take it out of the file's inputs.",
             )
+
+
+def _check_inside(tensor: Any) -> None:
+    """A file beside the model, which no lock reaches, may hold a tensor's data."""
+    # Schemas before LiteRT's of 2.3 know of no such files.
+    if getattr(tensor, "ExternalBuffer", int)():
+        name = (tensor.Name() or b"").decode("utf-8", "replace")
+        raise ConversionError(
+            "cannot read model: expected constants in the file itself, got those of "
+            f"{name!r} in another file.",
+            "Export it with its weights inside.",
+        )
 
 
 def _is_code(constant: Constant | None) -> bool:

@@ -49,6 +49,26 @@ def test_a_model_that_no_runtime_here_runs_is_locked_by_its_bytes() -> None:
         lock_tflite(content, samples=np.zeros((2, 4), np.float32), runs=False)
 
 
+def test_operators_of_tensorflow_itself_are_told_of_no_run() -> None:
+    content = make_custom("FlexErf", has_weights=True)
+    words = r"TensorFlow's own operators \(Select TF\).* or pass --no_run"
+    with pytest.raises(VerificationError, match=words):
+        lock_tflite(content)
+    assert lock_tflite(content, runs=False).tensors_protected == 1
+
+
+def test_weights_in_another_file_are_refused() -> None:
+    """LiteRT has tensors whose data a file beside the model holds."""
+    crafted = Crafted()
+    source = crafted.add_tensor([1, 8])
+    hidden = crafted.add_dense(source, crafted.add_weights(8, 8), 8)
+    outside = crafted.add_tensor([8, 8])
+    crafted.model.subgraphs[0].tensors[outside].externalBuffer = 1
+    content = crafted.finish([source], [crafted.add_dense(hidden, outside, 8)])
+    with pytest.raises(ConversionError, match="got those of 't3' in another file"):
+        lock_tflite(content, runs=False)
+
+
 def test_what_is_compiled_into_a_custom_operator_is_named() -> None:
     words = r"none that.* Weights of custom operators \('ethos-u'\) cannot be locked"
     with pytest.raises(ConversionError, match=words):
