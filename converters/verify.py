@@ -166,7 +166,9 @@ def _run_authorized(
     elif "Flex delegate" in words:
         words = "none with TensorFlow's own operators (Select TF)"
         hint = (
-            "Convert it without SELECT_TF_OPS: no runtime on PyPI links their delegate."
+            "No runtime on PyPI links their delegate: convert it without "
+            "SELECT_TF_OPS, or pass --no_run, in Python runs=False, and its bytes "
+            "alone are verified."
         )
     raise VerificationError(
         "cannot verify pair: expected an installed runtime to run the model, got: "
