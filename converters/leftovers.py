@@ -51,12 +51,25 @@ def _leftovers(
                 "filters: what reads them does not say. A larger restore_budget locks "
                 "more."
             )
-    elif recipe.hidden and _is_much(protected.bytes_left, protected.constant_bytes):
+        left = _count_unknown(view)  # What a larger budget would leave as well.
+    else:
+        left = protected.bytes_left
+    if recipe.hidden and _is_much(left, protected.constant_bytes):
         yield (
-            f"the lock leaves {protected.bytes_left:,} of the model's "
-            f"{protected.constant_bytes:,} bytes of constants as they are: scales of "
-            "blocks, or constants of operators that are not known to hold weights."
+            f"the lock leaves {left:,} of the model's {protected.constant_bytes:,} "
+            "bytes of constants as they are: scales of blocks, constants of operators "
+            "that are not known to hold weights, or constants that are answers."
         )
+
+
+def _count_unknown(view: ModelView) -> int:
+    """Bytes of constants that no operator is known to compute with."""
+    known = {
+        constant.buffer: constant.data[1]
+        for constant in view.constants.values()
+        if constant.buffer not in view.structural
+    }
+    return view.constant_bytes - sum(known.values())
 
 
 def _is_much(left: int, constants: int) -> bool:

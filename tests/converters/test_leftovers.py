@@ -152,3 +152,15 @@ def test_a_pruned_model_that_a_mask_keeps_from_packing_warns(kept: float) -> Non
         shuffled = lock_tflite(content, recipe="strict")
     sizes = [len(zlib.compress(each.public)) for each in (masked, shuffled)]
     assert (sizes[0] > 1.5 * sizes[1]) == (kept < 0.5)
+
+
+@pytest.mark.parametrize("recipe", ["standard", "fast"])
+def test_a_constant_that_is_an_answer_is_told_of(recipe: str) -> None:
+    """No operator reads it, and no budget reaches it."""
+    crafted = Crafted()
+    source = crafted.add_tensor([1, 8])
+    out = crafted.add_dense(source, crafted.add_weights(8, 8), 8)
+    table = crafted.add_tensor([50, 8], crafted.draw(50, 8))
+    words = r"leaves 1,600 of the model's 1,856 bytes .* constants that are answers"
+    with pytest.warns(UserWarning, match=words):
+        lock_tflite(crafted.finish([source], [out, table]), recipe=recipe)
