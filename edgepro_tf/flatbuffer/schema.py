@@ -143,13 +143,13 @@ def _add_constant(
 
 def _read(tflite: bytes | bytearray) -> tuple[Reader, ModelView]:
     if len(tflite) < 8 or tflite[4:8] != b"TFL3":
-        is_archive = tflite[:4] == b"PK\3\4"
+        is_archive = tflite[:4] == b"PK\3\4" or tflite[:8] == b"LITERTLM"
         raise ConversionError(
             "cannot read model: expected a TFLite flatbuffer (identifier TFL3), got "
             f"{'an archive of ' if is_archive else ''}{len(tflite):,}"
             f"{'' if is_archive else ' other'} bytes.",
-            "Unpack it and lock the .tflite files in it (MediaPipe's .task is one); a "
-            ".keras file is for 'edgepro convert'."
+            "Unpack it and lock the .tflite files in it (MediaPipe's .task and "
+            "LiteRT-LM's .litertlm are some); a .keras file is for 'edgepro convert'."
             if is_archive
             else "Pass the .tflite file that the converter wrote; a Keras model is for "
             "'edgepro convert'.",

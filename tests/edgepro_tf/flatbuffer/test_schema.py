@@ -65,9 +65,11 @@ def test_other_bytes_are_refused(content: bytes) -> None:
         read_model(content)
 
 
-def test_an_archive_is_named() -> None:
-    with pytest.raises(ConversionError, match=r"got an archive of 8 bytes.*\.task"):
-        read_model(b"PK\3\4" + bytes(4))
+@pytest.mark.parametrize("magic", [b"PK\3\4", b"LITERTLM"])
+def test_an_archive_is_named(magic: bytes) -> None:
+    words = r"got an archive of 16 bytes.*\.task and LiteRT-LM's \.litertlm"
+    with pytest.raises(ConversionError, match=words):
+        read_model(magic.ljust(16, b"\0"))
 
 
 def test_a_file_without_buffers_is_not_damaged() -> None:
