@@ -88,8 +88,12 @@ def test_an_open_file_gives_much_and_the_standard_lock_nothing(
     right = r2_score(prices.y_test, estimator.predict(prices.x_test, verbose=0))
     assert right > 0.9
     # One draw in fifteen gives less than the others' 0.17: the second is looked at.
-    broken = (audit(estimator, prices, OPEN).advantages[0].value for _ in range(3))
-    assert any(value > 0.12 for value in broken)
+    gained = []
+    while len(gained) < 3 and max(gained, default=0) <= 0.12:
+        broken = audit(estimator, prices, OPEN)
+        assert broken.facts["authorized_accuracy"] == pytest.approx(right, abs=1e-3)
+        gained.append(broken.advantages[0].value)
+    assert max(gained) > 0.12
     held = [audit(estimator, prices, "standard") for _ in range(4)]
     for one in held:
         assert one.facts["authorized_accuracy"] == pytest.approx(right, abs=1e-3)
