@@ -8,10 +8,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from converters import ProtectedModel, lock_tflite, write_pair
+from converters.keras_export import ExportOptions, export_keras
 from edgepro_tf.cli import keyring
 
 mediapipe = pytest.importorskip("mediapipe")
@@ -37,13 +37,9 @@ def classifier() -> ProtectedModel:
             layers.Dense(5, activation="softmax"),
         ]
     )
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
     images = rng.uniform(-2, 2, (20, 1, *SHAPE)).astype(np.float32)
-    converter.representative_dataset = lambda: ([image] for image in images)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.uint8
-    return lock_tflite(converter.convert())
+    options = ExportOptions("int8", lambda: ([image] for image in images), "uint8")
+    return lock_tflite(export_keras(model, options))
 
 
 def classify(model: bytes, image: Path) -> str:
