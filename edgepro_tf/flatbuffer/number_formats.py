@@ -9,12 +9,13 @@ import numpy as np
 from edgepro_tf.flatbuffer.views import Constant, Quantization
 from edgepro_tf.locks import ElementType
 
-_UINT8, _BOOL, _FLOAT64 = 3, 6, 10
+_UINT8, _BOOL, COMPLEX64, _FLOAT64 = 3, 6, 8, 10
 # TensorType of the schema -> element type of a lock. Others cannot be locked. To a lock
 # uint8 is bytes without a meaning: packed integers of 2 and 4 bits, bfloat16, float8,
-# float64, booleans.
+# float64, booleans. A complex number is two of float32.
 ELEMENT_TYPES = {
     0: ElementType.FLOAT32,
+    COMPLEX64: ElementType.FLOAT32,
     1: ElementType.FLOAT16,
     2: ElementType.INT32,
     4: ElementType.INT64,
@@ -29,6 +30,7 @@ ANY_BYTE = (_UINT8, 9, 17, 19, 20)
 FLOATS = (0, 1, _FLOAT64, 18)  # What a CAST makes weights of.
 _BITS = {17: 4, 19: 2}  # Signed, with a zero point of 0.
 _UNREAD = {
+    COMPLEX64: "complex numbers",
     _FLOAT64: "numbers of float64",
     18: "numbers of bfloat16",
     20: "4 bits and no sign",

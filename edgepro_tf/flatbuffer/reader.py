@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 
 from edgepro_tf.errors import ConversionError
-from edgepro_tf.flatbuffer.number_formats import ANY_BYTE, ELEMENT_TYPES, FLOATS
+from edgepro_tf.flatbuffer.number_formats import (
+    ANY_BYTE,
+    COMPLEX64,
+    ELEMENT_TYPES,
+    FLOATS,
+)
 from edgepro_tf.flatbuffer.roles import (
     COMPUTES_SHAPE,
     KEEPS_CHANNELS,
@@ -18,12 +23,14 @@ from edgepro_tf.flatbuffer.roles import (
     PASSES_CONSTANTS,
     READS_SHAPE,
     find_operands,
+    is_listed,
 )
 from edgepro_tf.flatbuffer.views import Constant, Operand, Role, WeightedOperator
 from edgepro_tf.locks import ElementType
 
 _UNSEEN = b"VALIDATION:"  # Subgraphs that runtimes show no delegate.
 _SHAPE_TYPES = (ElementType.INT32, ElementType.INT64)
+_MOST_AXES = 8  # Of a tensor: no shape has more numbers.
 
 
 class Reader:
@@ -138,12 +145,15 @@ class Reader:
             read = {tensor for tensor in sources if tensor >= 0}
             constants = {t: found for t in read if (found := tensors[t]) is not None}
             given = read - constants.keys()
-            operands = tuple(_operands(name, ins, passed, tensors))
-            if name in READS_SHAPE or (
-                name in COMPUTES_SHAPE and given and given <= shapes
-            ):
+            if name in READS_SHAPE:  # And no bytes.
                 shapes.update(outs)
-                operands = ()
+                continue
+            operands = tuple(_operands(name, ins, passed, tensors))
+            if name in COMPUTES_SHAPE and given and given <= shapes:
+                # Unless a table is cut or scaled by it, of positions, say.
+                operands = tuple(filter(_is_table, operands))
+                if not operands:
+                    shapes.update(outs)
             if operands:
                 weighted[position] = operands
             taken = {operand.constant.tensor for operand in operands}
@@ -179,7 +189,8 @@ class Reader:
             return None
         shape = tuple(ints(tensor.ShapeAsNumpy())) if tensor.ShapeLength() else ()
         count, rest = divmod(data[1], element_type.dtype.itemsize)
-        if element_type is ElementType.UINT8 or tensor.Sparsity() is not None:
+        is_flat = element_type is ElementType.UINT8 or tensor.Type() == COMPLEX64
+        if is_flat or tensor.Sparsity() is not None:
             shape = (count,)
         if rest or count != int(np.prod(shape)):
             return None
@@ -254,6 +265,10 @@ def _is_code(constant: Constant | None) -> bool:
     )
 
 
+def _is_table(operand: Operand) -> bool:
+    return int(np.prod(operand.constant.shape)) > _MOST_AXES
+
+
 def _operands(
     name: str, inputs: list[int], passed: dict[int, int], tensors: list[Constant | None]
 ) -> Iterator[Operand]:
@@ -264,7 +279,7 @@ def _operands(
             continue
         if inputs[position] in passed:
             is_weight = True  # Whatever its type, it is read as real numbers.
-        elif name in LINEAR:
+        elif is_listed(name, position):
             is_weight = role is Role.BIAS or constant.element_type not in _SHAPE_TYPES
         else:
             # Integers without scales compute shapes.

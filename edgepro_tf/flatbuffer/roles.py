@@ -63,10 +63,18 @@ def find_operands(kind: str, input_count: int) -> Operands:
     """The inputs of an operator that may be weights.
 
     Any constant of an operator that is not linear (an unfused normalisation, a PReLU,
-    a loop's start) may be one, and is treated like a bias.
+    a loop's start) may be one, and is treated like a bias; what a linear one is fed may
+    be one, too: a template that is sought in the input.
     """
     if kind in PASSES_CONSTANTS or kind == "CUSTOM":  # Whose constants mean anything.
         return ()
     if kind in LINEAR:
-        return tuple(each for each in LINEAR[kind] if each[0] < input_count)
+        listed = tuple(each for each in LINEAR[kind] if each[0] < input_count)
+        others = set(range(input_count)) - {position for position, *_ in listed}
+        return listed + tuple((each, Role.FILTER, -1) for each in sorted(others))
     return tuple((position, Role.BIAS, -1) for position in range(input_count))
+
+
+def is_listed(kind: str, position: int) -> bool:
+    """Whether this input of a linear operator is its weights, integers or not."""
+    return any(position == each for each, *_ in LINEAR.get(kind, ()))

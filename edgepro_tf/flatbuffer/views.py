@@ -27,7 +27,8 @@ class Constant:
     None without affine quantisation. ``ranges`` are likewise the least and the greatest
     value of each channel, where the file names them. ``buffer`` is the first one over
     these bytes. ``takes_any_byte``: whatever its bytes are, they are its integers. Raw
-    bytes and the elements of a sparse tensor have a shape of their own: flat.
+    bytes, complex numbers and the elements of a sparse tensor have a shape of their
+    own: flat.
     """
 
     subgraph: int

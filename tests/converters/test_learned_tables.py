@@ -1,0 +1,98 @@
+"""What is learned is locked wherever an operator reads it: beside a shape, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.converters.test_odd_files import converter_of, lock_exactly
+from tests.crafted import Crafted, schema
+
+RNG = np.random.default_rng(0)
+TABLE = RNG.normal(size=(40, 16)).astype(np.float32)
+HEAD = RNG.normal(size=(16, 4)).astype(np.float32)
+
+
+def cut(length: tf.Tensor) -> tf.Tensor:
+    return tf.slice(TABLE, [0, 0], tf.stack([length, 16]))
+
+
+def cut_in_half_precision(length: tf.Tensor) -> tf.Tensor:
+    return tf.cast(TABLE.astype(np.float16), tf.float32)[:length]
+
+
+def look_up(length: tf.Tensor) -> tf.Tensor:
+    return tf.gather(TABLE, length)
+
+
+def reshape(length: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(TABLE, tf.stack([length * 0 - 1, 16]))[:length]
+
+
+def scale(length: tf.Tensor) -> tf.Tensor:
+    return tf.cast(length, tf.float32) * TABLE[0]
+
+
+@pytest.mark.parametrize(
+    "read", [cut, cut_in_half_precision, look_up, reshape, scale],
+    ids=lambda function: function.__name__,
+)  # fmt: skip
+def test_a_table_that_is_read_by_the_length_of_the_input(
+    read: Callable[[tf.Tensor], tf.Tensor],
+) -> None:
+    """The positions of a transformer over series of any length."""
+
+    @tf.function(input_signature=[tf.TensorSpec([1, None, 16], tf.float32)])
+    def network(x: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_mean(x + read(tf.shape(x)[1]), 1) @ HEAD
+
+    protected = lock_exactly(bytes(converter_of(network).convert()))
+    assert protected.bytes_left <= 32  # Axes, and numbers that cut.
+    for table in (TABLE, TABLE[0], TABLE.astype(np.float16)):
+        assert table.tobytes() not in protected.public
+
+
+@pytest.mark.parametrize("kind", ["CONV_2D", "FULLY_CONNECTED"])
+def test_a_template_that_filters_of_the_input_are_held_against(kind: str) -> None:
+    """The constant is what the operator is fed, and the input is its filter."""
+    crafted = Crafted()
+    is_dense = kind == "FULLY_CONNECTED"
+    template = crafted.draw(*([5, 16] if is_dense else [1, 6, 6, 4]))
+    shapes = ([3, 16], [5, 3]) if is_dense else ([3, 2, 2, 4], [1, 5, 5, 3])
+    source, out = (crafted.add_tensor(shape) for shape in shapes)
+    fed, bias = crafted.add_tensor(template.shape, template), crafted.draw(3)
+    size = {} if is_dense else {"strideW": 1, "strideH": 1, "padding": 1}
+    size |= {} if is_dense else {"dilationWFactor": 1, "dilationHFactor": 1}
+    crafted.add_operator(
+        kind, [fed, source, crafted.add_tensor([3], bias)], [out], **size
+    )
+    protected = lock_exactly(crafted.finish([source], [out]))
+    assert protected.bytes_left == 0
+    assert template.tobytes() not in protected.public
+
+
+def test_weights_whose_shape_is_asked_for() -> None:
+    crafted = Crafted()
+    source, weights = crafted.add_tensor([1, 16]), crafted.add_weights(4, 16)
+    type_ = schema.TensorType.INT32
+    shape = crafted.add_tensor([2], type_=type_)
+    crafted.add_operator("SHAPE", [weights], [shape], outType=type_)
+    out = crafted.add_dense(source, weights, 4)
+    assert lock_exactly(crafted.finish([source], [out, shape])).bytes_left == 0
+
+
+def test_complex_weights() -> None:
+    """A filter of frequencies."""
+    weights = (RNG.normal(size=(8, 5)) + 1j * RNG.normal(size=(8, 5))).astype("c8")
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 8, 8], tf.float32)])
+    def network(x: tf.Tensor) -> tf.Tensor:
+        return tf.abs(tf.signal.rfft2d(x) * weights)
+
+    protected = lock_exactly(bytes(converter_of(network).convert()))
+    assert protected.bytes_left <= 16  # The transform's own size.
+    public = np.frombuffer(protected.public, np.float32)
+    assert not np.isin(weights.view(np.float32), public).any()
