@@ -47,7 +47,7 @@ PASSES_CONSTANTS = ("DEQUANTIZE", "DENSIFY")
 RESHAPES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
 # Their output has the channels of their input, last, or a multiple or fraction of them.
 KEEPS_CHANNELS = (*RESHAPES, "BATCH_TO_SPACE_ND")
-MOVES_ELEMENTS = (*RESHAPES, "TRANSPOSE")
+MOVES_ELEMENTS = (*RESHAPES, "TRANSPOSE", "SLICE", "STRIDED_SLICE")
 READS_SHAPE = ("SHAPE", "RANK")
 # What these compute from a shape alone is a shape again, even from floats: x * 2.0.
 COMPUTES_SHAPE = frozenset(

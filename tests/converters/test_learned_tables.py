@@ -13,6 +13,7 @@ from tests.crafted import Crafted, schema
 
 RNG = np.random.default_rng(0)
 TABLE = RNG.normal(size=(40, 16)).astype(np.float32)
+CODES = RNG.integers(-127, 128, TABLE.shape).astype(np.int8)
 HEAD = RNG.normal(size=(16, 4)).astype(np.float32)
 
 
@@ -22,6 +23,14 @@ def cut(length: tf.Tensor) -> tf.Tensor:
 
 def cut_in_half_precision(length: tf.Tensor) -> tf.Tensor:
     return tf.cast(TABLE.astype(np.float16), tf.float32)[:length]
+
+
+def cut_codes(length: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.constant(CODES)[:length], tf.float32) / 127
+
+
+def cut_codes_by_size(length: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.slice(CODES, [0, 0], tf.stack([length, 16])), tf.float32) / 127
 
 
 def look_up(length: tf.Tensor) -> tf.Tensor:
@@ -37,9 +46,18 @@ def scale(length: tf.Tensor) -> tf.Tensor:
 
 
 @pytest.mark.parametrize(
-    "read", [cut, cut_in_half_precision, look_up, reshape, scale],
+    "read",
+    [
+        cut,
+        cut_in_half_precision,
+        cut_codes,
+        cut_codes_by_size,
+        look_up,
+        reshape,
+        scale,
+    ],
     ids=lambda function: function.__name__,
-)  # fmt: skip
+)
 def test_a_table_that_is_read_by_the_length_of_the_input(
     read: Callable[[tf.Tensor], tf.Tensor],
 ) -> None:
@@ -51,7 +69,7 @@ def test_a_table_that_is_read_by_the_length_of_the_input(
 
     protected = lock_exactly(bytes(converter_of(network).convert()))
     assert protected.bytes_left <= 32  # Axes, and numbers that cut.
-    for table in (TABLE, TABLE[0], TABLE.astype(np.float16)):
+    for table in (TABLE, TABLE[0], TABLE.astype(np.float16), CODES):
         assert table.tobytes() not in protected.public
 
 
