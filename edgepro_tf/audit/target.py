@@ -50,17 +50,15 @@ def make_target(
     lock = unpack_lock(payload)
     network = import_model(public, answers, task)
     authorized = undrawn = _import_alike(bytes(restored), network)
+    network = network.knowing(authorized.single_numbers)
     if any(one.steps & Step.SET for one in lock.tensors):
         content = bytearray(public)
         native.restore_buffer(content, pack_lock(_without_values(lock)))
         undrawn = _import_alike(bytes(content), network)
     target = _describe(network, authorized, lock, name, recipe)
-    task = check_answers(network, target.authorized, bytes(restored))
-    target = dataclasses.replace(
-        target, network=dataclasses.replace(network, task=task)
-    )
     return dataclasses.replace(
         target,
+        network=check_answers(network, target.authorized, bytes(restored)),
         content=public,
         payload=payload,
         output=output,

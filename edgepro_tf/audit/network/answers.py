@@ -12,7 +12,8 @@ import tensorflow as tf
 from edgepro_tf.audit.network import operators
 from edgepro_tf.audit.network.forward import find_head, find_last, unsupported
 from edgepro_tf.audit.network.importer import Network
-from edgepro_tf.audit.scoring.tasks import Task
+from edgepro_tf.audit.network.sharing import run_once
+from edgepro_tf.errors import ConversionError
 from edgepro_tf.inputs import flatten_inputs, join_inputs
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
 from edgepro_tf.runtime.running import (
@@ -28,8 +29,8 @@ from edgepro_tf.runtime.running import (
 _BATCHES = 8
 _MOST_WRONG = 0.01  # Of the largest answer; float32 sums differ by a thousandth of it.
 _FOLDED = (
-    "Its converter may have folded a batch of one into other axes: convert it for "
-    "batches of any size, or audit a part of it."
+    "Its converter may have folded the batch into other axes: convert it for one "
+    "example or for batches of any size, or audit a part of it."
 )
 
 
@@ -49,7 +50,9 @@ def find_answers(model: str, content: bytes, output: str | None) -> int:
     return int(output_details(interpreter)[name]["index"])
 
 
-def check_answers(network: Network, values: list[np.ndarray], content: bytes) -> Task:
+def check_answers(
+    network: Network, values: list[np.ndarray], content: bytes
+) -> Network:
     """Answer a few examples as the interpreter does, before an audit trains for hours.
 
     Args:
@@ -59,21 +62,39 @@ def check_answers(network: Network, values: list[np.ndarray], content: bytes) ->
             and only their shape is compared.
 
     Returns:
-        The network's task, which says where its outputs are probabilities that no last
-        softmax or sigmoid makes.
+        The network that does: one that takes examples by themselves where the file's
+        batch of one is folded into other axes; its task says where outputs are
+        probabilities that no last softmax or sigmoid makes.
 
     Raises:
         ConversionError: the graph does not compute here, or something else, or an
             answer depends on the other examples of its batch.
     """
-    examples, expected = _ask_interpreter(content, network.output)
+    asked = _ask_interpreter(content, network.output)
+    try:
+        return _hold_against(network, values, *asked)
+    except ConversionError:
+        if any(network.graph.shapes[t][0] != 1 for t in network.graph.inputs):
+            raise
+    return _hold_against(dataclasses.replace(network, is_single=True), values, *asked)
+
+
+def _hold_against(
+    network: Network,
+    values: list[np.ndarray],
+    examples: np.ndarray,
+    expected: np.ndarray,
+) -> Network:
+    """The network with its task, if its answers are what is expected."""
     plain = [  # The interpreter's answers are mapped to nothing.
         np.full_like(value, p.neutral) if p.role == "answers" else value
         for p, value in zip(network.parameters, values, strict=True)
     ]
+    rows = tf.constant(flatten_inputs(examples), tf.float32)
     try:
         logits, alone = (
-            network.forward(plain, flatten_inputs(x)) for x in (examples, examples[:1])
+            run_once(network.forward, [tf.constant(p) for p in plain], x).numpy()
+            for x in (rows, rows[:1])
         )
     except (
         tf.errors.OpError,
@@ -101,9 +122,10 @@ def check_answers(network: Network, values: list[np.ndarray], content: bytes) ->
     is_linear = any(one.node == last for one in network.linears)
     is_plain = kind or is_linear or network.answer_map
     if is_plain or not are_probabilities(expected):
-        return network.task
+        return network
     are_mixed = network.units == 1 or sum_to_one(expected)
-    return dataclasses.replace(network.task, are_probabilities=are_mixed)
+    task = dataclasses.replace(network.task, are_probabilities=are_mixed)
+    return dataclasses.replace(network, task=task)
 
 
 def _first_words(error: Exception) -> str:

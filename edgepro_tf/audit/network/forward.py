@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,15 +106,51 @@ class Run:
         """Logits, or what else stands before a last softmax or sigmoid."""
         self._values.update(self._split(x))
         self._examples = tf.shape(x)[0]
+        step = self._step
+        if self._network.is_single:
+            self._values = {t: value[:, None] for t, value in self._values.items()}
+            step = self._step_each
         head = find_head(self._graph)
         for index in find_computed(self._graph):
             node = self._graph.nodes[index]
             if index == head:
                 self._values[node.outputs[0]] = self._get(node.inputs[0])
                 continue
-            for tensor, y in zip(node.outputs, self._step(index, node), strict=True):
-                self._values[tensor] = self._activate(node, tensor, y)
-        return self._values[self._graph.outputs[0]]
+            for tensor, y in zip(node.outputs, step(index, node), strict=True):
+                z = self._activate(node, tensor, self._show(index, y))
+                self._values[tensor] = z
+        y = self._values[self._graph.outputs[0]]
+        return tf.reshape(y, [-1, *y.shape[2:]]) if self._network.is_single else y
+
+    def _show(self, index: int, y: Any) -> Any:
+        """What goes on from an operator, once who observes has seen it."""
+        if self._observe is None or index not in self._linears:
+            return y
+        return self._observe(self._linears[index], y)
+
+    def _step_each(self, index: int, node: GraphNode) -> list[Any]:
+        """A step that the file has for one example, for each of them alone.
+
+        Values have an axis of examples before the file's own axes.
+        """
+        computed = {t: self._values[t] for t in node.inputs if t in self._values}
+        alone = copy.copy(self)
+        alone._examples = 1
+        if not computed:
+            made = alone._step(index, node)
+            return [tf.repeat(y[None], self._examples, 0) for y in made]
+
+        def step(values: dict[int, Any]) -> list[Any]:
+            alone._values = values
+            return alone._step(index, node)
+
+        if node.kind in operators.IMAGES:
+            made = step(
+                {t: tf.reshape(x, [-1, *x.shape[2:]]) for t, x in computed.items()}
+            )
+            return [tf.reshape(y, [self._examples, -1, *y.shape[1:]]) for y in made]
+        # An operator that is vectorised by a loop has no gradient once compiled.
+        return tf.vectorized_map(step, computed, fallback_to_while_loop=False)
 
     def _activate(self, node: GraphNode, tensor: int, y: Any) -> Any:
         fused = node.options.get("fusedActivationFunction")
@@ -144,7 +181,10 @@ class Run:
                 self._values[t] if t in self._values else self._constant(t)
                 for t in node.inputs
             ]
-            return operators.PIECES[node.kind](node.options, *inputs)
+            options = node.options
+            if not self._network.is_single:
+                options, inputs = operators.take_all(node.kind, options, inputs)
+            return operators.PIECES[node.kind](options, *inputs)
         if node.kind in BROADCASTS:
             shape = self._graph.shapes[node.outputs[0]]
             value = self._get(node.inputs[BROADCASTS[node.kind]])
@@ -179,16 +219,13 @@ class Run:
         return operators.unweighted(kind, options, x, second)
 
     def _linear(self, index: int, node: GraphNode) -> Any:
-        position = self._linears[index]
-        one = self._network.linears[position]
+        one = self._network.linears[self._linears[index]]
         x = self._get(node.inputs[operators.LINEAR_INPUTS[node.kind][0]])
         shape = self._graph.shapes[node.outputs[0]]
         w = self._parameters[one.filter]
         z = operators.linear(node.kind, node.options, x, w, shape)
         if one.bias is not None:
             z = z + self._parameters[one.bias]
-        if self._observe is not None:
-            z = self._observe(position, z)
         return z
 
     def _constant(self, tensor: int) -> np.ndarray:

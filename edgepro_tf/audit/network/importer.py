@@ -104,6 +104,8 @@ class Network:
             none.
         task: what is asked of it.
         output: tensor number of the answers in the file.
+        is_single: whether its operators are for one example alone, which is then taken
+            through them by itself: they fold the batch into other axes.
     """
 
     graph: Graph
@@ -113,6 +115,7 @@ class Network:
     scales: tuple[np.ndarray, ...] = dataclasses.field(repr=False)
     task: Task
     output: int
+    is_single: bool = False
 
     @property
     def units(self) -> int:
@@ -129,6 +132,18 @@ class Network:
             i: one
             for i, one in enumerate(self.linears)
             if one.filter not in filters[:i]
+        }
+
+    @property
+    def single_numbers(self) -> dict[int, np.ndarray]:
+        """Constants of one number that is no parameter, by tensor; float or scaled."""
+        learned = {p.tensor for p in self.parameters}
+        return {
+            tensor: value
+            for tensor, value in self.graph.constants.items()
+            if value.size == 1
+            and tensor not in learned
+            and self.graph.real_values(tensor) is not None
         }
 
     @property
@@ -151,11 +166,18 @@ class Network:
     @property
     def multiplications(self) -> int:
         """Of one example through the linear operators."""
+        shapes, nodes = self.graph.shapes, self.graph.nodes
         return sum(
-            int(np.prod(self.graph.shapes[self.graph.nodes[one.node].outputs[0]][1:-1]))
+            int(np.prod(shapes[nodes[one.node].outputs[0]][:-1]))
             * int(np.prod(self.parameters[one.filter].shape))
             for one in self.linears
-        )
+        ) // max(1, shapes[self.graph.inputs[0]][0])
+
+    def knowing(self, constants: dict[int, np.ndarray]) -> Network:
+        """The network with these constants in its graph, by tensor number."""
+        known = {**self.graph.constants, **constants}
+        graph = dataclasses.replace(self.graph, constants=known)
+        return dataclasses.replace(self, graph=graph)
 
     def forward(
         self,
@@ -216,7 +238,8 @@ def import_model(
         elif node.kind in {*operators.WEIGHTED, *BROADCASTS, "PRELU"}:
             neutral = 1.0 if node.kind in ("MUL", "DIV") else 0.0
             for tensor in node.inputs:
-                if found.graph.shapes[tensor]:  # No lock takes a single number.
+                # A single number is no secret: an epsilon is what its framework says.
+                if int(np.prod(found.graph.shapes[tensor])) > 1:
                     role = "answers" if graph.buffers[tensor] < 0 else "constant"
                     found.add(tensor, role, -1, neutral=neutral)
     return Network(

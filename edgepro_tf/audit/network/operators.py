@@ -81,6 +81,8 @@ BLOCKS = {
     "SPACE_TO_BATCH_ND": tf.space_to_batch,
     "BATCH_TO_SPACE_ND": tf.batch_to_space,
 }
+# What nothing vectorises; they take one image, or many, alike.
+IMAGES = ("LOCAL_RESPONSE_NORMALIZATION", "MIRROR_PAD")
 # Of (options, inputs): one output, whatever else than the first input is constant.
 _REARRANGED = {
     "ADD_N": lambda _, *inputs: tf.add_n(inputs),
@@ -119,11 +121,7 @@ PIECES = {
     ],
     "TILE": lambda _, x, counts: [tf.tile(x, counts)],
     "TOPK_V2": lambda _, x, count: list(tf.math.top_k(x, int(np.ravel(count)[0]))),
-    "SLICE": lambda _, x, begin, size: [
-        tf.slice(
-            x, begin, [-1 if (begin[0], size[0]) == (0, 1) else size[0], *size[1:]]
-        )
-    ],
+    "SLICE": lambda _, x, begin, size: [tf.slice(x, begin, size)],
     "STRIDED_SLICE": lambda options, x, *bounds: [_take_strided(options, x, *bounds)],
     **{
         kind: lambda options, *inputs, take=take: [take(options, *inputs)]
@@ -212,16 +210,29 @@ def unweighted(
 def _take_strided(
     options: dict[str, Any], x: Any, begin: Any, end: Any, strides: Any
 ) -> Any:
-    """STRIDED_SLICE; one that takes the file's one example takes all of them."""
-    whole = int((begin[0], end[0]) == (0, 1))
     return tf.strided_slice(
         x,
         begin,
         end,
         strides,
-        begin_mask=options["beginMask"] | whole,
-        end_mask=options["endMask"] | whole,
+        begin_mask=options["beginMask"],
+        end_mask=options["endMask"],
         ellipsis_mask=options["ellipsisMask"],
         new_axis_mask=options["newAxisMask"],
         shrink_axis_mask=options["shrinkAxisMask"],
     )
+
+
+def take_all(
+    kind: str, options: dict[str, Any], inputs: list[Any]
+) -> tuple[dict[str, Any], list[Any]]:
+    """The options and inputs of a slice of the file's one example, for all of them."""
+    if kind not in ("SLICE", "STRIDED_SLICE"):
+        return options, inputs
+    x, begin, end, *strides = inputs  # A slice's third input is its size.
+    if (begin[0], end[0]) != (0, 1):
+        return options, inputs
+    if kind == "SLICE":
+        return options, [x, begin, [-1, *end[1:]]]
+    masks = {name: options[name] | 1 for name in ("beginMask", "endMask")}
+    return options | masks, [x, begin, end, *strides]

@@ -46,6 +46,12 @@ def compile_function(function: Callable[..., Any]) -> Any:
     return tf.function(function, jit_compile=True, autograph=False)
 
 
+def run_once(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function of tensors makes of these, as one graph that nobody keeps."""
+    traced = tf.function(lambda *given: function(*given), autograph=False)
+    return traced.get_concrete_function(*arguments)(*arguments)
+
+
 def structure_of(network: Network) -> str:
     """Hex digits that networks share whose forward passes are the same function."""
     graph = network.graph
@@ -54,6 +60,7 @@ def structure_of(network: Network) -> str:
         [[n.kind, n.inputs, n.outputs, sorted(n.options.items())] for n in graph.nodes],
         [graph.inputs, graph.outputs, graph.shapes, sorted(graph.ceilings.items())],
         network.task,
+        network.is_single,
         [[p.tensor, p.role, p.shape, p.channel_axis] for p in network.parameters],
         [
             [one.node, one.filter, one.bias, one.is_first, one.is_head]

@@ -14,6 +14,7 @@ import tensorflow as tf
 from edgepro_tf.audit.attack import Attack, Outcome
 from edgepro_tf.audit.budget import Budget
 from edgepro_tf.audit.network.rows import scale_rows
+from edgepro_tf.audit.network.sharing import run_once
 from edgepro_tf.audit.thief import Arrays, Target, Thief
 from edgepro_tf.audit.workbench import training
 from edgepro_tf.audit.workbench.answer_map import fit_answers, normalise_answers
@@ -364,8 +365,12 @@ class Bench:
             found[number] = z
             return z
 
-        self.network.forward([tf.constant(p) for p in parameters], x, observe)
-        return tf.nn.relu(found[layer])
+        def measure(values: list[Any], x: Any) -> Any:
+            self.network.forward(values, x, observe)
+            return tf.nn.relu(found[layer])
+
+        values = [tf.constant(p) for p in parameters]
+        return run_once(measure, values, tf.constant(x, tf.float32))
 
     def _validate(
         self,

@@ -54,8 +54,11 @@ def compute(network: Network, x: np.ndarray) -> np.ndarray:
     return np.asarray(network.forward(list(network.values), x.astype(np.float32)))
 
 
+@pytest.mark.parametrize("is_single", [False, True])
 @pytest.mark.parametrize("kind", OPERATORS)
-def test_an_operator_computes_what_the_interpreter_does(kind: str) -> None:
+def test_an_operator_computes_what_the_interpreter_does(
+    kind: str, is_single: bool
+) -> None:
     shape, compute_one = OPERATORS[kind]
     keras.utils.set_random_seed(0)
     source = keras.Input(shape)
@@ -64,6 +67,7 @@ def test_an_operator_computes_what_the_interpreter_does(kind: str) -> None:
     content = export_keras(model, ExportOptions())
     network = import_model(content)
     assert kind in {node.kind for node in network.graph.nodes}
+    network = dataclasses.replace(network, is_single=is_single)
     check_answers(network, list(network.values), content)
     x = np.random.default_rng(0).normal(size=(4, *shape))
     expected = model.predict(x, verbose=0)
@@ -131,6 +135,24 @@ def test_a_constant_side_of_a_product_is_a_weight(side: str) -> None:
     target = make_target(pair.public, pair.payload, name="m", recipe="standard")
     assert all(target.is_locked(i) for i in range(2))
     np.testing.assert_array_equal(target.authorized[0], network.values[0])
+
+
+def test_a_constant_of_one_number_is_known_and_no_parameter() -> None:
+    """PyTorch's converter writes an epsilon as [1], which a lock masks."""
+    crafted = Crafted()
+    source = crafted.add_tensor([1, 8])
+    hidden, root = (crafted.add_tensor([1, 8]) for _ in range(2))
+    epsilon = crafted.add_tensor([1], np.float32([1e-5]))
+    crafted.add_operator("ADD", [source, epsilon], [hidden])
+    crafted.add_operator("ABS", [hidden], [root])
+    out = crafted.add_dense(root, crafted.add_weights(3, 8), 3)
+    pair = lock_tflite(crafted.finish([source], [out]))
+    public = import_model(pair.public)
+    assert public.graph.constants[epsilon] != np.float32(1e-5)
+    target = make_target(pair.public, pair.payload, name="m", recipe="standard")
+    assert [p.role for p in target.network.parameters] == ["filter"]
+    assert target.network.graph.constants[epsilon] == np.float32(1e-5)
+    np.testing.assert_array_equal(target.network.values[0], public.values[0])
 
 
 def make_coded(name: str, kinds: tuple[str, ...] = ("CAST",)) -> bytes:
