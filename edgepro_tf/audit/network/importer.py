@@ -238,9 +238,9 @@ def import_model(
         elif node.kind in {*operators.WEIGHTED, *BROADCASTS, "PRELU"}:
             neutral = 1.0 if node.kind in ("MUL", "DIV") else 0.0
             for tensor in node.inputs:
+                role = "answers" if graph.buffers[tensor] < 0 else "constant"
                 # A single number is no secret: an epsilon is what its framework says.
-                if int(np.prod(found.graph.shapes[tensor])) > 1:
-                    role = "answers" if graph.buffers[tensor] < 0 else "constant"
+                if role == "answers" or int(np.prod(graph.shapes[tensor])) > 1:
                     found.add(tensor, role, -1, neutral=neutral)
     return Network(
         graph,
