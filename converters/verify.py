@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     import keras
 
 _REPORT = "Nothing was written. Please report this model's architecture."
+_COMPARE = (
+    "Nothing was written. Before any lock the file is what TensorFlow's converter "
+    "makes of the model: compare that with Keras. TensorFlow 2.21 loses the ReLU of a "
+    "dense layer without a bias, or with one of zeros, whose filter is computed (an "
+    "untrained layer in Keras' int4)."
+)
 
 # How runtimes say that they lack an operator.
 _NO_OPERATOR = ("unresolved", "Didn't find op", "not supported", "Unsupported")
@@ -38,6 +44,8 @@ _NO_CUSTOM_OPERATOR = re.compile(r"unresolved custom op: (.+?)\.?$", re.MULTILIN
 # Share of the largest output. float32 sums in another order: measured below 1e-5 on
 # networks of a hundred layers; float16 weights have 11 bits, errors add up by layer.
 _KERAS_TOLERANCE = {"float32": 1e-3, "float16": 5e-2}
+# Quantised formats change the answers, a network that is badly calibrated all of them.
+_WORTH_A_WORD = 0.5
 
 
 def verify_restored(public: bytes, payload: bytes, authorized: bytes) -> None:
@@ -341,7 +349,7 @@ def verify_keras(
 
     Raises:
         VerificationError: float32 differs by more than 0.1 %, float16 by more than 5 %
-            (quantised formats change the answers; their difference is only reported).
+            (quantised formats change the answers: from 50 % on, a warning says so).
     """
     try:
         difference = compare_with_keras(model, samples, outputs)
@@ -352,7 +360,7 @@ def verify_keras(
             stacklevel=3,
         )
         return None
-    tolerance = _KERAS_TOLERANCE.get(number_format, np.inf)
+    tolerance = _KERAS_TOLERANCE.get(number_format, _WORTH_A_WORD)
     if not difference <= tolerance:
         again = [dict(enumerate(_ask_keras(model, sample))) for sample in samples]
         if compare_with_keras(model, samples, again) > tolerance:
@@ -362,9 +370,18 @@ def verify_keras(
                 stacklevel=3,
             )
             return None
+        found = f"got a difference of {difference:.1%}."
+        if number_format not in _KERAS_TOLERANCE:
+            warnings.warn(
+                f"expected the {number_format} model to answer nearly as Keras does, "
+                f"{found} Compare its accuracy before it ships; real inputs as samples "
+                "calibrate it better.",
+                stacklevel=3,
+            )
+            return difference
         raise VerificationError(
             f"cannot verify pair: expected the {number_format} model to agree with "
-            f"Keras within {tolerance:.1%}, got a difference of {difference:.1%}.",
-            _REPORT,
+            f"Keras within {tolerance:.1%}, {found}",
+            _COMPARE,
         )
     return difference

@@ -57,6 +57,30 @@ def test_a_model_that_answers_at_random_is_converted() -> None:
         assert convert_keras(model).keras_difference is None
 
 
+def _lose_relu() -> keras.Model:
+    """TensorFlow 2.21 converts it without its ReLU."""
+
+    class Computed(keras.layers.Dense):
+        def call(self, inputs: tf.Tensor) -> tf.Tensor:
+            return tf.nn.relu(inputs @ (self.kernel * tf.reduce_max(inputs)))
+
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((16,)), Computed(8, use_bias=False), keras.layers.Dense(3)]
+    return keras.Sequential(layers)
+
+
+def test_what_the_stock_converter_gets_wrong_is_refused() -> None:
+    with pytest.raises(VerificationError, match="loses the ReLU"):
+        convert_keras(_lose_relu())
+
+
+def test_quantised_answers_far_from_keras_are_told() -> None:
+    with pytest.warns(UserWarning, match="nearly as Keras does, got a difference of"):
+        protected = convert_keras(_lose_relu(), number_format="dynamic")
+    assert protected.keras_difference is not None
+    assert protected.keras_difference > 0.5
+
+
 def test_an_input_type_that_the_format_lacks_is_refused() -> None:
     with pytest.raises(ConversionError, match="Take the number format int8"):
         convert_keras(build_cached("mlp"), inference_type="int8")
