@@ -16,7 +16,7 @@ from edgepro_tf.audit.attacks import all_attacks
 from edgepro_tf.audit.budget import QUICK, Budget
 from edgepro_tf.audit.reporting.page import write_page
 from edgepro_tf.audit.reporting.report import AuditReport, summarise
-from edgepro_tf.audit.runner import Cache, Progress, run_attacks
+from edgepro_tf.audit.runner import Cache, Expect, Progress, run_attacks
 from edgepro_tf.audit.scoring.accuracy import fit_data
 from edgepro_tf.audit.scoring.regression import Numbers
 from edgepro_tf.audit.scoring.scores import are_numbers
@@ -50,6 +50,7 @@ def audit_pair(
     cache: Path | None = None,
     workers: int = 1,
     progress: Progress = lambda cells, _: cells,
+    expect: Expect | None = None,
     facts: dict[str, Any] | None = None,
 ) -> AuditReport:
     """Attack a public model as thieves with its file and some data would.
@@ -76,6 +77,7 @@ def audit_pair(
         cache: a file of JSON lines; an audit that was stopped goes on from it.
         workers: attacks run at a time.
         progress: wraps an iterable, given its length, to show it.
+        expect: told first how many seconds it will take, within a factor of two.
         facts: further lines for the report.
 
     Returns:
@@ -127,6 +129,7 @@ def audit_pair(
             cache=Cache(cache, context),
             workers=workers,
             progress=progress,
+            expect=expect,
         )
         released.append(bench.accuracy(target.public))
     known = {

@@ -15,9 +15,11 @@ from typing import Any
 from edgepro_tf.audit.attack import LABELS, Attack, AttackResult
 from edgepro_tf.audit.budget import Budget
 from edgepro_tf.audit.workbench.bench import Bench
+from edgepro_tf.audit.workbench.duration import estimate_seconds
 from edgepro_tf.files import make_folder
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
+Expect = Callable[[float], None]
 Cell = tuple[Attack, float, int]
 
 # Raised whenever an attack changes what it does, so that no old figure is mixed in.
@@ -93,6 +95,7 @@ def run_attacks(
     seeds: Sequence[int] | None = None,
     workers: int = 1,
     progress: Progress = lambda cells, _: cells,
+    expect: Expect | None = None,
 ) -> list[AttackResult]:
     """Run what the cache does not have.
 
@@ -104,18 +107,22 @@ def run_attacks(
         workers: threads; each attack trains small networks, which use one core well
             and two badly. Results do not depend on it.
         progress: wraps the attacks as they are done, given their number.
+        expect: told first how many seconds that will take, about.
 
     Returns:
         All results, in the order of ``list_cells``.
     """
     cells = list_cells(attacks, bench.budget, seeds)
     missing = [c for c in cells if cache.get(c[0].name, c[1], c[2]) is None]
+    if expect is not None and missing:
+        expect(estimate_seconds(bench, cells, missing, workers))
     with futures.ThreadPoolExecutor(workers) as pool:
         running = [pool.submit(_run, bench, *cell) for cell in missing]
         try:
             for done in progress(futures.as_completed(running), len(running)):
                 cache.add(done.result())
         except BaseException:
+            bench.stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
             _keep_done(running, cache)
             raise

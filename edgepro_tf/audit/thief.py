@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edgepro_tf.audit.network.importer import Network
 
 Arrays = list[np.ndarray]
+_VALIDATED = 90  # Examples that a choice should rest on, as far as folds go.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -176,6 +177,12 @@ class Thief:
     def rng(self, purpose: str) -> np.random.Generator:
         """A generator that depends on the seed and the purpose alone."""
         return np.random.default_rng([self.seed, *purpose.encode()])
+
+    def draw_folds(self, least: int, rng: np.random.Generator) -> list[np.ndarray]:
+        """Held-out thirds of his data, so many at least; more when each is small."""
+        size = max(1, len(self.y) // 3)
+        count = max(least, min(3, -(-_VALIDATED // size)))
+        return [rng.permutation(len(self.y))[:size] for _ in range(count)]
 
     def examples_but(self, held_out: np.ndarray) -> np.ndarray:
         """Numbers of his labelled examples without those that are held out."""

@@ -102,7 +102,7 @@ def stitch_own(bench: Bench, thief: Thief) -> Outcome:
 def train_own(bench: Bench, thief: Thief) -> OwnNetwork:
     """The same architecture trained from nothing on two thirds of the labels."""
     rng = thief.rng("own network")
-    held_out = bench.draw_folds(thief, rng)[0]
+    held_out = thief.draw_folds(bench.budget.folds, rng)[0]
     seen = thief.examples_but(held_out)
     start = bench.settle(fresh_start(bench.target, rng), thief.x)
     plan = bench.plan(thief, start, bench.budget.rates[0])

@@ -28,7 +28,7 @@ def search_lock(bench: Bench, thief: Thief) -> Outcome:
     rng = thief.rng("search")
     if not bench.tools.groups:
         return bench.does_not_apply("nothing to search")
-    held_out = bench.draw_folds(thief, rng)[0]
+    held_out = thief.draw_folds(bench.budget.folds, rng)[0]
     seen = rng.permutation(thief.examples_but(held_out))
     rows, count = bench.search_rows(seen), bench.tools.search_proposals
     y = bench.task.make_targets(thief.y[rows])

@@ -29,7 +29,7 @@ def flip_by_gradient(bench: Bench, thief: Thief) -> Outcome:
     if not bench.target.masked_layers:
         return nothing_masked(bench)
     rng = thief.rng("gradient flips")
-    held_out = bench.draw_folds(thief, rng)[0]
+    held_out = thief.draw_folds(bench.budget.folds, rng)[0]
     seen = rng.permutation(thief.examples_but(held_out))
     start = bench.renormalise(
         first_guess(bench, thief, seen, rng, shuffled(bench)), thief.x

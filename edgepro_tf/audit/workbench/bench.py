@@ -6,6 +6,7 @@ import dataclasses
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import CancelledError
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,6 @@ from edgepro_tf.audit.workbench.tools import Tools
 from edgepro_tf.audit.workbench.training import Candidate
 from edgepro_tf.inputs import flatten_inputs
 
-_VALIDATED = 90  # Examples that a choice should rest on, as far as folds go.
-
 
 class Bench:
     """Trains, evaluates and re-normalises candidates for one target.
@@ -35,7 +34,8 @@ class Bench:
         x_test, y_test: what accuracy is measured on, or ``Budget.pick_test`` of them.
 
     ``tools`` has whatever is compiled; ``rows`` is the number of examples that each of
-    them is given: fewer are repeated, more are cut off.
+    them is given: fewer are repeated, more are cut off. Set, ``stopped`` ends attacks
+    that are under way with ``CancelledError``, at their next training run.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class Bench:
         self.x_test = tf.constant(flatten_inputs(self.test_inputs))
         self.y_test = np.asarray(y_test)[picked]
         self.rows = self._most_examples()
+        self.stopped = threading.Event()
         self._diverged = threading.local()  # Runs of the attack that is under way.
         self.tools = Tools(target, budget, self.rows)
 
@@ -114,12 +115,6 @@ class Bench:
         rows = min(self.budget.search_rows, self.rows)
         return examples[np.arange(rows) % len(examples)]
 
-    def draw_folds(self, thief: Thief, rng: np.random.Generator) -> list[np.ndarray]:
-        """Held-out thirds of the thief's data; more of them when each is small."""
-        size = max(1, len(thief.y) // 3)
-        count = max(self.budget.folds, min(3, -(-_VALIDATED // size)))
-        return [rng.permutation(len(thief.y))[:size] for _ in range(count)]
-
     def pick(
         self,
         candidates: list[Candidate],
@@ -161,7 +156,7 @@ class Bench:
         """
         if len(candidates) == 1:
             return candidates[0]
-        folds = folds or self.draw_folds(thief, rng)
+        folds = folds or thief.draw_folds(self.budget.folds, rng)
         scores = [
             np.mean([self._validate(trainer, c, thief, f, rng) for f in folds])
             for c in candidates
@@ -219,7 +214,12 @@ class Bench:
 
         Returns:
             What it learned, in the trainer's space; the start where it diverged.
+
+        Raises:
+            CancelledError: the audit is stopped.
         """
+        if self.stopped.is_set():
+            raise CancelledError
         steps = len(candidate.plan)
         batches = training.draw_batches(examples, steps, self.budget.batch, rng)
         plan = np.array(candidate.plan)

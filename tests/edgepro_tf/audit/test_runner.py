@@ -1,5 +1,6 @@
 """What was done once is not done again."""
 
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,7 +28,9 @@ class Counter:
 def make_bench() -> SimpleNamespace:
     thief = lambda share, seed: SimpleNamespace(share=share, seed=seed)  # noqa: E731
     run = lambda attack, thief: attack.run(None, thief)  # noqa: E731
-    return SimpleNamespace(budget=QUICK, thief=thief, run=run)
+    return SimpleNamespace(
+        budget=QUICK, thief=thief, run=run, stopped=threading.Event()
+    )
 
 
 def test_an_audit_that_was_stopped_goes_on(tmp_path: Path) -> None:

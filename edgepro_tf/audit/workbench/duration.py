@@ -1,0 +1,65 @@
+"""How long an audit will take: a step of training is timed, steps are counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from edgepro_tf.audit.attack import LABELS, Attack
+from edgepro_tf.audit.thief import Thief
+from edgepro_tf.audit.workbench.bench import Bench
+from edgepro_tf.audit.workbench.training import Candidate
+
+_TIMED = 10
+# Training runs of one thief with labels, counted on digits' mlp under ``standard``.
+_QUICK_RUNS, _THOROUGH_RUNS = 80, 550
+
+
+def estimate_seconds(
+    bench: Bench,
+    cells: Sequence[tuple[Attack, float, int]],
+    missing: Sequence[tuple[Attack, float, int]],
+    workers: int,
+) -> float:
+    """Seconds that what is missing will take, within a factor of two or so.
+
+    Trains for some steps: what that compiles is used by the attacks again.
+
+    Args:
+        cells: all that the budget runs: attack, share, seed.
+        missing: those that are left to do.
+        workers: cells at a time.
+    """
+    labelled = [cell for cell in missing if cell[0].needs == LABELS]
+    count = len({attack.name for attack, *_ in cells if attack.needs == LABELS})
+    if not labelled:
+        return 0.0
+    budget = bench.budget
+    runs = (_THOROUGH_RUNS if budget.is_thorough else _QUICK_RUNS) / count
+    steps = runs * sum(
+        budget.steps(bench.count_labels(share)) for _, share, _ in labelled
+    )
+    thief = bench.thief(labelled[0][1], 0)
+    started = time.perf_counter()
+    _train(bench, thief, 1)
+    compiled = time.perf_counter()
+    _train(bench, thief, _TIMED)
+    step = (time.perf_counter() - compiled) / _TIMED
+    # Learned signs and the moments of every layer compile as well, about as long.
+    return (3 * (compiled - started) + steps * step) / workers
+
+
+def _train(bench: Bench, thief: Thief, steps: int) -> Any:
+    theta = bench.target.public
+    plan = np.zeros((steps, len(theta)), np.float32)
+    return bench.train(
+        bench.tools.weights,
+        Candidate("timed", theta, plan),
+        thief.x,
+        bench.task.make_targets(thief.y),
+        np.arange(len(thief.y)),
+        np.random.default_rng(0),
+    )
