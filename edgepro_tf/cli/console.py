@@ -7,9 +7,12 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from edgepro_tf.errors import EdgeProError
+
+if TYPE_CHECKING:
+    from edgepro_tf.datasets import Dataset
 
 
 class _Output:
@@ -65,6 +68,15 @@ def report_error(error: EdgeProError) -> None:
 def report_warning(text: str) -> None:
     """Print a warning line, to standard error."""
     print(f"edgepro: warning: {text}", file=sys.stderr)
+
+
+def warn_of_bytes(data: Dataset) -> None:
+    """Say that a file's bytes are fed as shares of 255: many models divide, too."""
+    if data.scaled and data.name.startswith("npz:"):
+        report_warning(
+            f"the bytes in {data.name} are divided by 255. If the model does so itself "
+            "(a Rescaling layer), store them as floats, which are taken as they are."
+        )
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

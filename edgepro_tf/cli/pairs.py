@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from edgepro_tf.errors import ConversionError, SidecarError
 from edgepro_tf.files import check_targets
 
 if TYPE_CHECKING:
+    import keras
+
     from converters import ProtectedModel, ShippedPair
     from edgepro_tf.sidecar import Issuer, Passphrase, Recipient
 
@@ -119,7 +121,7 @@ def _find_expiry(days: float | None) -> datetime.datetime | None:
 
 
 def read_samples(source: str | None) -> Any:
-    """Real inputs from a file or a named data set; None for none.
+    """Real inputs from a file, or a ``Dataset``; None for none.
 
     Raises:
         EdgeProError: the file holds no arrays, or there is no such data set.
@@ -136,7 +138,39 @@ def read_samples(source: str | None) -> Any:
         source = f"npz:{source}"
     from edgepro_tf.datasets import load_dataset
 
-    return load_dataset(source).x_train
+    if path.is_file() and not source.startswith("npz:"):
+        raise ConversionError(
+            f"cannot read samples {source}: expected an .npy or .npz file, or the name "
+            "of a data set, got another file.",
+            "Write the inputs with numpy.save.",
+        )
+    return load_dataset(source)
+
+
+def fit_samples(samples: Any, inputs: Mapping[str, tuple[int, bool]]) -> Any:
+    """A data set's training samples as a model takes them; whatever else as it is.
+
+    Args:
+        samples: from ``read_samples``.
+        inputs: as for ``Dataset.fit_inputs``; none where the model does not say.
+    """
+    from edgepro_tf.datasets import Dataset
+
+    if not isinstance(samples, Dataset):
+        return samples
+    are_lone = len(inputs) == len(samples.inputs) == 1
+    if are_lone or inputs.keys() == set(samples.inputs):
+        samples = samples.fit_inputs(inputs)
+    console.warn_of_bytes(samples)
+    return samples.x_train
+
+
+def list_keras_inputs(model: keras.Model) -> dict[str, tuple[int, bool]]:
+    """``list_inputs`` of a Keras model; empty of a subclassed one, which has none."""
+    from edgepro_tf import locking
+
+    tensors = getattr(locking.network_of(model), "inputs", None) or ()
+    return {each.name: (len(each.shape), "int" in each.dtype) for each in tensors}
 
 
 def read_before(

@@ -177,6 +177,22 @@ def allocate_for(interpreter: Any, inputs: dict[str, np.ndarray]) -> None:
     interpreter.allocate_tensors()
 
 
+def list_inputs(details: dict[str, dict[str, Any]]) -> dict[str, tuple[int, bool]]:
+    """By name, each input's rank and whether it takes integers that stand for
+    themselves, as ``Dataset.fit_inputs`` wants them.
+
+    Args:
+        details: from ``ordered_details``.
+    """
+    return {
+        name: (
+            len(signature_shape(detail)),
+            np.dtype(detail["dtype"]).kind in "iu" and not detail["quantization"][0],
+        )
+        for name, detail in details.items()
+    }
+
+
 def quantize_input(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
     """Real numbers in the type of an input, quantised where the input is.
 

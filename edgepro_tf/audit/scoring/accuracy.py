@@ -15,6 +15,7 @@ from edgepro_tf.runtime.delegates import open_with_payload
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
 from edgepro_tf.runtime.running import (
     check_shape,
+    list_inputs,
     ordered_details,
     output_details,
     pick_output,
@@ -87,23 +88,13 @@ def fit_data(
             f"{given} in {data.name}.",
             "Store an array for each: x_train_NAME and x_test_NAME.",
         )
-    data = data.fit_inputs(
-        {
-            name: (len(signature_shape(detail)), _takes_bytes(detail))
-            for name, detail in details.items()
-        }
-    )
+    data = data.fit_inputs(list_inputs(details))
     for detail, x in zip(
         details.values(), split_inputs(data.x_test).values(), strict=True
     ):
         check_shape(model, detail, x)
     name = pick_output(model, interpreter, output)
     return fit_labels(model, signature_shape(output_details(interpreter)[name]), data)
-
-
-def _takes_bytes(detail: dict[str, Any]) -> bool:
-    is_integer = np.dtype(detail["dtype"]).kind in "iu"
-    return is_integer and not detail["quantization"][0]
 
 
 def public_accuracy(

@@ -34,7 +34,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgepro_tf.cli import console, keyring
+from edgepro_tf.cli import console, keyring, pairs
 from edgepro_tf.cli.numbers import positive_int, seed
 from edgepro_tf.cli.training_job import DEFAULT_EPOCHS, NETWORKS
 from edgepro_tf.errors import EdgeProError
@@ -287,7 +287,9 @@ def _make_pair(
                 "else.",
                 "Choose another folder.",
             )
-    pair = convert_keras(make(), recipe=recipe, samples=data.x_train[:_SAMPLES])
+    model = make()
+    samples = pairs.fit_samples(data, pairs.list_keras_inputs(model))
+    pair = convert_keras(model, recipe=recipe, samples=samples[:_SAMPLES])
     make_folder(folder)
     # The payload lies open here: this network is made to be attacked, not shipped.
     contents = (

@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 from edgepro_tf.cli import console, keyring, pairs
-from edgepro_tf.errors import ConversionError, SidecarError
+from edgepro_tf.errors import ConversionError, InterpreterError, SidecarError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,11 +47,24 @@ def run(args: argparse.Namespace) -> None:
         args.model,
         recipe=args.recipe,
         restore_budget=args.restore_budget,
-        samples=samples,
+        samples=pairs.fit_samples(samples, _list_inputs(args)),
         update_of=before,
         runs=not args.no_run,
     )
     pairs.write_and_report(args, protected, recipients, issuer)
+
+
+def _list_inputs(args: argparse.Namespace) -> dict[str, tuple[int, bool]]:
+    """Of the model; none of one that no runtime opens, of which locking says more."""
+    from edgepro_tf.runtime.interpreters import make_interpreter
+    from edgepro_tf.runtime.running import list_inputs, ordered_details
+
+    if args.samples is None or args.no_run:
+        return {}
+    try:
+        return list_inputs(ordered_details(make_interpreter(args.model)))
+    except InterpreterError:
+        return {}
 
 
 def _check_unlocked(model: Path) -> None:

@@ -128,6 +128,7 @@ def _measure(args: argparse.Namespace, interpreter: object) -> None:
 
     data = load_dataset(args.dataset)
     data = fit_data(args.model.name, interpreter, data, args.answers)
+    console.warn_of_bytes(data)
     test = data.x_test, data.y_test, args.answers
     console.say(f"{len(data.x_test):,} test examples of {args.dataset}")
     is_r2 = are_numbers(data.y_test)

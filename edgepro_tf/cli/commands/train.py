@@ -9,9 +9,10 @@ and offsets as well.
 data sets:
   digits          1,797 images 8 x 8, in scikit-learn
   fashion-mnist   70,000 images 28 x 28
-  npz:PATH        a file with x_train, y_train, x_test, y_test (of a model with several
-                  inputs, for 'run' and 'audit': x_train_NAME, x_test_NAME for each;
-                  labels that are numbers, not classes, are for these two as well)
+  npz:PATH        a file with x_train, y_train, x_test, y_test: bytes are divided by
+                  255, floats are taken as they are (of a model with several inputs, for
+                  'run' and 'audit': x_train_NAME, x_test_NAME for each; labels that are
+                  numbers, not classes, are for these two as well)
 
 example:
   edgepro train --dataset digits --model cnn --lock paper --out digits.keras
