@@ -150,6 +150,7 @@ def _answer(args: argparse.Namespace, interpreter: object) -> None:
     check_signature(args.model.name, interpreter, args.signature)
     details = ordered_details(interpreter, args.signature)
     sample = _read_sample(args.model.name, args.input, details)
+    _check_state(args.model, sample, details)
     outputs = call_runtime(run_model, interpreter, sample, args.signature, _task="run")
     for output, value in outputs.items():
         console.say(f"{output}  {value.dtype} {list(value.shape)}")
@@ -159,6 +160,31 @@ def _answer(args: argparse.Namespace, interpreter: object) -> None:
         with filling_folder(args.output.parent):
             write_file(args.output, pack_arrays(outputs))
         console.say(f"wrote {args.output}")
+
+
+def _check_state(
+    model: Path, sample: dict[str, np.ndarray], details: dict[str, dict[str, Any]]
+) -> None:
+    """Refuse another count than that of a model which keeps variables.
+
+    They stay of the size that they were made in, and what is written into them does
+    not: LiteRT 2.3 then writes past their end, and answers, aborts or never returns.
+    """
+    from edgepro_tf.flatbuffer.schema import read_model
+    from edgepro_tf.runtime.running import signature_shape
+
+    for name, detail in details.items():
+        wanted = signature_shape(detail)[:1]
+        count = sample[name].shape[:1]
+        if wanted in ((), (-1,), count):
+            continue
+        kinds = read_model(model.read_bytes()).operator_kinds
+        if any("VAR_HANDLE" in graph for graph in kinds):
+            raise EdgeProError(
+                f"cannot feed {model.name}: expected {wanted[0]} at a time, which is "
+                f"what the model keeps its state of, got {count[0]}.",
+                "Feed them one after the other, to one interpreter in Python.",
+            )
 
 
 def _read_sample(

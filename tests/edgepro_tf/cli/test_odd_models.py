@@ -1,10 +1,12 @@
-"""Crafted models from the command line: a single number as an input, shared bytes."""
+"""Odd models from the command line: a single number as input, shared bytes, a state."""
 
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from converters import lock_tflite
+from converters.keras_export import ExportOptions, export_keras
 from tests.crafted import Crafted
 from tests.edgepro_tf.cli.test_main import edgepro
 
@@ -46,3 +48,19 @@ def test_constants_that_are_also_shapes_are_not_counted(tmp_path: Path) -> None:
     model.write_bytes(crafted.finish([source], [out]))
     assert lock_tflite(model).tensors_protected == 1
     assert "\n1 constants can be locked: " in edgepro("inspect", model).stdout
+
+
+def test_a_model_that_keeps_its_state_is_fed_its_own_count(tmp_path: Path) -> None:
+    """LiteRT would write past the end of what it keeps, abort, or never return."""
+    inputs = keras.Input((5, 4), batch_size=1)
+    outputs = keras.layers.Dense(2)(keras.layers.LSTM(3, stateful=True)(inputs))
+    model, keys, pair = (tmp_path / name for name in ("m.tflite", "keys", "p.tflite"))
+    model.write_bytes(export_keras(keras.Model(inputs, outputs), ExportOptions()))
+    assert edgepro("keygen", "--out", keys).returncode == 0
+    done = edgepro("lock", model, "--keys", keys, "--out", pair)
+    assert done.returncode == 0, done.stderr
+    for count, code in ((1, 0), (7, 1)):
+        np.save(tmp_path / "x.npy", np.ones((count, 5, 4), np.float32))
+        done = edgepro("run", pair, "--keys", keys, "--input", tmp_path / "x.npy")
+        assert done.returncode == code, done.stderr
+    assert "expected 1 at a time, which is what the model keeps" in done.stderr
