@@ -103,7 +103,7 @@ def export_keras(model: keras.Model, options: ExportOptions) -> bytes:
     _check_names(model)
     with _ONE_AT_A_TIME, _quiet(), _unrolled(model, options):
         try:
-            converter = tf.lite.TFLiteConverter.from_keras_model(_list_inputs(model))
+            converter = tf.lite.TFLiteConverter.from_keras_model(_flatten(model))
             _configure(converter, options)
             return bytes(converter.convert())
         except ConversionError:  # Of samples that are no numbers.
@@ -118,18 +118,33 @@ def export_keras(model: keras.Model, options: ExportOptions) -> bytes:
             raise _refused(model, error) from error
 
 
-def _list_inputs(model: keras.Model) -> keras.Model:
-    """The same network over a flat list: the stock converter takes no dict.
+def _flatten(model: keras.Model) -> keras.Model:
+    """The same network over a flat list of inputs: the stock converter takes no dict.
 
-    Inputs are known by their names, as in samples; outputs keep their structure.
+    Inputs are known by their names, as in samples. Outputs keep their structure, a list
+    or a dict; of one in another the names are joined ({"a": [x, y]}: a_0 and a_1).
     """
     inputs = getattr(model, "_inputs_struct", None)  # A functional model's alone.
-    is_flat = isinstance(inputs, (list, tuple)) and not any(
-        map(keras.tree.is_nested, inputs)
-    )
-    if not keras.tree.is_nested(inputs) or is_flat:
+    outputs = getattr(model, "_outputs_struct", None)
+    is_list = not isinstance(inputs, dict) and _is_flat(inputs)
+    if is_list and _is_flat(outputs):
         return model
-    return keras.Model(model.inputs, model.output, name=model.name)
+    if not _is_flat(outputs):
+        named = {
+            "_".join(map(str, path)): output
+            for path, output in keras.tree.flatten_with_path(outputs)
+        }
+        # Where two come to one name, or a list's would begin with a digit, none.
+        is_named = len(named) == len(model.outputs) and isinstance(outputs, dict)
+        outputs = named if is_named else model.outputs
+    return keras.Model(model.inputs, outputs, name=model.name)
+
+
+def _is_flat(structure: Any) -> bool:
+    parts = structure.values() if isinstance(structure, dict) else structure
+    return not keras.tree.is_nested(structure) or not any(
+        map(keras.tree.is_nested, parts)
+    )
 
 
 def _check_names(model: keras.Model) -> None:
@@ -259,10 +274,14 @@ def _tracing_error(model: keras.Model) -> Exception | None:
 
 
 def _first_sentence(error: Exception) -> str:
-    """Of an error's text, or of what Keras sets in bold in the midst of it."""
+    """Of an error's text, or of what Keras sets in bold in the midst of it, or of what
+    follows the lines of code that AutoGraph begins with.
+    """
     text = str(error) or repr(error)
     bold = re.search(r"\x1b\[1m(.+?)\x1b\[0m", text, re.DOTALL)
-    return (bold.group(1) if bold else text).strip().splitlines()[0]
+    traced = re.match(r"in user code:\n.*?^    (\w+: .+?)$", text, re.DOTALL | re.M)
+    found = bold or traced
+    return (found.group(1) if found else text).strip().splitlines()[0]
 
 
 def _configure(converter: tf.lite.TFLiteConverter, options: ExportOptions) -> None:

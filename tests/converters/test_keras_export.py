@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from converters import convert_keras
-from converters.keras_export import ExportOptions, export_keras
+from converters.keras_export import ExportOptions, _first_sentence, export_keras
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import input_details, output_details
@@ -76,3 +76,31 @@ def test_inputs_as_a_dict_convert_under_their_names(number_format: str) -> None:
     assert input_details(interpreter).keys() == samples.keys()
     assert output_details(interpreter).keys() == {"scores"}
     assert isinstance(model.input, dict)
+
+
+@pytest.mark.parametrize("names, expected", [
+    (("kind", "deep"), {"kind", "deep_0", "deep_1"}),
+    (("deep_0", "deep"), {"output_0", "output_1", "output_2"}),
+])  # fmt: skip
+def test_nested_outputs_convert(names: tuple[str, str], expected: set[str]) -> None:
+    """The stock converter takes one list or dict of them, and not a dict of lists."""
+    inputs = keras.Input((8,))
+    kind, *deep = (keras.layers.Dense(units)(inputs) for units in (3, 4, 5))
+    model = keras.Model(inputs, dict(zip(names, (kind, deep), strict=True)))
+    protected = convert_keras(model)
+    assert output_details(make_interpreter(protected.authorized)).keys() == expected
+    assert protected.keras_difference is not None
+    assert protected.keras_difference < 1e-5
+    assert isinstance(model.output[names[1]], list)
+
+
+def test_what_autograph_says_is_passed_on() -> None:
+    """Its words come after lines of code, which are no reason."""
+    text = """in user code:
+
+    File "model.py", line 3, in call  *
+        return x + y: z
+
+    ValueError: too wide
+    """
+    assert _first_sentence(ValueError(text)) == "ValueError: too wide"
