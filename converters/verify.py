@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -335,6 +336,25 @@ def _distance(output: np.ndarray, answer: np.ndarray) -> float:
     return float(np.where(np.isnan(gaps), np.inf, gaps).max())
 
 
+@contextlib.contextmanager
+def _keeping_state(model: keras.Model) -> Iterator[None]:
+    """Set back what recurrent layers keep from call to call: it is the caller's."""
+    import keras
+
+    variables = [
+        variable
+        for layer in model._flatten_layers()
+        if getattr(layer, "stateful", False)
+        for variable in keras.tree.flatten(getattr(layer, "states", None) or ())
+    ]
+    before = [np.array(keras.ops.convert_to_numpy(each)) for each in variables]
+    try:
+        yield
+    finally:
+        for variable, values in zip(variables, before, strict=True):
+            variable.assign(values)
+
+
 def verify_keras(
     model: keras.Model,
     samples: Sequence[Sample],
@@ -352,7 +372,8 @@ def verify_keras(
             (quantised formats change the answers: from 50 % on, a warning says so).
     """
     try:
-        difference = compare_with_keras(model, samples, outputs)
+        with _keeping_state(model):
+            difference = compare_with_keras(model, samples, outputs)
     except Exception as error:  # Whatever the model's own code raises.
         warnings.warn(
             f"Keras could not run the model on the samples ({type(error).__name__}): "
@@ -362,8 +383,11 @@ def verify_keras(
         return None
     tolerance = _KERAS_TOLERANCE.get(number_format, _WORTH_A_WORD)
     if not difference <= tolerance:
-        again = [dict(enumerate(_ask_keras(model, sample))) for sample in samples]
-        if compare_with_keras(model, samples, again) > tolerance:
+        with _keeping_state(model):
+            again = [dict(enumerate(_ask_keras(model, each))) for each in samples]
+        with _keeping_state(model):
+            repeated = compare_with_keras(model, samples, again)
+        if repeated > tolerance:
             warnings.warn(
                 "Keras' answers differ from run to run: the pair is verified, its "
                 "agreement with Keras cannot be.",

@@ -121,3 +121,17 @@ def test_what_cannot_be_traced_says_why(layer, words: str) -> None:  # type: ign
     model.add(layer())
     with pytest.raises(ConversionError, match=words):
         convert_keras(model)
+
+
+def test_a_stateful_layer_is_left_in_its_state() -> None:
+    """Keras is asked for the samples' answers, and each call moves what it keeps."""
+    layer = keras.layers.LSTM(3, stateful=True)
+    inputs = keras.Input((5, 4), batch_size=1)
+    model = keras.Model(inputs, keras.layers.Dense(2)(layer(inputs)))
+    x = np.random.default_rng(0).normal(size=(4, 5, 4)).astype(np.float32)
+    model(x[:1])
+    before = [np.array(keras.ops.convert_to_numpy(each)) for each in layer.states]
+    protected = convert_keras(model, samples=x)
+    assert protected.keras_difference is not None and np.any(before)
+    for values, state in zip(before, layer.states, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(state), values)
