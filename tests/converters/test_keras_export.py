@@ -94,6 +94,20 @@ def test_nested_outputs_convert(names: tuple[str, str], expected: set[str]) -> N
     assert isinstance(model.output[names[1]], list)
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [keras.layers.LayerNormalization(), keras.layers.Discretization([-1.0, 1.0])],
+)
+def test_int16x8_of_what_it_lacks_names_other_formats(layer: keras.Layer) -> None:
+    inputs = keras.Input((8,))
+    outputs = keras.layers.Dense(4)(keras.ops.cast(layer(inputs), "float32"))
+    samples = np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32)
+    with pytest.raises(ConversionError, match="few operators: take int8"):
+        convert_keras(
+            keras.Model(inputs, outputs), number_format="int16x8", samples=samples
+        )
+
+
 def test_what_autograph_says_is_passed_on() -> None:
     """Its words come after lines of code, which are no reason."""
     text = """in user code:
