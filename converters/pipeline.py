@@ -29,7 +29,8 @@ from converters.samples import (
 )
 from converters.split import Split, clear_placeholders, split_models, unsplit
 from converters.updates import Release, check_release, keep_draws
-from converters.verify import verify_interpreter, verify_keras, verify_restored
+from converters.verify import verify_interpreter, verify_restored
+from converters.verify_keras import verify_keras
 from edgepro_tf import native
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.files import check_regular, name_of

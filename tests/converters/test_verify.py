@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from converters import convert_keras, lock_tflite
-from converters.verify import compare_with_keras
+from converters.verify_keras import compare_with_keras
 from edgepro_tf.errors import ConversionError, VerificationError
 from tests.flatbuffers import build_cached, export_cached
 
