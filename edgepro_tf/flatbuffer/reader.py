@@ -22,6 +22,7 @@ from edgepro_tf.flatbuffer.roles import (
     MOVES_ELEMENTS,
     PASSES_CONSTANTS,
     READS_SHAPE,
+    RETURN,
     find_operands,
     is_listed,
 )
@@ -52,6 +53,11 @@ class Reader:
         self.custom: set[str] = set()
         self._schema = schema
         self._model = schema.Model.GetRootAs(data, 0)
+        # What an app runs; other subgraphs are branches and bodies.
+        self._entries = {0} | {
+            int(self._model.SignatureDefs(i).SubgraphIndex())
+            for i in range(self._model.SignatureDefsLength())
+        }
         self._size = len(data)
         self._base = np.frombuffer(data, np.uint8).__array_interface__["data"][0]
         self._buffer_at: dict[int, int] = {}
@@ -75,9 +81,13 @@ class Reader:
         if (graph.Name() or b"").startswith(_UNSEEN):
             return (), []
         operators = [graph.Operators(i) for i in range(graph.OperatorsLength())]
-        names = tuple(self.kind_of(operator.OpcodeIndex()) for operator in operators)
+        names = [self.kind_of(operator.OpcodeIndex()) for operator in operators]
         inputs = [ints(operator.InputsAsNumpy()) for operator in operators]
         outputs = [ints(operator.OutputsAsNumpy()) for operator in operators]
+        if index not in self._entries:
+            names.append(RETURN)
+            inputs.append(ints(graph.OutputsAsNumpy()))
+            outputs.append([])
         weighted = self._weighted(index, graph, names, inputs, outputs)
         linear = {position for position in weighted if names[position] in LINEAR}
         first = _reached(ints(graph.InputsAsNumpy()), inputs, outputs, linear)
@@ -89,7 +99,7 @@ class Reader:
         for name, ins, outs in zip(names, inputs, outputs, strict=True):
             if name in KEEPS_CHANNELS:
                 aliases[outs[0]] = aliases.get(ins[0], ins[0])
-        return names, [
+        return tuple(names[: len(operators)]), [
             WeightedOperator(
                 index,
                 position,
@@ -121,7 +131,7 @@ class Reader:
         self,
         subgraph: int,
         graph: Any,
-        names: tuple[str, ...],
+        names: list[str],
         inputs: list[list[int]],
         outputs: list[list[int]],
     ) -> dict[int, tuple[Operand, ...]]:

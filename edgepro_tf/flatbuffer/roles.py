@@ -49,6 +49,9 @@ RESHAPES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
 KEEPS_CHANNELS = (*RESHAPES, "BATCH_TO_SPACE_ND")
 MOVES_ELEMENTS = (*RESHAPES, "TRANSPOSE", "SLICE", "STRIDED_SLICE")
 READS_SHAPE = ("SHAPE", "RANK")
+# Stands behind the operators of a branch or a loop's body: it reads what these give,
+# which may be weights themselves.
+RETURN = "RETURN"
 # What these compute from a shape alone is a shape again, even from floats: x * 2.0.
 COMPUTES_SHAPE = frozenset(
     {

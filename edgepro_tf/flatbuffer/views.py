@@ -93,7 +93,7 @@ class Operand:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class WeightedOperator:
-    """An operator with constant weights.
+    """An operator with constant weights, or the end of a branch that gives some.
 
     ``is_linear``: a convolution, dense layer, embedding or recurrent cell, as
     against an element-wise one. Only linear operators are first or head. ``inputs``

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from converters import lock_tflite
+from edgepro_tf.runtime.buffers import restore_to_buffer
 from tests.converters.test_odd_files import converter_of, lock_exactly
 from tests.crafted import Crafted, schema
 
@@ -114,3 +116,60 @@ def test_complex_weights() -> None:
     assert protected.bytes_left <= 16  # The transform's own size.
     public = np.frombuffer(protected.public, np.float32)
     assert not np.isin(weights.view(np.float32), public).any()
+
+
+def test_weights_that_a_branch_gives() -> None:
+    """One of two networks' layers, as the input asks for."""
+    other = RNG.normal(size=(16, 16)).astype(np.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 16], tf.float32)])
+    def network(x: tf.Tensor) -> tf.Tensor:
+        is_loud = tf.reduce_sum(x) > 0
+        chosen = tf.cond(
+            is_loud, lambda: tf.constant(TABLE[:16]), lambda: tf.constant(other)
+        )
+        return x @ chosen @ HEAD
+
+    protected = lock_exactly(bytes(converter_of(network).convert()))
+    assert protected.bytes_left <= 16  # An axis, and single numbers.
+    for weights in (TABLE[:16], other):
+        assert weights.tobytes() not in protected.public
+
+
+def test_weights_that_a_loop_gives() -> None:
+    @tf.function(input_signature=[tf.TensorSpec([1, 16], tf.float32)])
+    def network(x: tf.Tensor) -> tf.Tensor:
+        _, weights = tf.while_loop(
+            lambda step, _: step < tf.cast(tf.reduce_sum(x), tf.int32),
+            lambda step, _: (step + 1, tf.constant(TABLE[16:32])),
+            (0, tf.constant(TABLE[:16])),
+        )
+        return x @ weights @ HEAD
+
+    protected = lock_exactly(bytes(converter_of(network).convert()))
+    for weights in (TABLE[:16], TABLE[16:32]):
+        assert weights.tobytes() not in protected.public
+
+
+def test_halved_weights_that_a_branch_gives() -> None:
+    """In float16 a branch is an operator and what that gives."""
+    crafted = Crafted()
+    source = crafted.add_tensor([1, 16])
+    asked = crafted.add_tensor([], type_=schema.TensorType.BOOL)
+    chosen = crafted.add_tensor([4, 16])
+    crafted.add_operator(
+        "IF", [asked], [chosen], thenSubgraphIndex=1, elseSubgraphIndex=2
+    )
+    out = crafted.add_dense(source, chosen, 4)
+    branches = []
+    for _ in range(2):
+        crafted.add_subgraph()
+        branches.append(crafted.draw(4, 16).astype(np.float16))
+        half = crafted.add_tensor([4, 16], branches[-1])
+        crafted.add_operator("DEQUANTIZE", [half], [crafted.add_tensor([4, 16])])
+        crafted.model.subgraphs[-1].outputs = [1]
+    content = crafted.finish([source, asked], [out])
+    protected = lock_tflite(content, runs=False)  # XNNPACK runs no such branch.
+    assert bytes(restore_to_buffer(protected.public, protected.payload)) == content
+    assert protected.bytes_left == 0
+    assert all(each.tobytes() not in protected.public for each in branches)
