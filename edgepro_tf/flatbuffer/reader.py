@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgepro_tf.errors import ConversionError
+from edgepro_tf.flatbuffer.flow import Flow, find_counted
 from edgepro_tf.flatbuffer.number_formats import (
     ANY_BYTE,
     COMPLEX64,
@@ -138,8 +139,10 @@ class Reader:
         """Operators with weights, by position; what else they read is structural."""
         tensors = self.tensors_of(subgraph)
         _check_fed(ints(graph.InputsAsNumpy()), tensors)
-        passed: dict[int, int] = {}
-        moved: dict[int, int] = {}
+        counted = find_counted(
+            names, inputs, outputs, lambda tensor: graph.Tensors(tensor).Type()
+        )
+        flow = Flow({}, {}, counted)
         shapes: set[int] = set()
         weighted = {}
         for position, (name, ins, outs) in enumerate(
@@ -148,17 +151,19 @@ class Reader:
             if name in PASSES_CONSTANTS or (
                 name == "CAST" and graph.Tensors(outs[0]).Type() in FLOATS
             ):
-                source = moved.get(ins[0], ins[0])
-                passed[outs[0]] = passed.get(source, source)
+                flow.passed[outs[0]] = flow.source_of(ins[0])
                 continue
-            sources = [passed.get(tensor, tensor) for tensor in ins]
+            sources = [flow.passed.get(tensor, tensor) for tensor in ins]
             read = {tensor for tensor in sources if tensor >= 0}
             constants = {t: found for t in read if (found := tensors[t]) is not None}
             given = read - constants.keys()
             if name in READS_SHAPE:  # And no bytes.
                 shapes.update(outs)
                 continue
-            operands = tuple(_operands(name, ins, passed, tensors))
+            if name in MOVES_ELEMENTS and flow.has_moved(ins[0], outs[0], tensors):
+                constants.pop(ins[0], None)  # Who reads them there decides.
+                ins = [-1, *ins[1:]]
+            operands = tuple(_operands(name, ins, flow, tensors))
             if name in COMPUTES_SHAPE and given and given <= shapes:
                 # Unless a table is cut or scaled by it, of positions, say.
                 operands = tuple(filter(_is_table, operands))
@@ -167,9 +172,6 @@ class Reader:
             if operands:
                 weighted[position] = operands
             taken = {operand.constant.tensor for operand in operands}
-            if name in MOVES_ELEMENTS and _is_code(tensors[ins[0]]):
-                moved[outs[0]] = ins[0]  # Until a CAST makes numbers of it.
-                taken.add(ins[0])
             self.structural.update(
                 constants[tensor].buffer for tensor in constants.keys() - taken
             )
@@ -265,37 +267,31 @@ def _check_inside(tensor: Any) -> None:
         )
 
 
-def _is_code(constant: Constant | None) -> bool:
-    """Small integers that stand for themselves: numbers once they are cast."""
-    return (
-        constant is not None
-        and constant.scales is None
-        and constant.element_type
-        in (ElementType.INT8, ElementType.INT16, ElementType.UINT8)
-    )
-
-
 def _is_table(operand: Operand) -> bool:
     return int(np.prod(operand.constant.shape)) > _MOST_AXES
 
 
 def _operands(
-    name: str, inputs: list[int], passed: dict[int, int], tensors: list[Constant | None]
+    name: str, inputs: list[int], flow: Flow, tensors: list[Constant | None]
 ) -> Iterator[Operand]:
     for position, role, axis in find_operands(name, len(inputs)):
-        source = passed.get(inputs[position], inputs[position])
+        source = flow.source_of(inputs[position])
         constant = tensors[source] if source >= 0 else None
         if constant is None or not constant.shape:
             continue
-        if inputs[position] in passed:
+        if inputs[position] in flow.passed:
             is_weight = True  # Whatever its type, it is read as real numbers.
         elif is_listed(name, position):
             is_weight = role is Role.BIAS or constant.element_type not in _SHAPE_TYPES
         else:
-            # Integers without scales compute shapes.
-            is_weight = constant.element_type.is_float or (
-                constant.scales is not None
-                and constant.element_type not in _SHAPE_TYPES
+            # All other integers may compute shapes.
+            is_weight = (
+                constant.element_type.is_float
+                or flow.is_number(constant)
+                or (
+                    constant.scales is not None
+                    and constant.element_type not in _SHAPE_TYPES
+                )
             )
         if is_weight:
             yield Operand(role, constant, axis % len(constant.shape))

@@ -44,6 +44,10 @@ LINEAR: dict[str, Operands] = {
 }
 # Their output is their constant input in another form.
 PASSES_CONSTANTS = ("DEQUANTIZE", "DENSIFY")
+# Position of what may be small integers and is none of their weights.
+_INDICES = {
+    "GATHER": 1, "GATHER_ND": 1, "STABLEHLO_GATHER": 1, "STABLEHLO_SCATTER": 1,
+}  # fmt: skip
 RESHAPES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
 # Their output has the channels of their input, last, or a multiple or fraction of them.
 KEEPS_CHANNELS = (*RESHAPES, "BATCH_TO_SPACE_ND")
@@ -71,11 +75,11 @@ def find_operands(kind: str, input_count: int) -> Operands:
     """
     if kind in PASSES_CONSTANTS or kind == "CUSTOM":  # Whose constants mean anything.
         return ()
-    if kind in LINEAR:
-        listed = tuple(each for each in LINEAR[kind] if each[0] < input_count)
-        others = set(range(input_count)) - {position for position, *_ in listed}
-        return listed + tuple((each, Role.FILTER, -1) for each in sorted(others))
-    return tuple((position, Role.BIAS, -1) for position in range(input_count))
+    listed = tuple(each for each in LINEAR.get(kind, ()) if each[0] < input_count)
+    role = Role.FILTER if kind in LINEAR else Role.BIAS
+    others = set(range(input_count)) - {position for position, *_ in listed}
+    others.discard(_INDICES.get(kind, -1))
+    return listed + tuple((each, role, -1) for each in sorted(others))
 
 
 def is_listed(kind: str, position: int) -> bool:

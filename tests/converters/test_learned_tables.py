@@ -173,3 +173,71 @@ def test_halved_weights_that_a_branch_gives() -> None:
     assert bytes(restore_to_buffer(protected.public, protected.payload)) == content
     assert protected.bytes_left == 0
     assert all(each.tobytes() not in protected.public for each in branches)
+
+
+def read_moved_twice(codes: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    turned = tf.reshape(tf.transpose(codes), tf.stack([length * 0 + 16, -1]))
+    return tf.cast(turned[:, :length], tf.float32)
+
+
+def read_joined(codes: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.concat([codes[:, :length], codes], 1), tf.float32)
+
+
+def read_by_halves(codes: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    """Two integers of four bits in a byte."""
+    four = tf.constant(4, tf.int8)
+    return tf.cast(tf.bitwise.right_shift(codes[:, :length], four), tf.float32)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [read_moved_twice, read_joined, read_by_halves],
+    ids=lambda function: function.__name__,
+)
+def test_codes_that_go_a_long_way(
+    read: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+) -> None:
+    codes = CODES.T.copy()
+
+    @tf.function(input_signature=[tf.TensorSpec([1, None, 16], tf.float32)])
+    def network(x: tf.Tensor) -> tf.Tensor:
+        made = tf.reduce_mean(read(tf.constant(codes), tf.shape(x)[1]), 1)
+        return (tf.reduce_mean(x, 1) + made / 127) @ HEAD
+
+    protected = lock_exactly(bytes(converter_of(network).convert()))
+    assert protected.bytes_left <= 64  # Axes, and numbers that cut.
+    for each in (codes, CODES):
+        assert each.tobytes() not in protected.public
+
+
+@pytest.mark.parametrize("way", ["", "RESHAPE", "TILE"])
+def test_small_integers_that_become_indices_stay(way: str) -> None:
+    """PyTorch keeps an order of channels in a byte each."""
+    crafted = Crafted()
+    int8, int32 = schema.TensorType.INT8, schema.TensorType.INT32
+    order = crafted.rng.permutation(32).astype(np.int8)
+    moved = places = crafted.add_tensor([32], order)
+    if way:
+        by = crafted.add_tensor([1], np.int32([32 if way == "RESHAPE" else 1]))
+        moved = crafted.add_tensor([32], type_=int8)
+        crafted.add_operator(way, [places, by], [moved])
+    indices = crafted.add_tensor([32], type_=int32)
+    crafted.add_operator("CAST", [moved], [indices], outDataType=int32)
+    source, turned = (crafted.add_tensor([1, 32]) for _ in range(2))
+    crafted.add_operator("GATHER", [source, indices], [turned], axis=1)
+    out = crafted.add_dense(turned, crafted.add_weights(4, 32), 4)
+    protected = lock_exactly(crafted.finish([source], [out]))
+    assert order.tobytes() in protected.public
+    assert protected.tensors_protected == 1
+
+
+def test_small_integers_that_are_indices_stay() -> None:
+    crafted = Crafted()
+    order = crafted.rng.permutation(32).astype(np.int16)
+    places = crafted.add_tensor([32], order.view(np.uint8), type_=7)
+    source, turned = (crafted.add_tensor([1, 32]) for _ in range(2))
+    crafted.add_operator("GATHER", [source, places], [turned], axis=1)
+    out = crafted.add_dense(turned, crafted.add_weights(4, 32), 4)
+    protected = lock_exactly(crafted.finish([source], [out]))
+    assert order.tobytes() in protected.public
