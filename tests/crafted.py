@@ -19,6 +19,11 @@ CODES = {
     "int32": (schema.TensorType.INT32, np.int32),
     "bool": (schema.TensorType.BOOL, np.uint8),
 }
+# Likewise; audits do not read these.
+UNSIGNED = {
+    "uint16": (schema.TensorType.UINT16, np.uint16),
+    "uint32": (schema.TensorType.UINT32, np.uint32),
+}
 _TYPES = {
     np.dtype("float32"): schema.TensorType.FLOAT32,
     np.dtype("float16"): schema.TensorType.FLOAT16,

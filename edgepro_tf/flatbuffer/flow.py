@@ -9,15 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from edgepro_tf.flatbuffer.number_formats import ELEMENT_TYPES, FLOATS
+from edgepro_tf.flatbuffer.number_formats import BOOL, ELEMENT_TYPES, FLOATS, REALS
 from edgepro_tf.flatbuffer.views import Constant
 from edgepro_tf.locks import ElementType
 
 _SMALL_ELEMENTS = (ElementType.INT8, ElementType.INT16, ElementType.UINT8)
-_BOOL = 6
 _SMALL = {
     type_ for type_, element in ELEMENT_TYPES.items() if element in _SMALL_ELEMENTS
-} - {_BOOL, *FLOATS}
+} - {BOOL, *REALS}
 _MOST_PADDINGS = 16  # Two for each axis; newer files have them in small types, too.
 
 

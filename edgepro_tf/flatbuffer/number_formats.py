@@ -9,10 +9,12 @@ import numpy as np
 from edgepro_tf.flatbuffer.views import Constant, Quantization
 from edgepro_tf.locks import ElementType
 
-_UINT8, _BOOL, COMPLEX64, _FLOAT64 = 3, 6, 8, 10
+_UINT8, BOOL, COMPLEX64, _FLOAT64, _COMPLEX128 = 3, 6, 8, 10, 11
+_UNSIGNED = (12, 15, 16)  # 64, 32 and 16 bits.
 # TensorType of the schema -> element type of a lock. Others cannot be locked. To a lock
-# uint8 is bytes without a meaning: packed integers of 2 and 4 bits, bfloat16, float8,
-# float64, booleans. A complex number is two of float32.
+# uint8 is bytes without a meaning: packed integers of 2 and 4 bits, larger ones without
+# a sign, bfloat16, float8, float64 and complex numbers of these, booleans. A complex64
+# is two of float32.
 ELEMENT_TYPES = {
     0: ElementType.FLOAT32,
     COMPLEX64: ElementType.FLOAT32,
@@ -22,19 +24,23 @@ ELEMENT_TYPES = {
     7: ElementType.INT16,
     9: ElementType.INT8,
     **dict.fromkeys(
-        (_UINT8, _BOOL, _FLOAT64, 17, 18, 19, 20, 21, 22), ElementType.UINT8
+        (_UINT8, BOOL, _FLOAT64, _COMPLEX128, *_UNSIGNED, 17, 18, 19, 20, 21, 22),
+        ElementType.UINT8,
     ),
 }
 # Whatever their bytes are, they are integers; a float's may be no number.
-ANY_BYTE = (_UINT8, 9, 17, 19, 20)
+ANY_BYTE = (_UINT8, 9, 17, 19, 20, *_UNSIGNED)
 FLOATS = (0, 1, _FLOAT64, 18)  # What a CAST makes weights of.
+REALS = (*FLOATS, COMPLEX64, _COMPLEX128, 21, 22)  # Weights whatever reads them.
 _BITS = {17: 4, 19: 2}  # Signed, with a zero point of 0.
 _UNREAD = {
     COMPLEX64: "complex numbers",
+    _COMPLEX128: "complex numbers",
     _FLOAT64: "numbers of float64",
     18: "numbers of bfloat16",
     20: "4 bits and no sign",
     **dict.fromkeys((21, 22), "numbers of float8"),
+    **dict.fromkeys(_UNSIGNED, "more than 8 bits and no sign"),
 }
 
 

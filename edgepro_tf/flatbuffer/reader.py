@@ -15,11 +15,13 @@ from edgepro_tf.flatbuffer.number_formats import (
     COMPLEX64,
     ELEMENT_TYPES,
     FLOATS,
+    REALS,
 )
 from edgepro_tf.flatbuffer.roles import (
     COMPUTES_SHAPE,
     KEEPS_CHANNELS,
     LINEAR,
+    MAKES_REAL,
     MOVES_ELEMENTS,
     PASSES_CONSTANTS,
     READS_SHAPE,
@@ -149,7 +151,7 @@ class Reader:
             zip(names, inputs, outputs, strict=True)
         ):
             if name in PASSES_CONSTANTS or (
-                name == "CAST" and graph.Tensors(outs[0]).Type() in FLOATS
+                name in MAKES_REAL and graph.Tensors(outs[0]).Type() in FLOATS
             ):
                 flow.passed[outs[0]] = flow.source_of(ins[0])
                 continue
@@ -219,6 +221,7 @@ class Reader:
         return Constant(
             subgraph, index, buffer, name, element_type, shape, data, scales,
             zero_point, tuple(ranges), tensor.Type() in ANY_BYTE,
+            tensor.Type() in REALS,
         )  # fmt: skip
 
     def _find_data(self, index: int) -> tuple[int, int]:
@@ -286,7 +289,7 @@ def _operands(
         else:
             # All other integers may compute shapes.
             is_weight = (
-                constant.element_type.is_float
+                constant.is_real
                 or flow.is_number(constant)
                 or (
                     constant.scales is not None

@@ -44,6 +44,7 @@ LINEAR: dict[str, Operands] = {
 }
 # Their output is their constant input in another form.
 PASSES_CONSTANTS = ("DEQUANTIZE", "DENSIFY")
+MAKES_REAL = ("CAST", "BITCAST")  # Likewise, where it is one of floats.
 # Position of what may be small integers and is none of their weights.
 _INDICES = {
     "GATHER": 1, "GATHER_ND": 1, "STABLEHLO_GATHER": 1, "STABLEHLO_SCATTER": 1,

@@ -26,9 +26,9 @@ class Constant:
     ``data`` and ``scales`` are (byte offset, byte count) in the file; ``scales`` is
     None without affine quantisation. ``ranges`` are likewise the least and the greatest
     value of each channel, where the file names them. ``buffer`` is the first one over
-    these bytes. ``takes_any_byte``: whatever its bytes are, they are its integers. Raw
-    bytes, complex numbers and the elements of a sparse tensor have a shape of their
-    own: flat.
+    these bytes. ``takes_any_byte``: whatever its bytes are, they are its integers;
+    ``is_real``: it is of floats, raw bytes to a lock or not. Raw bytes, complex numbers
+    and the elements of a sparse tensor have a shape of their own: flat.
     """
 
     subgraph: int
@@ -42,6 +42,7 @@ class Constant:
     zero_point: int = 0
     ranges: tuple[tuple[int, int], ...] = ()
     takes_any_byte: bool = False
+    is_real: bool = False
 
     def read(self, model: bytes | bytearray) -> np.ndarray:
         """Copy of the elements, flat, in the constant's own type."""

@@ -241,3 +241,33 @@ def test_small_integers_that_are_indices_stay() -> None:
     out = crafted.add_dense(turned, crafted.add_weights(4, 32), 4)
     protected = lock_exactly(crafted.finish([source], [out]))
     assert order.tobytes() in protected.public
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint8])
+def test_floats_kept_as_integers_of_their_bits(dtype: type) -> None:
+    crafted = Crafted()
+    weights = crafted.draw(4, 16)
+    bits = weights.view(dtype).reshape(4, 16, -1)
+    kept = crafted.add_tensor([*bits.shape][: 2 if bits.shape[-1] == 1 else 3], bits)
+    source, made = crafted.add_tensor([1, 16]), crafted.add_tensor([4, 16])
+    crafted.add_operator("BITCAST", [kept], [made])
+    out = crafted.add_dense(source, made, 4)
+    protected = lock_exactly(crafted.finish([source], [out]))
+    assert protected.bytes_left == 0
+    assert weights.tobytes() not in protected.public
+
+
+@pytest.mark.parametrize("name", ["FLOAT64", "BFLOAT16", "COMPLEX128"])
+def test_numbers_of_any_format_that_are_multiplied(name: str) -> None:
+    crafted = Crafted()
+    type_ = getattr(schema.TensorType, name)
+    size = {"FLOAT64": 8, "BFLOAT16": 2, "COMPLEX128": 16}[name]
+    data = crafted.rng.integers(0, 100, 64 * size).astype(np.uint8)
+    weights = crafted.add_tensor([4, 16], data, type_=type_)
+    source, out = (crafted.add_tensor([4, 16], type_=type_) for _ in range(2))
+    crafted.add_operator("MUL", [source, weights], [out])
+    content = crafted.finish([source], [out])
+    protected = lock_tflite(content, runs=False)  # No runtime multiplies these.
+    assert bytes(restore_to_buffer(protected.public, protected.payload)) == content
+    assert protected.bytes_left == 0
+    assert data[:32].tobytes() not in protected.public

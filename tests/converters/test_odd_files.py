@@ -21,6 +21,7 @@ from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import run_model
 from tests.crafted import (
     CODES,
+    UNSIGNED,
     Crafted,
     add_blockwise,
     add_int4,
@@ -405,10 +406,10 @@ def test_a_first_signature_that_reads_no_weight() -> None:
 
 
 @pytest.mark.parametrize("way", ["CAST", "TRANSPOSE, CAST", "CAST, TRANSPOSE"])
-@pytest.mark.parametrize("name", CODES)
+@pytest.mark.parametrize("name", CODES | UNSIGNED)
 def test_integers_that_are_cast_to_numbers_are_locked(name: str, way: str) -> None:
     """Keras' weight-only int8 has no quantisation scales, but a MUL behind it."""
-    type_, dtype = CODES[name]
+    type_, dtype = (CODES | UNSIGNED)[name]
     if name == "int32" and way == "TRANSPOSE, CAST":
         return  # Moved about, integers of this size are shapes.
     file = Crafted()

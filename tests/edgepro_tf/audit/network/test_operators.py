@@ -17,7 +17,7 @@ from edgepro_tf.audit.target import make_target, relock
 from edgepro_tf.datasets import load_dataset
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.locks import Step
-from tests.crafted import CODES, Crafted, schema
+from tests.crafted import CODES, UNSIGNED, Crafted, schema
 from tests.edgepro_tf.audit.conftest import BUDGET
 
 layers = keras.layers
@@ -157,7 +157,7 @@ def test_a_constant_of_one_number_is_known_and_no_parameter() -> None:
 
 def make_coded(name: str, kinds: tuple[str, ...] = ("CAST",)) -> bytes:
     """Dense layers whose first weights are integers until a CAST."""
-    type_, dtype = CODES[name]
+    type_, dtype = (CODES | UNSIGNED)[name]
     crafted = Crafted()
     least = 0 if np.iinfo(dtype).min == 0 else -100
     codes = crafted.rng.integers(least, 2 if name == "bool" else 100, (16, 8))
@@ -222,6 +222,12 @@ def test_an_audit_of_keras_weight_only_int8_runs() -> None:
     report = audit_pair(pair.public, pair.payload, data, budget=budget)
     assert report.facts["authorized_accuracy"] > 0.8 > report.facts["chance"]
     assert report.facts["released_accuracy"] < 0.3
+
+
+@pytest.mark.parametrize("name", UNSIGNED)
+def test_large_integers_without_a_sign_are_refused(name: str) -> None:
+    with pytest.raises(ConversionError, match="weights with more than 8 bits and no"):
+        import_model(make_coded(name))
 
 
 def test_integers_moved_about_before_their_use_are_refused() -> None:
