@@ -58,7 +58,8 @@ def _leftovers(
         yield (
             f"the lock leaves {left:,} of the model's {protected.constant_bytes:,} "
             "bytes of constants as they are: scales of blocks, constants of operators "
-            "that are not known to hold weights, or constants that are answers."
+            "that are not known to hold weights, buffers that no tensor names, or "
+            "constants that are answers."
         )
 
 

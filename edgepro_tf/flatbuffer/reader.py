@@ -74,6 +74,21 @@ class Reader:
     def subgraph_count(self) -> int:
         return int(self._model.SubgraphsLength())
 
+    def count_unnamed(self) -> int:
+        """Bytes of buffers that neither a tensor nor metadata names."""
+        graphs = [self._model.Subgraphs(i) for i in range(self.subgraph_count)]
+        named = {
+            graph.Tensors(i).Buffer()
+            for graph in graphs
+            for i in range(graph.TensorsLength())
+        } | {
+            self._model.Metadata(i).Buffer()
+            for i in range(self._model.MetadataLength())
+        }
+        named.update(ints(self._model.MetadataBufferAsNumpy()))  # Of earlier files.
+        rest = set(range(self._model.BuffersLength())) - named
+        return sum(self._model.Buffers(index).DataLength() for index in rest)
+
     def unpack(self, subgraph: int) -> Any:
         """A ``SubGraphT``: tensors, and operators with their options."""
         return self._schema.SubGraphT.InitFromObj(self._model.Subgraphs(subgraph))

@@ -173,7 +173,7 @@ def _read(tflite: bytes | bytearray) -> tuple[Reader, ModelView]:
         tuple(operators),
         tuple(kinds),
         frozenset(reader.structural),
-        sum(reader.constants.values()),
+        sum(reader.constants.values()) + reader.count_unnamed(),
         tuple(sorted(reader.custom)),
     )
 

@@ -124,7 +124,7 @@ class ModelView:
         structural: buffers that are also read as shapes, axes or indices. The stock
             converter stores equal bytes once: a bias of zeros may be the crops of a
             BATCH_TO_SPACE_ND, and a public model with other crops does not run.
-        constant_bytes: of all constants, each once.
+        constant_bytes: of all constants, each once, and of buffers that nothing names.
         custom_operators: their names, by alphabet.
     """
 

@@ -20,7 +20,7 @@ from edgepro_tf.flatbuffer.views import Role
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import run_model
 from tests import models
-from tests.crafted import Crafted, unpack
+from tests.crafted import Crafted, schema, unpack
 from tests.flatbuffers import build_cached, export_cached, representative
 
 
@@ -152,6 +152,26 @@ def test_a_pruned_model_that_a_mask_keeps_from_packing_warns(kept: float) -> Non
         shuffled = lock_tflite(content, recipe="strict")
     sizes = [len(zlib.compress(each.public)) for each in (masked, shuffled)]
     assert (sizes[0] > 1.5 * sizes[1]) == (kept < 0.5)
+
+
+@pytest.mark.parametrize("recipe", ["standard", "fast"])
+def test_a_buffer_that_nothing_names_is_told_of(recipe: str) -> None:
+    """A tool may leave the weights behind that it quantised."""
+    crafted = Crafted()
+    source = crafted.add_tensor([1, 8])
+    out = crafted.add_dense(source, crafted.add_weights(8, 8), 8)
+    first = len(crafted.model.buffers)
+    for _ in range(3):
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(crafted.draw(400).tobytes(), np.uint8)
+        crafted.model.buffers.append(buffer)
+    metadata = schema.MetadataT()
+    metadata.name, metadata.buffer = "labels", first
+    crafted.model.metadata = [metadata]
+    crafted.model.metadataBuffer = [first + 1]  # Of the schema's early days.
+    words = "leaves 1,600 of the model's 1,856 bytes .* buffers that no tensor names"
+    with pytest.warns(UserWarning, match=words):
+        lock_tflite(crafted.finish([source], [out]), recipe=recipe)
 
 
 @pytest.mark.parametrize("recipe", ["standard", "fast"])
