@@ -205,9 +205,16 @@ def quantize_input(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:
         for real numbers and an integer input with a scale, the same values otherwise.
 
     Raises:
-        InterpreterError: an integer input would not hold them.
+        InterpreterError: an integer input would not hold them, or complex numbers a
+            real one.
     """
     dtype = np.dtype(detail["dtype"])
+    if values.dtype.kind == "c" and dtype.kind != "c":
+        raise InterpreterError(
+            f"cannot feed input {detail['name']!r}: expected real numbers, got "
+            f"{values.dtype}.",
+            "Give its parts: a model has an input or a channel for each.",
+        )
     if dtype.kind not in "iu":
         return np.asarray(values, dtype, order="C")
     info = np.iinfo(dtype)

@@ -99,6 +99,15 @@ def test_numbers_that_fit_are_fed() -> None:
     np.testing.assert_array_equal(quantize_input(np.array([3.0]), index), [3])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.int8])
+def test_complex_numbers_are_no_real_ones(dtype: type) -> None:
+    detail = {"name": "x", "dtype": dtype, "quantization": (0.5, 0)}
+    with pytest.raises(InterpreterError, match="expected real numbers, got complex"):
+        quantize_input(np.array([1 + 2j]), detail)
+    detail["dtype"] = np.complex64
+    assert quantize_input(np.array([1 + 2j]), detail) == [1 + 2j]
+
+
 @pytest.mark.parametrize("count", [0, -1, 257, 10**6])
 def test_threads_that_no_machine_has_are_refused(count: int) -> None:
     with pytest.raises(InterpreterError, match="expected 1 to 256 threads"):
