@@ -232,7 +232,7 @@ def _train(
     cell: Cell, training: str, data: Dataset, args: argparse.Namespace
 ) -> keras.Model:
     """The network of this data set, locked or not; trained once, or never."""
-    from edgepro_tf.cli import training_job
+    from edgepro_tf.cli import keras_files, training_job
 
     path = args.out / "networks" / f"{cell.trained.replace(' ', '-')}-{training}.keras"
     if not path.exists():
@@ -248,8 +248,8 @@ def _train(
             seed=0,
             verbose=0,
         )
-        training_job.save_model(trained.model, path)
-    return training_job.read_model(path)
+        keras_files.save_model(trained.model, path)
+    return keras_files.load_model(path)
 
 
 def summarise_report(report: AuditReport) -> dict[str, Any]:

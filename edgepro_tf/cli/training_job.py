@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgepro_tf.errors import ConversionError, EdgeProError
-from edgepro_tf.files import check_regular
+from edgepro_tf.errors import EdgeProError
 
 if TYPE_CHECKING:
     import keras
@@ -17,18 +14,6 @@ if TYPE_CHECKING:
 
 # The zoo's kinds, here for --help, which loads no Keras.
 NETWORKS = ("cnn", "mlp", "resnet", "depthwise", "transformer", "lstm")
-# What Keras says of a model whose layers it cannot make.
-_OWN_CODE = ("Could not locate class", "`Lambda` layer")
-# What to do with other tools' files.
-_ELSEWHERE = "Convert it to a .tflite with its own tools; 'edgepro lock' takes that."
-_SAVED_MODEL = (
-    "A SavedModel has no layers: convert it with "
-    "tf.lite.TFLiteConverter.from_saved_model; 'edgepro lock' takes that."
-)
-_HINTS = {
-    ".tflite": "Lock a .tflite with 'edgepro lock'.",
-    **dict.fromkeys((".onnx", ".pb", ".pt", ".pth", ".safetensors"), _ELSEWHERE),
-}
 _MANY_EXAMPLES, _FEW_EPOCHS, _EPOCHS = 20_000, 5, 25
 DEFAULT_EPOCHS = f"{_EPOCHS}, or {_FEW_EPOCHS} with over {_MANY_EXAMPLES:,} examples"
 _RANKING_SAMPLES = 512
@@ -45,13 +30,6 @@ class TrainedNetwork:
     authorized: float
     released: float | None
     history: dict[str, list[float]] = dataclasses.field(repr=False)
-
-
-def load_dataset(name: str) -> Dataset:
-    """A named data set; see ``edgepro_tf.datasets``."""
-    from edgepro_tf import datasets
-
-    return datasets.load_dataset(name)
 
 
 def default_epochs(data: Dataset) -> int:
@@ -147,49 +125,3 @@ def train_network(
         scores.get("released_accuracy"),
         history.history,
     )
-
-
-def save_model(model: keras.Model, path: Path) -> None:
-    """Save in Keras' format, atomically and readable by its owner alone.
-
-    The file holds the unprotected network and, if it is locked, its lock.
-    """
-    from edgepro_tf.files import PRIVATE_MODE, write_file
-
-    with tempfile.TemporaryDirectory() as folder:
-        temporary = Path(folder) / "model.keras"
-        model.save(temporary)
-        write_file(path, temporary.read_bytes(), overwrite=True, mode=PRIVATE_MODE)
-
-
-def read_model(path: Path) -> keras.Model:
-    """Load a Keras model, locked or not.
-
-    Raises:
-        ConversionError: the file is no Keras model.
-    """
-    try:
-        check_regular(path)
-    except OSError as error:
-        reason = error.strerror or "the system refused"
-        hint = _SAVED_MODEL if (path / "saved_model.pb").is_file() else ""
-        raise ConversionError(f"cannot read model {path}: {reason}.", hint) from error
-    import keras
-
-    import edgepro_tf.training  # noqa: F401  (registers the locked model's class)
-
-    try:
-        return keras.models.load_model(path, compile=False)
-    except Exception as error:  # A zip of JSON and HDF5: its readers raise anything.
-        if any(words in str(error) for words in _OWN_CODE):
-            raise ConversionError(
-                f"cannot read model {path}: it needs code of its own (a Lambda or "
-                "custom layer), which is not run from a file.",
-                "If it is yours, convert it in Python, by converters.convert_keras.",
-            ) from error
-        reason = (str(error).splitlines() or [""])[0].partition(". ")[0].rstrip(".")
-        raise ConversionError(
-            f"cannot read model {path}: expected a Keras model, got a damaged or "
-            f"foreign file ({type(error).__name__}: {reason:.160}).",
-            _HINTS.get(path.suffix.lower(), "Save it with model.save('name.keras')."),
-        ) from error

@@ -15,8 +15,8 @@ from converters import ProtectedModel, convert_keras, write_pair
 from converters.keras_export import FORMATS
 from edgepro_tf import zoo
 from edgepro_tf.cli import keyring
-from edgepro_tf.cli.training_job import load_dataset, train_network
-from edgepro_tf.datasets import Dataset
+from edgepro_tf.cli.training_job import train_network
+from edgepro_tf.datasets import Dataset, load_dataset
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import run_model
 from edgepro_tf.sidecar import (

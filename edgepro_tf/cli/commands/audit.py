@@ -222,9 +222,9 @@ def _choose_model(
 ) -> tuple[str, str, Callable[[], keras.Model]]:
     """Name, identity and maker of a Keras model from a file."""
     from edgepro_tf.audit.target import digest
-    from edgepro_tf.cli import training_job
+    from edgepro_tf.cli import keras_files
 
-    model = training_job.read_model(args.model)
+    model = keras_files.load_model(args.model)
     name = f"{args.model.stem}, recipe {recipe}"
     content = digest(args.model.read_bytes())
     return name, f"{name}, model {content}, data {data.digest}", lambda: model

@@ -64,9 +64,9 @@ def run(args: argparse.Namespace) -> None:
     before = pairs.read_before(args, recipients, issuer)
 
     from converters import convert_keras
-    from edgepro_tf.cli import training_job
+    from edgepro_tf.cli import keras_files
 
-    model = training_job.read_model(args.model)
+    model = keras_files.load_model(args.model)
     console.say(f"converting {args.model} ...")
     protected = convert_keras(
         model,

@@ -82,9 +82,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run all stages and print the table."""
     from edgepro_tf.cli import keyring, picture, showcase, training_job
+    from edgepro_tf.datasets import load_dataset
     from edgepro_tf.files import make_folder
 
-    data = training_job.load_dataset(args.dataset)
+    data = load_dataset(args.dataset)
     epochs = args.epochs or training_job.default_epochs(data)
     make_folder(args.out)
     identity, issuer = keyring.find_or_make_keys(args.out / "keys")

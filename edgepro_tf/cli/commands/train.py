@@ -78,7 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train, evaluate, save."""
-    from edgepro_tf.cli import training_job
+    from edgepro_tf.cli import keras_files, training_job
+    from edgepro_tf.datasets import load_dataset
     from edgepro_tf.errors import LockError
     from edgepro_tf.files import check_targets, filling_folder
 
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace) -> None:
     check_targets(
         args.out, overwrite=args.force, makes_folders=True, remedy="pass --force"
     )
-    data = training_job.load_dataset(args.dataset)
+    data = load_dataset(args.dataset)
     epochs = args.epochs or training_job.default_epochs(data)
     trained = training_job.train_network(
         args.model,
@@ -101,7 +102,7 @@ def run(args: argparse.Namespace) -> None:
         verbose=1,
     )
     with filling_folder(args.out.parent):
-        training_job.save_model(trained.model, args.out)
+        keras_files.save_model(trained.model, args.out)
     console.say(f"{args.out}: test accuracy {trained.authorized:.2%}")
     if trained.released is not None:
         console.say(f"released (no lock): {trained.released:.2%}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepro_tf.cli.training_job import read_model, save_model
+from edgepro_tf.cli.keras_files import load_model, save_model
 from edgepro_tf.errors import ConversionError
 from tests.flatbuffers import build_cached
 
@@ -20,7 +20,7 @@ def _write_zip(path: Path, config: object) -> None:
 def test_saved_model_is_read_and_private(tmp_path: Path) -> None:
     path = tmp_path / "m.keras"
     save_model(build_cached("mlp"), path)
-    assert read_model(path).count_params() == build_cached("mlp").count_params()
+    assert load_model(path).count_params() == build_cached("mlp").count_params()
     assert path.stat().st_mode & 0o077 == 0
 
 
@@ -33,20 +33,20 @@ def test_files_that_are_no_models(tmp_path: Path) -> None:
     for content in (b"", b"text", whole[:middle], damaged, b"PK\x03\x04" + bytes(99)):
         path.write_bytes(content)
         with pytest.raises(ConversionError, match="a damaged or foreign file"):
-            read_model(path)
+            load_model(path)
     with pytest.raises(ConversionError, match="Is a directory"):
-        read_model(tmp_path)
+        load_model(tmp_path)
     with pytest.raises(ConversionError, match="No such file"):
-        read_model(tmp_path / "none.keras")
+        load_model(tmp_path / "none.keras")
 
 
 def test_files_of_other_tools_have_a_way(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"x")
     with pytest.raises(ConversionError, match="from_saved_model"):
-        read_model(tmp_path)
+        load_model(tmp_path)
     (tmp_path / "model.ONNX").write_bytes(b"x")
     with pytest.raises(ConversionError, match="with its own tools"):
-        read_model(tmp_path / "model.ONNX")
+        load_model(tmp_path / "model.ONNX")
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,4 @@ def test_files_that_would_run_code_are_refused(
     path = tmp_path / "m.keras"
     _write_zip(path, config)
     with pytest.raises(ConversionError, match=words):
-        read_model(path)
+        load_model(path)
