@@ -20,8 +20,7 @@ from edgepro_tf.errors import EdgeProError
 
 _OURS = {"edgepro_tf", "converters"}
 _SIGNALLED = 128  # What shells report of a program ended by a signal, plus its number.
-# Packages that some commands need, and the extra of pyproject.toml that has them.
-# Module -> its package, and the extra that installs it.
+# What some commands need: module -> its package, and the extra that installs it.
 _EXTRAS = {
     "keras": ("keras", "tensorflow"),
     "matplotlib": ("matplotlib", "demo"),

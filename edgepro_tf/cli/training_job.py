@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     from edgepro_tf.datasets import Dataset
 
-# The zoo's kinds, here for --help, which loads no Keras.
+# The zoo's kinds and locking's presets, here for --help, which loads no Keras.
 NETWORKS = ("cnn", "mlp", "resnet", "depthwise", "transformer", "lstm")
+LOCKS = ("none", "paper", "default", "rich")
 _MANY_EXAMPLES, _FEW_EPOCHS, _EPOCHS = 20_000, 5, 25
 DEFAULT_EPOCHS = f"{_EPOCHS}, or {_FEW_EPOCHS} with over {_MANY_EXAMPLES:,} examples"
 _RANKING_SAMPLES = 512
@@ -45,7 +46,7 @@ def build_network(
     Args:
         kind: see ``edgepro_tf.zoo``.
         data: training set; samples of it rank the neurons.
-        lock: ``none``, or a preset of ``edgepro_tf.locking``.
+        lock: one of ``LOCKS``; a preset of ``edgepro_tf.locking``, or ``none``.
         width: see ``edgepro_tf.zoo``; None for its own.
     """
     from edgepro_tf import locking, zoo
@@ -88,7 +89,7 @@ def train_network(
     Args:
         kind: see ``edgepro_tf.zoo``.
         data: training and test set.
-        lock: ``none``, or a preset of ``edgepro_tf.locking``.
+        lock: one of ``LOCKS``; a preset of ``edgepro_tf.locking``, or ``none``.
         epochs: passes over the training set.
         batch_size: examples a step.
         width: see ``edgepro_tf.zoo``; None for its own.

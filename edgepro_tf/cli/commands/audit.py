@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING
 
 from edgepro_tf.cli import console, keyring, pairs
 from edgepro_tf.cli.numbers import positive_int, seed
-from edgepro_tf.cli.training_job import DEFAULT_EPOCHS, NETWORKS
+from edgepro_tf.cli.training_job import DEFAULT_EPOCHS, LOCKS, NETWORKS
 from edgepro_tf.errors import EdgeProError
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--lock",
-        choices=("none", "paper", "default", "rich"),
+        choices=LOCKS,
         help="lock training, see 'edgepro train --help'; default none, but paper with "
         "--recipe paper",
     )

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from edgepro_tf.cli import console
 from edgepro_tf.cli.numbers import positive_int, seed
-from edgepro_tf.cli.training_job import DEFAULT_EPOCHS, NETWORKS
+from edgepro_tf.cli.training_job import DEFAULT_EPOCHS, LOCKS, NETWORKS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,12 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="cnn",
         help="the network; default cnn",
     )
-    parser.add_argument(
-        "--lock",
-        choices=("none", "paper", "default", "rich"),
-        default="none",
-        help="default none",
-    )
+    parser.add_argument("--lock", choices=LOCKS, default="none", help="default none")
     parser.add_argument(
         "--epochs",
         type=positive_int,

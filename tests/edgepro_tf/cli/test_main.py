@@ -4,12 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from converters import keras_export, recipe
+from edgepro_tf import locking, zoo
 from edgepro_tf.cli.main import COMMANDS, make_parser
+from edgepro_tf.runtime.interpreters import RUNTIMES
 from edgepro_tf.sidecar import load_recipient
 from tests.flatbuffers import build_cached, export_cached
 
@@ -243,6 +247,24 @@ def test_every_command_teaches(
         make_parser().parse_args([command, "--help"])
     assert ended.value.code == 0
     assert "example:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "known"),
+    [
+        ("train", "--model", zoo.KINDS),
+        ("train", "--lock", ("none", *locking.PRESETS)),
+        ("lock", "--recipe", recipe.PRESETS),
+        ("convert", "--format", keras_export.FORMATS),
+        ("run", "--runtime", [runtime.name for runtime in RUNTIMES]),
+    ],
+)
+def test_flags_offer_what_the_library_has(
+    command: str, flag: str, known: Iterable[str]
+) -> None:
+    (commands,) = make_parser()._subparsers._group_actions
+    choices = commands.choices[command]._option_string_actions[flag].choices
+    assert sorted(choices) == sorted(known)
 
 
 def _examples() -> list[str]:
