@@ -27,14 +27,9 @@ def is_linear(layer: Any) -> bool:
     A subclass may compute something else, so it does not count; nor does a layer that
     is quantised or carries low-rank adapters.
     """
-    kind = type(layer).__name__
-    if kind not in KINDS or type(layer) is not getattr(keras.layers, kind):
+    if not _is_of_keras(layer) or _is_adapted(layer):
         return False
-    if getattr(layer, "quantization_mode", None):
-        return False
-    if getattr(layer, "lora_enabled", False):
-        return False
-    return kind != "EinsumDense" or _einsum_axis(layer) is not None
+    return type(layer).__name__ != "EinsumDense" or _einsum_axis(layer) is not None
 
 
 def output_axis(layer: keras.layers.Layer) -> int:
@@ -152,16 +147,24 @@ def refuse(layer: Any, nearest: str | None) -> LockError:
 
 def _describe(layer: Any) -> str:
     kind = type(layer).__name__
-    if kind not in KINDS or type(layer) is not getattr(keras.layers, kind):
+    if not _is_of_keras(layer):
         return kind
-    if getattr(layer, "quantization_mode", None) or getattr(
-        layer, "lora_enabled", False
-    ):
+    if _is_adapted(layer):
         return f"a quantised {kind} or one with low-rank adapters"
     return (
         f"{kind} {layer.equation!r}, whose last output axis is missing in its kernel "
         "or its bias"
     )
+
+
+def _is_of_keras(layer: Any) -> bool:
+    kind = type(layer).__name__
+    return kind in KINDS and type(layer) is getattr(keras.layers, kind)
+
+
+def _is_adapted(layer: Any) -> bool:
+    is_quantized = getattr(layer, "quantization_mode", None)
+    return bool(is_quantized or getattr(layer, "lora_enabled", False))
 
 
 def _filter_index(layer: keras.layers.Layer) -> int:
