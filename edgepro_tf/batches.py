@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from edgepro_tf.errors import LockError
+
 
 def batch_size(x: Any) -> Any:
     """Of inputs in any structure: an int, or a scalar tensor where it is not known."""
@@ -29,7 +31,20 @@ def others(y: Any) -> Any:
     )
 
 
-def share_of(size: Any, share: float) -> Any:
+def check_share(share: float) -> None:
+    """Refuse a share of the batch outside ]0, 1].
+
+    Raises:
+        LockError: it is.
+    """
+    if not 0 < share <= 1:
+        raise LockError(
+            "cannot split a training batch: expected an authorized share above 0 and "
+            f"at most 1, got {share}."
+        )
+
+
+def count_authorized(size: Any, share: float) -> Any:
     """The number of authorized examples: at least one, and one released beside it.
 
     A single example is authorized; a batch may be empty where replicas share one.

@@ -77,19 +77,6 @@ def check_objective(objective: str, kinds: dict[str, OutputKind]) -> None:
             )
 
 
-def check_share(share: float) -> None:
-    """Refuse a share of the batch outside ]0, 1].
-
-    Raises:
-        LockError: it is.
-    """
-    if not 0 < share <= 1:
-        raise LockError(
-            "cannot split a training batch: expected an authorized share above 0 and "
-            f"at most 1, got {share}."
-        )
-
-
 def released_loss(
     kind: OutputKind,
     objective: str,

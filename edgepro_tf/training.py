@@ -8,14 +8,20 @@ from typing import Any, NoReturn
 import keras
 import tensorflow as tf
 
-from edgepro_tf.batches import batch_size, others, share_of, split, take
+from edgepro_tf.batches import (
+    batch_size,
+    check_share,
+    count_authorized,
+    others,
+    split,
+    take,
+)
 from edgepro_tf.errors import LockError
 from edgepro_tf.graph import producer
 from edgepro_tf.layers import NeuronLock, lock_run
 from edgepro_tf.objectives import (
     OutputKind,
     check_objective,
-    check_share,
     find_kind,
     match_labels,
     released_loss,
@@ -183,7 +189,7 @@ class LockedModel(keras.Model):
         size = batch_size(x)
         order = tf.random.shuffle(tf.range(size))
         x, y, weight = (take(part, order) for part in (x, y, weight))
-        count = share_of(size, self.authorized_share)
+        count = count_authorized(size, self.authorized_share)
         with tf.GradientTape() as tape:
             prediction = self(x, training=True, authorized=tf.range(size) < count)
             sizes = tf.stack([count, size - count])

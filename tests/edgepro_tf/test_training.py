@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edgepro_tf.batches import share_of
+from edgepro_tf.batches import count_authorized
 from edgepro_tf.datasets import load_dataset
 from edgepro_tf.errors import LockError
 from edgepro_tf.locking import LockConfig, fold_lock, lock_model, locks_of, strip_lock
@@ -141,7 +141,7 @@ def test_a_small_batch_has_a_released_example_too(
 ) -> None:
     for size in range(17):
         given = size if is_static else tf.constant(size)
-        own = int(share_of(given, share))
+        own = int(count_authorized(given, share))
         most = size - 1 if size > 1 and share < 1 else size
         assert min(1, size) <= own <= most
         assert own == min(most, math.ceil(size * share))
