@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from edgepro_tf.errors import EdgeProError
+from edgepro_tf.errors import DatasetError
 from edgepro_tf.inputs import ONLY, join_inputs, split_inputs
 
 _FASHION_FOLDERS = ("/usr/share/datasets/fashion-mnist",)
@@ -23,10 +23,6 @@ _FASHION_VARIABLE = "EDGEPRO_FASHION_MNIST"
 _UNREADABLE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
 _MOST_CLASSES = 1_000_000
 _DIGITS_TRAIN = 1437  # four fifths; the set's files are in no particular order
-
-
-class DatasetError(EdgeProError, ValueError):
-    """A data set is unknown, missing or not of the expected form."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -55,6 +55,14 @@ class KeyFileError(EdgeProError, ValueError):
     """A key file cannot be read, is of the wrong kind, or lacks its private half."""
 
 
+class DatasetError(EdgeProError, ValueError):
+    """A data set is unknown, missing or not of the expected form."""
+
+
+class ZooError(EdgeProError, ValueError):
+    """A ready-made network is unknown, or does not fit the input."""
+
+
 class ConversionError(EdgeProError, RuntimeError):
     """A model cannot be converted or split."""
 

@@ -8,16 +8,12 @@ from typing import Any
 import keras
 from keras import layers
 
-from edgepro_tf.errors import EdgeProError
+from edgepro_tf.errors import ZooError
 
 # Small sets have few steps: Keras' own 0.99 would still be on its way after hundreds.
 _MOMENTUM = 0.9
 WIDTH = 32
 _PATCHES = 4  # On a side.
-
-
-class ZooError(EdgeProError, ValueError):
-    """A network is unknown, or does not fit the input."""
 
 
 def build_model(

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from edgepro_tf import datasets
-from edgepro_tf.datasets import DatasetError, load_dataset
+from edgepro_tf.datasets import load_dataset
+from edgepro_tf.errors import DatasetError
 from edgepro_tf.inputs import flatten_inputs, join_inputs
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from edgepro_tf.cli.training_job import NETWORKS
 from edgepro_tf.datasets import load_dataset
+from edgepro_tf.errors import ZooError
 from edgepro_tf.locking import lock_model, locks_of
-from edgepro_tf.zoo import KINDS, ZooError, build_model
+from edgepro_tf.zoo import KINDS, build_model
 
 
 @pytest.mark.parametrize("kind", KINDS)
