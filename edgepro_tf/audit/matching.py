@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from edgepro_tf.audit.statistics import cosines
 
 _ROUNDS = 12
+_STARTS = 4
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,7 +42,6 @@ def match_filters(
     moves_columns: bool,
     flips: bool,
     rng: np.random.Generator,
-    starts: int = 4,
 ) -> Match:
     """Align a public filter with one's own.
 
@@ -51,14 +51,13 @@ def match_filters(
             well).
         moves_rows, moves_columns: whether their order is unknown.
         flips: whether a row may have the other sign.
-        rng: draws the starts.
-        starts: orders of the columns to begin with; the likest match is kept.
+        rng: draws orders of the columns to begin with; the likest match is kept.
 
     Source: Ainsworth, Hayase and Srinivasa, "Git Re-Basin", ICLR 2023, section 3.2,
     here for one layer whose rows and columns are both free; Kuhn 1955.
     """
     best: Match | None = None
-    for start in range(starts if moves_rows and moves_columns else 1):
+    for start in range(_STARTS if moves_rows and moves_columns else 1):
         columns = np.arange(own.shape[2])
         if moves_columns:
             columns = (

@@ -10,9 +10,7 @@ from edgepro_tf.locks import ModelLock, SetValues, TensorLock, secret_rng
 from edgepro_tf.payload import pack_lock
 
 
-def draw_wrong_payloads(
-    lock: ModelLock, count: int, *, seed: int | None = None
-) -> Iterator[bytes]:
+def draw_wrong_payloads(lock: ModelLock, count: int) -> Iterator[bytes]:
     """Payloads with the right recipe, addresses and fingerprints, but a guessed secret.
 
     Every one has another 32-byte seed, and as many authorization neurons as the right
@@ -21,9 +19,8 @@ def draw_wrong_payloads(
     Args:
         lock: the right lock.
         count: how many.
-        seed: for a test; None draws from the operating system.
     """
-    rng = secret_rng(seed)
+    rng = secret_rng()
     for _ in range(count):
         yield pack_lock(draw_wrong_lock(lock, rng))
 

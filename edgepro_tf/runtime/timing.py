@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+_WARMUP = 3
+
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
@@ -29,13 +31,12 @@ class Timing:
         """Median of second / first, pair by pair."""
         return float(np.median(self.second_s / self.first_s))
 
-    def ratio_interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Bootstrap interval of the median ratio (Efron 1979, percentile method)."""
+    def ratio_interval(self) -> tuple[float, float]:
+        """95 % bootstrap interval of the median (Efron 1979, percentile method)."""
         ratios = self.second_s / self.first_s
         rng = np.random.default_rng(0)
         draws = rng.choice(ratios, (2000, len(ratios)))
-        tail = (1 - confidence) / 2
-        low, high = np.quantile(np.median(draws, axis=1), [tail, 1 - tail])
+        low, high = np.quantile(np.median(draws, axis=1), [0.025, 0.975])
         return float(low), float(high)
 
     @property
@@ -52,18 +53,16 @@ def time_pairs(
     second: Callable[[], object],
     *,
     pairs: int,
-    warmup: int = 3,
     calls: int = 1,
 ) -> Timing:
     """Time two functions in alternating pairs; who goes first alternates too.
 
     Args:
         first, second: called without arguments.
-        pairs: counted pairs.
-        warmup: uncounted calls of each, first.
+        pairs: so many, after a few calls of each that do not count.
         calls: calls timed together as one figure, for very short functions.
     """
-    for _ in range(warmup):
+    for _ in range(_WARMUP):
         first()
         second()
     times: tuple[list[float], list[float]] = ([], [])

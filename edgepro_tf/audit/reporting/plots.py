@@ -13,23 +13,21 @@ COLOURS = (
     "#b91c1c", "#1d4ed8", "#047857", "#a16207", "#7e22ce", "#0e7490", "#be185d",
     "#4d7c0f", "#c2410c", "#4338ca", "#0f766e", "#86198f",
 )  # fmt: skip
+_WIDTH = 860  # Pixels, as the page's text.
 Point = tuple[float, float, float]
 
 
-def plot_lines(
-    lines: Sequence[tuple[str, Sequence[Point]]], *, width: int = 860, height: int = 380
-) -> str:
+def plot_lines(lines: Sequence[tuple[str, Sequence[Point]]]) -> str:
     """Accuracy against share of the data, one line an attack, with spread bars.
 
     Args:
         lines: label and points (share, accuracy, spread), accuracies from 0 to 1; the
             first line (scratch) is drawn thick and black.
-        width: in pixels.
-        height: in pixels.
 
     Returns:
         One ``<svg>`` element.
     """
+    width, height = _WIDTH, 380
     left, top, right, bottom = 46, 12, 300, 34
     shares = sorted({x for _, points in lines for x, _, _ in points})
     step = (width - left - right) / max(1, len(shares) - 1)
@@ -64,17 +62,13 @@ def plot_lines(
     return "".join([*parts, "</svg>"])
 
 
-def plot_bars(
-    bars: Sequence[tuple[str, float, float]], *, width: int = 860, unit: float = 100
-) -> str:
+def plot_bars(bars: Sequence[tuple[str, float, float]]) -> str:
     """Horizontal bars around zero with spread: advantage in points, attack by attack.
 
     Args:
         bars: label, value, spread (shares of 1).
-        width: in pixels.
-        unit: what values are multiplied by for the labels.
     """
-    row, left = 22, 300
+    width, row, left = _WIDTH, 22, 300
     most = max([abs(v) + s for _, v, s in bars] + [0.02])
     middle = left + (width - left - 60) / 2
     scale = (width - left - 60) / 2 / most
@@ -96,7 +90,7 @@ def plot_bars(
             f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y + 7}" y2="{y + 7}" '
             'stroke="#222"/>'
             f'<text x="{width - 4}" y="{y + 11}" text-anchor="end">'
-            f"{unit * value:+.1f}</text>"
+            f"{100 * value:+.1f}</text>"
         )
     return "".join([*parts, "</svg>"])
 
