@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from edgepro_tf.audit.workbench.bench import Bench
 
 LABELS, INPUTS, NOTHING, DEVELOPER = "labels", "inputs", "nothing", "developer"
+NO_ROWS = "no layer keeps its rows"  # Why several attacks do not apply.
 
 
 @dataclasses.dataclass(frozen=True)

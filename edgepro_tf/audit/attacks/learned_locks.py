@@ -7,7 +7,7 @@ import functools
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from edgepro_tf.audit.attack import LABELS, Attack, Outcome
+from edgepro_tf.audit.attack import LABELS, NO_ROWS, Attack, Outcome
 from edgepro_tf.audit.thief import Arrays, Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.spaces import apply_rows
@@ -29,7 +29,7 @@ def learn_rows(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
     """
     space = bench.tools.mix_space
     if not space.layers:
-        return _nothing_to_learn(bench)
+        return bench.does_not_apply(NO_ROWS)
     start = public_start(bench, thief, fresh=unreadable(bench))
     theta = space.start(bench.settle(start, thief.x))
     masks = space.masks(start, full)
@@ -64,7 +64,7 @@ def learn_orders(bench: Bench, thief: Thief) -> Outcome:
     """
     space = bench.tools.order_space
     if not space.layers:
-        return _nothing_to_learn(bench)
+        return bench.does_not_apply(NO_ROWS)
     rng = thief.rng("orders")
     start = bench.renormalise(
         public_start(bench, thief, fresh=unreadable(bench)), thief.x
@@ -118,10 +118,6 @@ def _two_stages(
     else:
         plan[:, list(frozen)] = 0
     return plan
-
-
-def _nothing_to_learn(bench: Bench) -> Outcome:
-    return bench.does_not_apply("no layer keeps its rows")
 
 
 ATTACKS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgepro_tf.audit.attack import LABELS, NOTHING, Attack, Outcome
+from edgepro_tf.audit.attack import LABELS, NO_ROWS, NOTHING, Attack, Outcome
 from edgepro_tf.audit.attacks.element_signs import nothing_masked, set_signs
 from edgepro_tf.audit.element_statistics import element_areas, element_statistics
 from edgepro_tf.audit.network.rows import make_filter
@@ -79,7 +79,7 @@ def draw_tickets(bench: Bench, thief: Thief) -> Outcome:
     """
     layers = bench.target.readable_layers + bench.target.masked_layers
     if not layers:
-        return bench.does_not_apply("no layer keeps its rows")
+        return bench.does_not_apply(NO_ROWS)
     start = fresh_start(bench.target, thief.rng("tickets"))
     candidates = []
     for kept in _KEPT:

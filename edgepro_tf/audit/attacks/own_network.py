@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from edgepro_tf.audit.attack import LABELS, Attack, Outcome
+from edgepro_tf.audit.attack import LABELS, NO_ROWS, Attack, Outcome
 from edgepro_tf.audit.matching import match_filters
 from edgepro_tf.audit.network.operators import DENSE
 from edgepro_tf.audit.network.rows import make_filter
@@ -41,7 +41,7 @@ def match_own(bench: Bench, thief: Thief) -> Outcome:
     (activations) and 3.2 (weights).
     """
     if not any(_layers(bench)):
-        return _nothing_to_match(bench)
+        return bench.does_not_apply(NO_ROWS)
     own = train_own(bench, thief)
     rng = thief.rng("match own")
     matched = {}
@@ -76,7 +76,7 @@ def stitch_own(bench: Bench, thief: Thief) -> Outcome:
     plain, masked = _layers(bench)
     layers = plain or masked
     if not layers:
-        return _nothing_to_match(bench)
+        return bench.does_not_apply(NO_ROWS)
     own = train_own(bench, thief)
     rng = thief.rng("stitch")
     size = lambda i: bench.target.public[bench.network.linears[i].filter].size  # noqa: E731
@@ -220,10 +220,6 @@ def _mixed(
         if other != layer:
             plan[:, len(start) + position] = 0
     return Candidate(f"{label}, rate {rate:g}", theta, plan, masks)
-
-
-def _nothing_to_match(bench: Bench) -> Outcome:
-    return bench.does_not_apply("no layer keeps its rows")
 
 
 _REBASIN = "Ainsworth et al. (Git Re-Basin), ICLR 2023"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from scipy.cluster.vq import kmeans2
+from scipy.optimize import linear_sum_assignment
 
 from edgepro_tf.audit.attack import INPUTS, Attack, Outcome
 from edgepro_tf.audit.network.rows import scale_rows
 from edgepro_tf.audit.thief import Arrays, Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.sign_training import sign_candidates
+from edgepro_tf.audit.workbench.starts import fresh_start
 
 
 def match_statistics(bench: Bench, thief: Thief) -> Outcome:
@@ -84,11 +87,6 @@ def cluster_features(bench: Bench, thief: Thief) -> Outcome:
 
     Source: MacQueen 1967 (k-means); Hungarian naming as in Xie et al., ICML 2016.
     """
-    from scipy.cluster.vq import kmeans2
-    from scipy.optimize import linear_sum_assignment
-
-    from edgepro_tf.audit.workbench.starts import fresh_start
-
     if bench.y_test.ndim > 1:
         return bench.does_not_apply("an answer for each place, features for all")
     if all(one.is_head for one in bench.network.linears):

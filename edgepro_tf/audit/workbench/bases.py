@@ -9,8 +9,9 @@ import numpy as np
 from edgepro_tf.audit.network.answers import find_answers
 from edgepro_tf.audit.network.importer import Network, import_model
 from edgepro_tf.audit.thief import Arrays, Thief
-from edgepro_tf.audit.workbench.bench import Bench, Candidate
+from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.starts import fresh_start
+from edgepro_tf.audit.workbench.training import Candidate
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.flatbuffer.schema import read_model
 from edgepro_tf.runtime.interpreters import make_interpreter
