@@ -1,10 +1,12 @@
 """``edgepro audit`` on a pair as it ships."""
 
 import json
+import shutil
 from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 
 from tests.edgepro_tf.cli.test_main import edgepro
 
@@ -34,12 +36,22 @@ def write_model(path: Path, data: Path) -> None:
     model.save(path)
 
 
-def test_a_pair_is_audited_and_goes_on_from_its_cache(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data (d.npz) and a network of it (m.keras); not written to."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_data(folder / "d.npz")
+    write_model(folder / "m.keras", folder / "d.npz")
+    return folder
+
+
+def test_a_pair_is_audited_and_goes_on_from_its_cache(
+    trained: Path, tmp_path: Path
+) -> None:
     keys, public, out = tmp_path / "keys", tmp_path / "m.tflite", tmp_path / "audit"
-    write_data(tmp_path / "d.npz")
-    write_model(tmp_path / "model.keras", tmp_path / "d.npz")
+    shutil.copy(trained / "d.npz", tmp_path)
     assert edgepro("keygen", "--out", keys).returncode == 0
-    done = edgepro("convert", tmp_path / "model.keras", "--keys", keys, "--out", public)
+    done = edgepro("convert", trained / "m.keras", "--keys", keys, "--out", public)
     assert done.returncode == 0, done.stderr
     arguments = [
         "audit", public, "--keys", keys, "--dataset", f"npz:{tmp_path / 'd.npz'}",
@@ -71,10 +83,8 @@ def test_a_file_or_a_network_not_both(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_a_keras_model_is_locked_and_audited(tmp_path: Path) -> None:
-    data, model, out = tmp_path / "d.npz", tmp_path / "m.keras", tmp_path / "audit"
-    write_data(data)
-    write_model(model, data)
+def test_a_keras_model_is_locked_and_audited(trained: Path, tmp_path: Path) -> None:
+    data, model, out = trained / "d.npz", trained / "m.keras", tmp_path / "audit"
     arguments = ["audit", model, "--dataset", f"npz:{data}", "--seeds", 1, "--out", out]
     done = edgepro(*arguments, "--recipe", "strict")
     assert done.returncode == 0, done.stderr
@@ -85,14 +95,12 @@ def test_a_keras_model_is_locked_and_audited(tmp_path: Path) -> None:
     assert "it holds the audit of another network" in again.stderr
 
 
-def test_a_pair_that_ships_is_not_written_over(tmp_path: Path) -> None:
-    write_data(tmp_path / "d.npz")
-    write_model(tmp_path / "m.keras", tmp_path / "d.npz")
+def test_a_pair_that_ships_is_not_written_over(trained: Path, tmp_path: Path) -> None:
     shipped = tmp_path / "shipped" / "model.tflite"
     shipped.parent.mkdir()
     shipped.write_bytes(b"ships")
     done = edgepro(
-        "audit", tmp_path / "m.keras", "--dataset", f"npz:{tmp_path / 'd.npz'}",
+        "audit", trained / "m.keras", "--dataset", f"npz:{trained / 'd.npz'}",
         "--seeds", 1, "--out", shipped.parent,
     )  # fmt: skip
     assert done.returncode == 1
