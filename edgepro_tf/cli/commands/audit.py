@@ -162,7 +162,6 @@ def run(args: argparse.Namespace) -> None:
             f"it with {'a pair as it ships' if is_pair else 'a model of yours'}.",
             f"Leave --{given[0]} out.",
         )
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Measured: with fewer threads than workers they wait for each other.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(args.workers))
     from edgepro_tf.audit.budget import FULL, QUICK
