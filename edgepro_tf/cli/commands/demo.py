@@ -29,6 +29,8 @@ from edgepro_tf.cli.numbers import positive_int, seed
 from edgepro_tf.cli.training_job import DEFAULT_EPOCHS, NETWORKS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edgepro_tf.cli.showcase import Variant
     from edgepro_tf.cli.training_job import TrainedNetwork
     from edgepro_tf.datasets import Dataset
@@ -157,54 +159,42 @@ def _protect(
 
 
 def _table(variants: list[Variant], baseline: float, classes: int) -> str:
-    def row(label: str, plain: str, values: list[str]) -> list[str]:
-        return [label, plain, *values]
-
-    def share(value: float | None) -> str:
-        return "-" if value is None else f"{value:.2%}"
-
-    same = f"{baseline:.2%}"
-    count = variants[0].wrong_count
-    rows = [
-        row("Keras, authorized", same, [share(v.keras_authorized) for v in variants]),
-        row("Keras, released", "-", [share(v.keras_released) for v in variants]),
-        row(
-            "TFLite, with its sidecar",
+    """A row a figure: its label, the unprotected model's, and each variant's."""
+    first, last = variants[0], variants[-1]
+    rows: list[tuple[str, str, Callable[[Variant], str]]] = [
+        ("Keras, authorized", f"{baseline:.2%}", lambda v: f"{v.keras_authorized:.2%}"),
+        (
+            "Keras, released",
             "-",
-            [share(v.tflite_authorized) for v in variants],
+            lambda v: "-" if v.keras_released is None else f"{v.keras_released:.2%}",
         ),
-        row(
+        ("TFLite, with its sidecar", "-", lambda v: f"{v.tflite_authorized:.2%}"),
+        (
             f"TFLite, public file alone (chance {1 / classes:.0%})",
             "-",
-            [share(v.tflite_released) for v in variants],
+            lambda v: f"{v.tflite_released:.2%}",
         ),
-        row(
-            f"TFLite, {count} wrong keys: mean",
+        (
+            f"TFLite, {first.wrong_count} wrong keys: mean",
             "-",
-            [share(v.wrong_mean) for v in variants],
+            lambda v: f"{v.wrong_mean:.2%}",
         ),
-        row("    the worst of them", "-", [share(v.wrong_worst) for v in variants]),
-        row("sidecar, bytes", "-", [f"{v.sidecar_bytes:,}" for v in variants]),
-        row(
-            "model, bytes",
-            f"{variants[0].model_bytes:,}",
-            [f"{v.model_bytes:,}" for v in variants],
-        ),
-        row(
+        ("    the worst of them", "-", lambda v: f"{v.wrong_worst:.2%}"),
+        ("sidecar, bytes", "-", lambda v: f"{v.sidecar_bytes:,}"),
+        ("model, bytes", f"{first.model_bytes:,}", lambda v: f"{v.model_bytes:,}"),
+        (
             "load, ms",
-            f"{variants[-1].load.first_median_s * 1e3:.2f}",
-            [f"{v.load.second_median_s * 1e3:.2f}" for v in variants],
+            f"{last.load.first_median_s * 1e3:.2f}",
+            lambda v: f"{v.load.second_median_s * 1e3:.2f}",
         ),
-        row(
+        (
             "latency, µs",
-            f"{variants[-1].latency.first_median_s * 1e6:.1f}",
-            [f"{v.latency.second_median_s * 1e6:.1f}" for v in variants],
+            f"{last.latency.first_median_s * 1e6:.1f}",
+            lambda v: f"{v.latency.second_median_s * 1e6:.1f}",
         ),
-        row(
-            "    ratio, paired",
-            "1",
-            [f"{v.latency.ratio:.3f}" for v in variants],
-        ),
+        ("    ratio, paired", "1", lambda v: f"{v.latency.ratio:.3f}"),
     ]
     header = ["", "unprotected", *[variant.name for variant in variants]]
-    return console.format_table(header, rows)
+    return console.format_table(
+        header, [[label, plain, *map(show, variants)] for label, plain, show in rows]
+    )
