@@ -32,6 +32,7 @@ from edgepro_tf.audit.target import make_target
 from edgepro_tf.audit.thief import Arrays, Target, Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.scratch import train_scratch
+from edgepro_tf.cli.training_job import LEARNING_RATE
 from edgepro_tf.datasets import Dataset
 from edgepro_tf.locking import fold_lock, is_locked, lock_model
 
@@ -230,7 +231,7 @@ def main() -> None:
     parser.add_argument(
         "--later_rate",
         type=float,
-        default=studies.RATE,
+        default=LEARNING_RATE,
         help="first learning rate of version 2; the lower, the nearer it stays",
     )
     args = parser.parse_args()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import keras
 
 _MOST = np.pi / 3  # Radians, either way.
-_EPOCHS, _BATCH, _RATE = 40, 32, 2e-3
+_EPOCHS, _BATCH = 40, 32
 _RECIPES = {
     UNTRAINED: PRESETS["standard"],
     "open": Recipe("open", Step(0), Step(0), Step.SHUFFLE, Step(0)),
@@ -116,6 +116,7 @@ def train_network(data: Dataset, recipe: str) -> keras.Model:
     import keras
 
     from edgepro_tf import locking, zoo
+    from edgepro_tf.cli.training_job import falling_adam
 
     keras.utils.set_random_seed(0)
     body = zoo.build_model("cnn", data.input_shape, 2)
@@ -126,9 +127,7 @@ def train_network(data: Dataset, recipe: str) -> keras.Model:
     if recipe == "paper":
         samples = data.x_train[:512], data.y_train[:512]
         model = locking.lock_model(model, config="paper", samples=samples, loss="mse")
-    steps = _EPOCHS * -(-len(data.x_train) // _BATCH)
-    falling = keras.optimizers.schedules.CosineDecay(_RATE, steps)
-    model.compile(keras.optimizers.Adam(falling), "mse")
+    model.compile(falling_adam(len(data.x_train), _EPOCHS, _BATCH), "mse")
     model.fit(data.x_train, data.y_train, epochs=_EPOCHS, batch_size=_BATCH, verbose=0)
     return model
 

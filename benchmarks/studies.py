@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
+from edgepro_tf.cli.training_job import LEARNING_RATE, falling_adam
 from edgepro_tf.datasets import Dataset, load_dataset
 from edgepro_tf.files import write_file
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from edgepro_tf.audit.workbench.bench import Bench
 
 Cell = dict[str, Any]
-RATE = 2e-3
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, out: str) -> None:
@@ -65,7 +65,7 @@ def fit(
     y: np.ndarray,
     args: argparse.Namespace,
     *,
-    rate: float = RATE,
+    rate: float = LEARNING_RATE,
 ) -> None:
     """Train with Adam and a cosine decay over the epochs that the flags ask for.
 
@@ -75,11 +75,8 @@ def fit(
         args: the flags.
         rate: first learning rate.
     """
-    import keras
-
-    steps = args.epochs * -(-len(x) // args.batch)
     model.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps)),
+        falling_adam(len(x), args.epochs, args.batch, rate=rate),
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )

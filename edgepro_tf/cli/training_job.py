@@ -18,9 +18,7 @@ LOCKS = ("none", "paper", "default", "rich")
 _MANY_EXAMPLES, _FEW_EPOCHS, _EPOCHS = 20_000, 5, 25
 DEFAULT_EPOCHS = f"{_EPOCHS}, or {_FEW_EPOCHS} with over {_MANY_EXAMPLES:,} examples"
 _RANKING_SAMPLES = 512
-# Falls to 0 along a cosine: the last epochs settle, and a network's accuracy does not
-# depend on which step was the last.
-_LEARNING_RATE = 2e-3
+LEARNING_RATE = 2e-3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,6 +34,20 @@ class TrainedNetwork:
 def default_epochs(data: Dataset) -> int:
     """Few passes over many examples, more over few."""
     return _FEW_EPOCHS if len(data.x_train) > _MANY_EXAMPLES else _EPOCHS
+
+
+def falling_adam(
+    examples: int, epochs: int, batch_size: int, *, rate: float = LEARNING_RATE
+) -> keras.optimizers.Adam:
+    """Adam whose learning rate falls to 0 along a cosine, over a whole ``fit``.
+
+    The last epochs settle, and a network's accuracy does not depend on which step was
+    the last.
+    """
+    import keras
+
+    steps = max(1, epochs * -(-examples // batch_size))
+    return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps))
 
 
 def build_network(
@@ -101,11 +113,8 @@ def train_network(
     if seed is not None:
         keras.utils.set_random_seed(seed)
     model = build_network(kind, data, lock=lock, width=width)
-    steps = max(1, epochs * -(-len(data.x_train) // batch_size))
     model.compile(
-        optimizer=keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps)
-        ),
+        optimizer=falling_adam(len(data.x_train), epochs, batch_size),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
