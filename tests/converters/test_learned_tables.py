@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from converters import lock_tflite
 from edgepro_tf.runtime.buffers import restore_to_buffer
+from tests import crafted
 from tests.converters.test_odd_files import converter_of, lock_exactly
 from tests.crafted import Crafted, schema
 
@@ -271,3 +272,30 @@ def test_numbers_of_any_format_that_are_multiplied(name: str) -> None:
     assert bytes(restore_to_buffer(protected.public, protected.payload)) == content
     assert protected.bytes_left == 0
     assert data[:32].tobytes() not in protected.public
+
+
+@pytest.mark.filterwarnings("error:the lock leaves")
+@pytest.mark.parametrize("way", ["CAST", "TRANSPOSE, CAST", "CAST, TRANSPOSE"])
+@pytest.mark.parametrize("name", crafted.CODES | crafted.UNSIGNED)
+def test_integers_that_are_cast_to_numbers_are_locked(name: str, way: str) -> None:
+    """Keras' weight-only int8 has no quantisation scales, but a MUL behind it."""
+    type_, dtype = (crafted.CODES | crafted.UNSIGNED)[name]
+    if name == "int32" and way == "TRANSPOSE, CAST":
+        return  # Moved about, integers of this size are shapes.
+    file = Crafted()
+    codes = file.rng.integers(0, 2 if name == "bool" else 100, (64, 48)).astype(dtype)
+    x, w = file.add_tensor([1, 48]), file.add_tensor([64, 48], codes, type_=type_)
+    for kind in way.split(", "):
+        type_ = schema.TensorType.FLOAT32 if kind == "CAST" else type_
+        made = file.add_tensor([64, 48], type_=type_)
+        shape = [] if kind == "CAST" else [file.add_tensor([2], np.int32([0, 1]))]
+        file.add_operator(kind, [w, *shape], [made])
+        w = made
+    hidden = file.add_tensor([1, 64])
+    file.add_operator("FULLY_CONNECTED", [x, w, -1], [hidden])
+    y = file.add_dense(hidden, file.add_weights(3, 64), 3)
+    content = file.finish([x], [y])
+    protected = lock_tflite(content, runs=False)
+    assert codes.tobytes() not in protected.public
+    assert bytes(restore_to_buffer(protected.public, protected.payload)) == content
+    assert protected.bytes_left < 0.02 * protected.constant_bytes

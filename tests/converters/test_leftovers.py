@@ -184,3 +184,17 @@ def test_a_constant_that_is_an_answer_is_told_of(recipe: str) -> None:
     words = r"leaves 1,600 of the model's 1,856 bytes .* constants that are answers"
     with pytest.warns(UserWarning, match=words):
         lock_tflite(crafted.finish([source], [out, table]), recipe=recipe)
+
+
+def test_what_is_left_as_it_is_is_told() -> None:
+    """A large table of integers is no weight that a lock knows."""
+    crafted = Crafted()
+    source = crafted.add_tensor([1, 8])
+    out = crafted.add_dense(source, crafted.add_weights(8, 8), 8)
+    ids = crafted.add_tensor([2], type_=schema.TensorType.INT32)
+    table = crafted.add_tensor([50, 8], np.arange(400, dtype=np.int32).reshape(50, 8))
+    rows = crafted.add_tensor([2, 8], type_=schema.TensorType.INT32)
+    crafted.add_operator("GATHER", [table, ids], [rows])
+    with pytest.warns(UserWarning, match="leaves 1,600 of the model's 1,856 bytes"):
+        protected = lock_tflite(crafted.finish([source, ids], [out, rows]))
+    assert "1,600 bytes of constants are left" in str(protected)

@@ -15,13 +15,10 @@ from converters.samples import make_samples
 from edgepro_tf.errors import ConversionError, VerificationError
 from edgepro_tf.flatbuffer.schema import read_model
 from edgepro_tf.locks import Step
-from edgepro_tf.runtime.buffers import restore_to_buffer
 from edgepro_tf.runtime.delegates import open_with_payload
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import run_model
 from tests.crafted import (
-    CODES,
-    UNSIGNED,
     Crafted,
     add_blockwise,
     add_int4,
@@ -316,21 +313,6 @@ def test_random_answers_are_a_warning() -> None:
         lock_tflite(bytes(converter_of(network).convert()))
 
 
-@pytest.mark.filterwarnings("default:the lock leaves")
-def test_what_is_left_as_it_is_is_told() -> None:
-    """A large table of integers is no weight that a lock knows."""
-    crafted = Crafted()
-    source = crafted.add_tensor([1, 8])
-    out = crafted.add_dense(source, crafted.add_weights(8, 8), 8)
-    ids = crafted.add_tensor([2], type_=schema.TensorType.INT32)
-    table = crafted.add_tensor([50, 8], np.arange(400, dtype=np.int32).reshape(50, 8))
-    rows = crafted.add_tensor([2, 8], type_=schema.TensorType.INT32)
-    crafted.add_operator("GATHER", [table, ids], [rows])
-    with pytest.warns(UserWarning, match="leaves 1,600 of the model's 1,856 bytes"):
-        protected = lock_tflite(crafted.finish([source, ids], [out, rows]))
-    assert "1,600 bytes of constants are left" in str(protected)
-
-
 def test_nothing_to_lock_says_so() -> None:
     @tf.function(input_signature=[tf.TensorSpec([1, 8], tf.float32)])
     def network(x: tf.Tensor) -> tf.Tensor:
@@ -403,29 +385,3 @@ def test_a_first_signature_that_reads_no_weight() -> None:
     np.testing.assert_allclose(
         run_model(restored, x, "score")["y"], x["x"] @ pair.w.numpy(), rtol=1e-5
     )
-
-
-@pytest.mark.parametrize("way", ["CAST", "TRANSPOSE, CAST", "CAST, TRANSPOSE"])
-@pytest.mark.parametrize("name", CODES | UNSIGNED)
-def test_integers_that_are_cast_to_numbers_are_locked(name: str, way: str) -> None:
-    """Keras' weight-only int8 has no quantisation scales, but a MUL behind it."""
-    type_, dtype = (CODES | UNSIGNED)[name]
-    if name == "int32" and way == "TRANSPOSE, CAST":
-        return  # Moved about, integers of this size are shapes.
-    file = Crafted()
-    codes = file.rng.integers(0, 2 if name == "bool" else 100, (64, 48)).astype(dtype)
-    x, w = file.add_tensor([1, 48]), file.add_tensor([64, 48], codes, type_=type_)
-    for kind in way.split(", "):
-        type_ = schema.TensorType.FLOAT32 if kind == "CAST" else type_
-        made = file.add_tensor([64, 48], type_=type_)
-        shape = [] if kind == "CAST" else [file.add_tensor([2], np.int32([0, 1]))]
-        file.add_operator(kind, [w, *shape], [made])
-        w = made
-    hidden = file.add_tensor([1, 64])
-    file.add_operator("FULLY_CONNECTED", [x, w, -1], [hidden])
-    y = file.add_dense(hidden, file.add_weights(3, 64), 3)
-    content = file.finish([x], [y])
-    protected = lock_tflite(content, runs=False)
-    assert codes.tobytes() not in protected.public
-    assert bytes(restore_to_buffer(protected.public, protected.payload)) == content
-    assert protected.bytes_left < 0.02 * protected.constant_bytes

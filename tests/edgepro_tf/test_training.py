@@ -323,59 +323,6 @@ def test_several_outputs(form: str) -> None:
     assert result["released_head_accuracy"] == pytest.approx(accuracy)
 
 
-@pytest.mark.parametrize(
-    ("loss", "activation", "units"),
-    [
-        (keras.losses.SparseCategoricalCrossentropy(from_logits=True), None, 3),
-        (keras.losses.CategoricalCrossentropy(), "softmax", 3),
-        (keras.losses.BinaryCrossentropy(from_logits=True), None, 1),
-        ("binary_crossentropy", "sigmoid", 2),
-        ("mse", "softmax", 3),
-    ],
-)
-@pytest.mark.parametrize("objective", ["uniform", "random_labels"])
-def test_released_outputs_learn_to_know_nothing(
-    loss: Any, activation: str | None, units: int, objective: str
-) -> None:
-    keras.utils.set_random_seed(0)
-    inputs = keras.Input((6,))
-    x = keras.layers.Dense(16, activation="relu")(inputs)
-    model = keras.Model(inputs, keras.layers.Dense(units, activation=activation)(x))
-    config = LockConfig(objective=objective, fraction=0.3)
-    locked = lock_model(model, config=config, seed=0)
-    locked.compile(
-        keras.optimizers.Adam(0.02), loss, metrics=["accuracy"], jit_compile=False
-    )
-    x = np.random.default_rng(0).normal(size=(256, 6)).astype(np.float32)
-    y = np.eye(units, dtype=np.float32)[np.argmax(x[:, :units], -1)]
-    if units == 1:
-        y = (x[:, :1] > 0).astype(np.float32)
-    if "Sparse" in type(loss).__name__:
-        y = np.argmax(y, -1)
-    history = locked.fit(x, y, batch_size=64, epochs=30, verbose=0).history
-    assert history["accuracy"][-1] > 0.8
-    exclusive = units == 3
-    least = np.log(3) if exclusive else np.log(2)
-    assert history["released_loss"][-1] < least + 0.15
-    assert history["released_loss"][-1] > least - 0.05
-
-
-def test_values_are_unlearned_with_other_examples_values() -> None:
-    inputs = keras.Input((6,))
-    x = keras.layers.Dense(16, activation="relu")(inputs)
-    model = keras.Model(inputs, keras.layers.Dense(1)(x))
-    with pytest.raises(LockError, match="Use objective='random_labels'"):
-        lock_model(model, seed=0).compile("adam", "mse")
-    config = LockConfig(objective="random_labels", fraction=0.3)
-    locked = lock_model(model, config=config, seed=0)
-    locked.compile(keras.optimizers.Adam(0.02), "mse", jit_compile=False)
-    x = np.random.default_rng(0).normal(size=(256, 6)).astype(np.float32)
-    locked.fit(x, x[:, 0], epochs=20, verbose=0)
-    own, released = locked(x)[:, 0], locked(x, authorized=False)[:, 0]
-    assert np.corrcoef(own, x[:, 0])[0, 1] > 0.9
-    assert np.corrcoef(released, x[:, 0])[0, 1] < 0.7
-
-
 def test_metrics_as_objects_and_recompilation() -> None:
     locked = _locked()
     top = keras.metrics.SparseTopKCategoricalAccuracy(2, name="top_2")

@@ -1,23 +1,14 @@
 """Bad input: an error line and a hint, exit code 1 or 2, no traceback, no file."""
 
-import contextlib
 import os
-import shutil
-import signal
-import stat
 import subprocess
 import sys
-import time
-import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import pytest
 
-from edgepro_tf.cli.main import run
-from tests.edgepro_tf.cli.test_main import GOLDEN, ROOT
+from tests.edgepro_tf.cli.conftest import Edgepro, check_refusals, list_files
+from tests.edgepro_tf.cli.test_main import ROOT
 from tests.edgepro_tf.test_files import limited_file_size
 
 KEYS = ["--identity", "identity.jwk", "--issuer_key", "issuer_key.jwk"]
@@ -25,73 +16,6 @@ OPENING = [*KEYS, "--audience", "com.example.golden"]
 RUN = ["run", "model.tflite", *OPENING, "--input", "x.npy"]
 LOCK = ["lock", "authorized.tflite", "--keys", "keys", "--out", "new.tflite"]
 GRANT = ["grant", "model.edgepro", "--identity", "identity.jwk", "--out", "new.edgepro"]
-
-
-class Said(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Edgepro = Callable[..., Said]
-
-
-@pytest.fixture
-def edgepro(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Edgepro:
-    """The command in this process: most mistakes end before TensorFlow is loaded."""
-
-    def call(*arguments: object) -> Said:
-        monkeypatch.setattr(sys, "stdout", sys.stdout)
-        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-        with pytest.raises(SystemExit) as ended:
-            run(["edgepro", *map(str, arguments)])
-        said = capfd.readouterr()
-        return Said(int(ended.value.code or 0), said.out, said.err)
-
-    return call
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edgepro: Edgepro) -> Path:
-    """The golden pair, keys of another's, and files that are something else."""
-    for path in GOLDEN.iterdir():
-        if path.suffix != ".keras":
-            shutil.copy(path, tmp_path / path.name)
-    (tmp_path / "identity.jwk").chmod(0o600)
-    monkeypatch.chdir(tmp_path)
-    assert edgepro("keygen", "--out", "keys").code == 0
-    sidecar = Path("model.edgepro").read_bytes()
-    model = Path("model.tflite").read_bytes()
-    for name, content in {
-        "empty": b"",
-        "random": np.random.default_rng(0).bytes(90_000),
-        "precious.edgepro": Path("authorized.tflite").read_bytes(),
-        "other.json": b"{}",
-        "cut.edgepro": sidecar[:300],
-        "damaged.edgepro": _changed(sidecar),
-        "cut.tflite": model[:2000],
-        "damaged.tflite": _changed(model),
-        "none.npy": b"",
-        "none.tflite": b"{}",
-        "damaged.npz": b"PK\x03\x04" + bytes(50),
-    }.items():
-        Path(name).write_bytes(content)
-    Path("loop").symlink_to("loop")
-    Path("folder").mkdir()
-    with Path("huge").open("wb") as file:
-        file.truncate(100 << 20)
-    np.save("x.npy", np.zeros((2, 8, 8, 1), np.float32))
-    images, labels = np.zeros((12, 8, 8, 1), np.float32), np.arange(12)
-    np.savez(
-        "many_classes.npz",
-        x_train=images, y_train=labels, x_test=images, y_test=labels,
-    )  # fmt: skip
-    np.save("other_shape.npy", np.zeros((2, 5, 5, 1), np.float32))
-    np.save("text.npy", np.array(["a"]))
-    np.save("objects.npy", np.array([{}]), allow_pickle=True)
-    return tmp_path
 
 
 def test_a_package_that_is_missing_is_named(
@@ -125,29 +49,6 @@ def test_flags_of_absl_are_no_flags_of_ours(
     assert said.code == 2 and "unrecognized arguments" in said.err
     assert "absl" not in edgepro("--help").out
     assert list(tmp_path.iterdir()) == []
-
-
-def _changed(content: bytes) -> bytes:
-    middle = len(content) // 2
-    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-
-
-def check_refusals(edgepro: Edgepro, cases: list[tuple[list[str], str]]) -> None:
-    """Each is refused in its own words, and leaves the folder as it was."""
-    before = _listing()
-    for arguments, words in cases:
-        said = edgepro(*arguments)
-        case = f"{arguments}: {said}"
-        assert said.code == 1, case
-        first, *rest = [line for line in said.err.splitlines() if "INFO:" not in line]
-        assert first.startswith("edgepro: error: ") and words in first, case
-        assert all(line.startswith("edgepro: hint: ") for line in rest), case
-        assert _listing() == before, case
-
-
-def _listing() -> dict[str, tuple[int, int]]:
-    paths = [path for path in Path().rglob("*") if not path.is_symlink()]
-    return {str(p): (p.stat().st_size, p.stat().st_mtime_ns) for p in paths}
 
 
 def test_inspect(folder: Path, edgepro: Edgepro) -> None:
@@ -415,124 +316,12 @@ def test_audit_flags_of_the_other_way(folder: Path, edgepro: Edgepro) -> None:
 
 def test_full_disk_leaves_nothing(folder: Path, edgepro: Edgepro) -> None:
     room = Path("model.edgepro").stat().st_size
-    before = _listing()
+    before = list_files()
     with limited_file_size(240):  # Public keys fit, private ones do not.
         said = edgepro("keygen", "--out", "more")
     assert said.code == 1 and "File too large" in said.err
-    assert _listing() == before
+    assert list_files() == before
     with limited_file_size(room):  # The sidecar fits, the model does not.
         said = edgepro(*LOCK)
     assert said.code == 1 and "File too large" in said.err
-    assert _listing() == before
-
-
-def test_keys_are_made_once(folder: Path) -> None:
-    from edgepro_tf.cli.keyring import find_or_make_keys
-    from edgepro_tf.errors import OutputExistsError
-
-    first = find_or_make_keys(Path("more/keys"))
-    assert find_or_make_keys(Path("more/keys")) == first
-    Path("more/keys/issuer.jwk").unlink()
-    before = _listing()
-    with pytest.raises(OutputExistsError):
-        find_or_make_keys(Path("more/keys"))
-    assert _listing() == before
-
-
-def test_secrets_stay_private_and_unseen(
-    folder: Path, edgepro: Edgepro, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    umask = os.umask(0)
-    try:
-        assert edgepro("keygen", "--out", "open").code == 0
-    finally:
-        os.umask(umask)
-    for path in Path("open").iterdir():
-        mode = stat.S_IMODE(path.stat().st_mode)
-        is_public = path.name in ("recipient.jwk", "issuer_key.jwk")
-        assert mode == (0o644 if is_public else 0o600)
-    grant = [*GRANT, "--to", "keys/recipient.jwk"]
-    passphrase = [a for a in grant if a not in ("--identity", "identity.jwk")]
-    passphrase.append("--passphrase")
-    hint = "edgepro: hint: Set it unseen: read -rs EDGEPRO_PASSPHRASE"
-    assert hint in edgepro(*passphrase).err
-    for wrong in ("not the phrase", "short", "\udcff\udcff\udcff not utf-8"):
-        monkeypatch.setenv("EDGEPRO_PASSPHRASE", wrong)
-        said = edgepro(*passphrase)
-        assert said.code == 1 and wrong not in said.err and "Traceback" not in said.err
-    Path("identity.jwk").chmod(0o644)
-    said = edgepro(*grant)
-    assert said.code == 0
-    assert said.err == (
-        "edgepro: warning: identity identity.jwk is secret but open to other users of "
-        "this machine (mode 0644). Run: chmod 600 identity.jwk\n"
-    )
-
-
-def test_an_encrypted_key_opens_with_its_passphrase(
-    folder: Path, edgepro: Edgepro, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from edgepro_tf.sidecar import load_identity, write_key
-
-    identity = load_identity("identity.jwk")
-    write_key(identity, "identity.pem", passphrase="open sesame")
-    grant = [*GRANT, "--identity", "identity.pem", "--to", "keys/recipient.jwk"]
-    check_refusals(edgepro, [(grant, "it is encrypted")])
-    monkeypatch.setenv("EDGEPRO_KEY_PASSPHRASE", "open sesamo")
-    check_refusals(edgepro, [(grant, "the passphrase is wrong")])
-    monkeypatch.setenv("EDGEPRO_KEY_PASSPHRASE", "open sesame")
-    assert edgepro(*grant).code == 0
-
-
-def _start(*arguments: str, **options: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "edgepro_tf.cli", *arguments]
-    variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        command, env=variables, text=True, stderr=subprocess.PIPE, **options
-    )
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
-@pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_command_says_so_and_leaves_nothing(
-    folder: Path, ends: signal.Signals
-) -> None:
-    before = _listing()
-    # A shell starts what runs behind it deaf to Ctrl-C, and its children inherit that.
-    outer = signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.mkfifo("slow.jwk")  # It waits there for a writer that never comes.
-    process = _start("grant", "model.edgepro", "--identity", "slow.jwk",
-                     "--to", "keys/recipient.jwk", "--out", "new.edgepro")  # fmt: skip
-    signal.signal(signal.SIGINT, outer)
-    writer = os.open("slow.jwk", os.O_WRONLY)  # Opens once the command reads.
-    for _ in range(10):  # Python may lose one that comes in a callback: press again.
-        time.sleep(0.2)
-        process.send_signal(ends)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=10)
-            break
-    _, err = process.communicate(timeout=60)
-    os.close(writer)
-    Path("slow.jwk").unlink()
-    assert process.returncode == 128 + ends
-    assert err == "edgepro: error: stopped before it was done.\n"
-    assert _listing() == before
-
-
-@pytest.mark.skipif(os.name != "posix", reason="pipes are POSIX")
-def test_work_goes_on_when_the_reader_leaves(folder: Path) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    process = _start("keygen", "--out", "more", stdout=writing)
-    os.close(writing)
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (0, "")
-    assert len(list(Path("more").iterdir())) == 4
-
-
-def test_a_terminal_without_the_letters(folder: Path) -> None:
-    command = [sys.executable, "-m", "edgepro_tf.cli", "inspect", "model.edgepro"]
-    variables = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
-    shown = subprocess.run(command, env=variables, capture_output=True, check=False)
-    assert shown.returncode == 0 and shown.stderr == b""
-    assert b"sealed to key cd3b1f25" in shown.stdout
+    assert list_files() == before

@@ -1,0 +1,68 @@
+"""Commands that are stopped, left by their reader, or shown on an old terminal."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.edgepro_tf.cli.conftest import list_files
+from tests.edgepro_tf.cli.test_main import ROOT
+
+
+def _start(*arguments: str, **options: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "edgepro_tf.cli", *arguments]
+    variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command, env=variables, text=True, stderr=subprocess.PIPE, **options
+    )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+@pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_command_says_so_and_leaves_nothing(
+    folder: Path, ends: signal.Signals
+) -> None:
+    before = list_files()
+    # A shell starts what runs behind it deaf to Ctrl-C, and its children inherit that.
+    outer = signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.mkfifo("slow.jwk")  # It waits there for a writer that never comes.
+    process = _start("grant", "model.edgepro", "--identity", "slow.jwk",
+                     "--to", "keys/recipient.jwk", "--out", "new.edgepro")  # fmt: skip
+    signal.signal(signal.SIGINT, outer)
+    writer = os.open("slow.jwk", os.O_WRONLY)  # Opens once the command reads.
+    for _ in range(10):  # Python may lose one that comes in a callback: press again.
+        time.sleep(0.2)
+        process.send_signal(ends)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+            break
+    _, err = process.communicate(timeout=60)
+    os.close(writer)
+    Path("slow.jwk").unlink()
+    assert process.returncode == 128 + ends
+    assert err == "edgepro: error: stopped before it was done.\n"
+    assert list_files() == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes are POSIX")
+def test_work_goes_on_when_the_reader_leaves(folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = _start("keygen", "--out", "more", stdout=writing)
+    os.close(writing)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert len(list(Path("more").iterdir())) == 4
+
+
+def test_a_terminal_without_the_letters(folder: Path) -> None:
+    command = [sys.executable, "-m", "edgepro_tf.cli", "inspect", "model.edgepro"]
+    variables = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
+    shown = subprocess.run(command, env=variables, capture_output=True, check=False)
+    assert shown.returncode == 0 and shown.stderr == b""
+    assert b"sealed to key cd3b1f25" in shown.stdout
