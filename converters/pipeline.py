@@ -313,7 +313,7 @@ def read_content(model: str | Path | bytes) -> bytes:
         return bytes(model)
     try:
         check_regular(Path(model))
-        _check_size(str(name_of(model)), Path(model).stat().st_size)
+        _check_size(name_of(model), Path(model).stat().st_size)
         return Path(model).read_bytes()
     except OSError as error:
         raise ConversionError(

@@ -1,4 +1,4 @@
-"""Inputs for verification, in the shapes and types the model's signature has."""
+"""Inputs to verify and to calibrate with, in the shapes and types of the model's."""
 
 from __future__ import annotations
 

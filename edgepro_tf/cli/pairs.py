@@ -1,4 +1,4 @@
-"""What `convert` and `lock` share: where the pair goes, how long, and the report."""
+"""What `convert` and `lock` share: flags, samples, the version before, the report."""
 
 from __future__ import annotations
 

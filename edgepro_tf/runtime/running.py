@@ -1,4 +1,4 @@
-"""Feed an interpreter by input name, whether or not its model has signatures."""
+"""Feed an interpreter by input name, with signatures or without; read its answers."""
 
 from __future__ import annotations
 
