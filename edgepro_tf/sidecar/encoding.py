@@ -6,11 +6,12 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 SHORT_DIGITS = 8
 _MAX_DIGITS = 64
+_MAX_DEPTH = 64
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 
 
@@ -42,7 +43,7 @@ def encode_json(value: Mapping[str, Any]) -> str:
 
 
 def decode_json_object(text: str) -> dict[str, Any]:
-    """Read a JSON object; no member twice, no NaN.
+    """Read a JSON object; no member twice, no NaN, nothing deeper than 64 levels.
 
     Raises:
         json.JSONDecodeError: it is not JSON.
@@ -57,6 +58,8 @@ def decode_json_object(text: str) -> dict[str, Any]:
         )
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    if _is_deeper(value, _MAX_DEPTH):
+        raise ValueError("nested too deeply")
     if not isinstance(value, dict):
         raise ValueError("no JSON object")
     return value
@@ -115,6 +118,15 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise ValueError("a member stands twice")
     return members
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    inner: Iterable[Any] = ()
+    if isinstance(value, dict):
+        inner = value.values()
+    elif isinstance(value, list):
+        inner = value
+    return levels < 0 or any(_is_deeper(each, levels - 1) for each in inner)
 
 
 def _short_integer(digits: str) -> int:

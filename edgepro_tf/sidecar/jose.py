@@ -12,9 +12,11 @@ import dataclasses
 import hashlib
 import json
 import secrets
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap, aes_key_wrap
 from jwcrypto.common import JWException
 from jwcrypto.jwe import JWE
@@ -33,6 +35,7 @@ ECDH, RSA, AES, PASSPHRASE = (
 PASSPHRASE_ITERATIONS = 210_000  # OWASP's figure (2023) for PBKDF2-HMAC-SHA512.
 _KEY_BYTES = 32
 _SALT_BYTES = 16
+_SIGNATURE_BYTES = 64  # Of ES256 and of Ed25519.
 _GENERATE: dict[str, dict[str, Any]] = {
     "P-256": {"kty": "EC", "crv": "P-256"},
     "RSA-3072": {"kty": "RSA", "size": 3072},
@@ -118,6 +121,10 @@ def verify(compact: str, *, key: Any, alg: str) -> bytes:
     token = JWS()
     token.allowed_algs = [alg]
     try:
+        # jwcrypto halves a signature of any length, and takes zeros before each half.
+        signature = decode_base64url(compact.rpartition(".")[2])
+        if len(signature) != _SIGNATURE_BYTES:
+            raise ValueError
         token.deserialize(compact)
         token.verify(key, alg=alg)
         return bytes(token.payload)
@@ -154,12 +161,28 @@ def decrypt(
             # jwcrypto stops at 16,384 iterations: the content key is unwrapped here.
             key = _content_key(entry, with_key.passphrase)
             alg, entry = "dir", {"header": {"alg": "dir"}}
+        elif alg == ECDH:
+            import_jwk(entry["header"]["epk"])  # Else x and y beyond the field pass.
         token = JWE(algs=[alg, ENC])
         token.deserialize(json.dumps({**members, "recipients": [entry]}))
         token.decrypt(key, max_plaintext=max_bytes)
+        _check_end(members, token, max_bytes)
         return OpenedContent(bytes(token.plaintext), token)
     except (JWException, ValueError, TypeError, KeyError):
         raise JoseError from None
+
+
+def _check_end(members: dict[str, Any], token: Any, max_bytes: int) -> None:
+    """Refuse bytes after the compressed content, which jwcrypto passes over."""
+    if "zip" not in json.loads(decode_base64url(members["protected"])):
+        return
+    sealed = decode_base64url(members["ciphertext"]) + decode_base64url(members["tag"])
+    aad = members["protected"].encode("ascii")
+    data = AESGCM(token.cek).decrypt(decode_base64url(members["iv"]), sealed, aad)
+    unpacker = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    unpacker.decompress(data, max_bytes)
+    if unpacker.unused_data:
+        raise ValueError
 
 
 def _algs(recipients: Sequence[WrapFor]) -> list[str]:

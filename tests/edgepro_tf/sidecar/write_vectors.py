@@ -120,6 +120,12 @@ def successes() -> None:
         "claims of other names are ignored",
         crafting.sign_and_seal(claims),
     )
+    deep = json.loads("[" * 63 + "0" + "]" * 63)
+    write(
+        "claim-64-deep",
+        "a claim of another name, 64 levels deep",
+        crafting.sign_and_seal(claims | {"note": deep}),
+    )
     write("last-second", "one second before exp", seal(), now=NOW + DAY - DAY / 86400)
     write("final-newline", "white space around the JSON is allowed", seal() + b"\n")
 
@@ -242,6 +248,18 @@ def key_failures() -> None:
         expect="decryption-failed",
     )
     write(
+        "beyond-field",
+        "ephemeral key on the curve, its x written with the field's prime added",
+        crafting.move_beyond_field(crafting.content_of(seal())),
+        expect="decryption-failed",
+    )
+    write(
+        "zip-followed",
+        "bytes after the compressed content",
+        crafting.seal_followed(crafting.content_of(seal())),
+        expect="decryption-failed",
+    )
+    write(
         "bomb",
         "content of 2 MiB out of 2 KB",
         crafting.reseal(bytes(2 << 20)),
@@ -291,6 +309,14 @@ def trust_failures() -> None:
         crafting.reseal(crafting.forge(sidecar, {})),
         expect="bad-signature",
     )
+    for name, signer in (("es256", issuer()), ("eddsa", issuer("EdDSA"))):
+        write(
+            f"signature-{name}-longer",
+            "a signature with bytes of zero put to it",
+            crafting.lengthen_signature(seal(issuer=signer)),
+            trusted=signer.issuer_key,
+            expect="bad-signature",
+        )
     write(
         "unsigned", "content is no JWS", crafting.reseal(b"EPL1"), expect="not-signed"
     )
@@ -310,7 +336,11 @@ def trust_failures() -> None:
         model=b"another",
         expect="header-differs",
     )
+    deep: Any = "end"
+    for _ in range(64):
+        deep = [deep]
     for name, change in (
+        ("too-deep", {"note": deep}),
         ("lock-bomb", {"lock": crafting.raw_deflate(bytes(25 << 20))}),
         ("exp-text", {"exp": "never"}),
         ("aud-list", {"aud": [AUDIENCE]}),
