@@ -17,6 +17,7 @@ from edgepro_tf.sidecar.encoding import (
 
 TYPE = "edgepro+jwt"
 MAX_PAYLOAD_BYTES = 24 << 20
+_EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
 _MAX_SECONDS = 253_402_300_799  # The end of the year 9999.
 
 
@@ -81,7 +82,8 @@ def to_seconds(moment: datetime.datetime) -> int:
     """
     if moment.tzinfo is None:
         raise ValueError("expected a moment with a time zone, got one without")
-    return _seconds(int(moment.timestamp() // 1))
+    # timestamp() rounds the last moments of 9999 up, into the next year.
+    return _seconds((moment - _EPOCH) // datetime.timedelta(seconds=1))
 
 
 def to_datetime(seconds: int) -> datetime.datetime:

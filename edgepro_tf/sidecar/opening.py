@@ -212,29 +212,32 @@ def _check_audience(claims: Claims, audience: str | None, task: str) -> None:
     raise UntrustedSidecarError(f"{task}: {problem}.", hint)
 
 
-def _check_period(claims: Claims, now: float, leeway_s: int, task: str) -> None:
-    if claims.not_before is not None and now < claims.not_before - leeway_s:
+def _check_period(
+    claims: Claims, now: datetime.datetime, leeway_s: int, task: str
+) -> None:
+    seconds, present = now.timestamp(), _date(now)
+    if claims.not_before is not None and seconds < claims.not_before - leeway_s:
         raise ExpiredError(
             f"{task}: it is valid from {_date(to_datetime(claims.not_before))}, it is "
-            f"now {_date(to_datetime(int(now)))}.",
+            f"now {present}.",
             "Wait, or set the clock right.",
         )
-    if claims.expires is not None and now >= claims.expires + leeway_s:
+    if claims.expires is not None and seconds >= claims.expires + leeway_s:
         raise ExpiredError(
             f"{task}: it expired {_date(to_datetime(claims.expires))}, it is now "
-            f"{_date(to_datetime(int(now)))}.",
+            f"{present}.",
             "Ask the issuer for a new one.",
         )
 
 
-def _present(now: datetime.datetime | None, task: str) -> float:
+def _present(now: datetime.datetime | None, task: str) -> datetime.datetime:
     if now is None:
         now = datetime.datetime.now(datetime.UTC)
     try:
         to_seconds(now)
     except ValueError as error:
         raise SidecarError(f"{task}: now: {error}.") from error
-    return now.timestamp()
+    return now.astimezone(datetime.UTC)
 
 
 def _opened(claims: Claims, issuer: IssuerKey) -> OpenedSidecar:

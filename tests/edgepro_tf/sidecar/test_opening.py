@@ -117,6 +117,15 @@ def test_dates():
         open_(sidecar, now=datetime.datetime(2026, 6, 1))
 
 
+def test_the_last_moment_of_9999_is_one():
+    """Python's own largest moment, which a float of seconds rounds up."""
+    last = datetime.datetime.max.replace(tzinfo=datetime.UTC)
+    sidecar = seal(expires=last)
+    assert open_(sidecar).expires == last.replace(microsecond=0)
+    with pytest.raises(ExpiredError, match="it is now 9999-12-31 23:59:59 UTC"):
+        open_(sidecar, now=last)
+
+
 def test_clock_is_asked():
     present = datetime.datetime.now(datetime.UTC)
     sidecar = seal(not_before=present - DAY, expires=present + DAY)
