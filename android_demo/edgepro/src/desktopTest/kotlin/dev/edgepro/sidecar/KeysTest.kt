@@ -1,5 +1,8 @@
 package dev.edgepro.sidecar
 
+import com.nimbusds.jose.jwk.RSAKey
+import com.nimbusds.jose.util.Base64URL
+import com.nimbusds.jose.util.JSONObjectUtils
 import dev.edgepro.GoldenPair
 import dev.edgepro.KeyException
 import dev.edgepro.TESTS
@@ -18,6 +21,7 @@ import java.security.Provider
 import java.security.SecureRandom
 import java.security.Security
 import java.security.interfaces.ECPublicKey
+import java.security.interfaces.RSAPublicKey
 import java.security.spec.AlgorithmParameterSpec
 import java.security.spec.ECGenParameterSpec
 import javax.crypto.KeyAgreement
@@ -109,6 +113,34 @@ class KeysTest {
             "which stays with its owner",
         ) { IssuerKey.load(private.toByteArray()) }
     }
+
+    @Test
+    fun `numbers of other sizes are told`() {
+        val point = jwk.toPublicJWK().toJSONObject()
+        val longer = point + ("x" to "${Base64URL.encode(ByteArray(1) + jwk.x.decode())}")
+        assertTells<KeyException>("it is damaged") { IssuerKey.load(textOf(longer)) }
+        val ed25519 = """{"kty":"OKP","crv":"Ed25519","x":"${Base64URL.encode(ByteArray(33))}"}"""
+        assertTells<KeyException>("it is damaged") { IssuerKey.load(ed25519.toByteArray()) }
+    }
+
+    @Test
+    fun `an RSA key is counted by its bits, and needs its exponent`() {
+        val members = rsaKey(2048)
+        assertTrue("RSA-OAEP-256" in "${Identity.load(textOf(members))}")
+        assertTells<KeyException>("it is damaged") { Identity.load(textOf(members - "d")) }
+        assertTells<KeyException>("RSA of 2048 to 8192 bits") {
+            Identity.load(textOf(rsaKey(2047)))
+        }
+    }
+
+    private fun rsaKey(bits: Int): Map<String, Any> {
+        val pair = KeyPairGenerator.getInstance("RSA").apply { initialize(bits) }.generateKeyPair()
+        val key = RSAKey.Builder(pair.public as RSAPublicKey).privateKey(pair.private)
+        return key.build().toJSONObject()
+    }
+
+    private fun textOf(members: Map<String, Any>) =
+        JSONObjectUtils.toJSONString(members).toByteArray()
 
     @Test
     fun `an Ed25519 issuer is refused where the system verifies none`() {

@@ -12,6 +12,8 @@ import java.text.ParseException
 private const val MAX_KEY_FILE_BYTES = 64 shl 10
 private val PUBLIC_MEMBERS = setOf("kty", "crv", "x", "y", "n", "e", "k")
 private val PRIVATE_MEMBERS = setOf("d", "p", "q", "dp", "dq", "qi")
+private val COORDINATES = setOf("x", "y")
+private val CURVES_OF_32_BYTES = setOf("P-256", "Ed25519")
 private val VERBS = mapOf("enc" to "encrypt", "sig" to "sign")
 
 /**
@@ -36,7 +38,12 @@ internal fun parseKey(
         try {
             val members = decodeObject(data, Charsets.UTF_8)
             val numbers = members.filterKeys { it in PUBLIC_MEMBERS || it in PRIVATE_MEMBERS }
-            for (name in numbers.keys - "kty" - "crv") decodeBase64Url(numbers[name])
+            for (name in numbers.keys - "kty" - "crv") {
+                val size = decodeBase64Url(numbers[name]).size
+                // Nimbus takes zeros before a coordinate: one key would have several ids.
+                val isFree = name !in COORDINATES || numbers["crv"] !in CURVES_OF_32_BYTES
+                demand(isFree || size == 32, "a coordinate's size")
+            }
             JWK.parse(numbers) to members.getOrDefault("use", use)
         } catch (_: BadValueException) {
             throw damagedKey(noun)
@@ -59,7 +66,7 @@ internal fun cannotLoad(
     rule: String,
 ) = KeyException("cannot load $noun: $rule.")
 
-private fun damagedKey(noun: String) = KeyException(
+internal fun damagedKey(noun: String) = KeyException(
     "cannot load $noun: it is damaged, or no JWK of a kind used here.",
     "Restore it from a backup, or make a new key.",
 )

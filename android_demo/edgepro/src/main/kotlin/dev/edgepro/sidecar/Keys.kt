@@ -74,7 +74,10 @@ class Identity private constructor(
                 throw cannotLoad(NOUN, "expected a private key, got its public half alone")
             }
             if (jwk is ECKey && jwk.curve == Curve.P_256) return of(jwk.toECPrivateKey(), ECDH, jwk)
-            if (jwk is RSAKey && jwk.size() in RSA_BITS) return of(jwk.toPrivateKey(), RSA, jwk)
+            if (jwk is RSAKey && jwk.modulus.decodeToBigInteger().bitLength() in RSA_BITS) {
+                // Null where the exponent is missing and other private numbers are there.
+                return of(jwk.toPrivateKey() ?: throw damagedKey(NOUN), RSA, jwk)
+            }
             val rule = "expected a P-256 key, or RSA of 2048 to 8192 bits, got another"
             throw cannotLoad(NOUN, rule)
         }
