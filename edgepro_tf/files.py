@@ -16,6 +16,7 @@ PathOrBytes = str | os.PathLike[str] | bytes | bytearray | memoryview
 
 PUBLIC_MODE = 0o644
 PRIVATE_MODE = 0o600
+_PART_BYTES = 1 << 20
 _KEPT_BYTES = 64  # of the name, in a temporary one: names end at 255
 _ALLOW = "allow it to be overwritten"
 
@@ -186,7 +187,12 @@ def read_bytes(source: PathOrBytes, *, limit_bytes: int) -> bytes:
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
     with _possible_name(), open(source, "rb") as file:
-        return file.read(limit_bytes + 1)
+        # In parts: a read takes the memory of all that it is asked for first.
+        parts, left = [], limit_bytes + 1
+        while left and (part := file.read(min(left, _PART_BYTES))):
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
 
 
 def size_of(source: PathOrBytes) -> int:

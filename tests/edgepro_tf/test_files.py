@@ -1,6 +1,7 @@
 import contextlib
 import os
 import stat
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,20 @@ def test_writes_and_reads(tmp_path):
     assert files.size_of(path) == files.size_of(memoryview(b"abc")) == 3
     assert (files.name_of(path), files.name_of(b"abc")) == ("a.bin", "")
     assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_reading_takes_the_memory_of_the_file(tmp_path):
+    small = files.write_file(tmp_path / "a.bin", b"abc")
+    large = files.write_file(tmp_path / "b.bin", bytes(range(250)) * 12_000)
+    tracemalloc.start()
+    try:
+        assert files.read_bytes(small, limit_bytes=64 << 20) == b"abc"
+        assert tracemalloc.get_traced_memory()[1] < 2 << 20
+    finally:
+        tracemalloc.stop()
+    assert files.read_bytes(large, limit_bytes=64 << 20) == large.read_bytes()
+    assert files.read_bytes(large, limit_bytes=2_999_999) == large.read_bytes()
+    assert len(files.read_bytes(large, limit_bytes=2_500_000)) == 2_500_001
 
 
 def test_keeps_what_is_there(tmp_path):
