@@ -6,7 +6,7 @@ import mmap
 from pathlib import Path
 
 from edgepro_tf import native
-from edgepro_tf.errors import ConversionError
+from edgepro_tf.errors import ConversionError, InterpreterError
 from edgepro_tf.files import name_of
 from edgepro_tf.runtime.interpreters import check_threads
 
@@ -27,18 +27,27 @@ def restore_to_buffer(
     Raises:
         WrongModelError: the payload belongs to another file.
         ConversionError: the file is empty or no TFLite model.
-        InterpreterError: there is no such number of threads.
+        InterpreterError: there is no such number of threads, or the system refused to
+            map the file.
 
     Cost: memory for the pages rewritten (path), or the model's size (bytes).
     """
     check_threads(threads, least=0)
     buffer: mmap.mmap | bytearray
     if isinstance(model, (str, Path)):
-        with open(model, "rb") as file:
-            try:
+        try:
+            with open(model, "rb") as file:
                 buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-            except ValueError as error:
-                raise empty_model(model) from error
+        except ValueError as error:
+            raise empty_model(model) from error
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise InterpreterError(
+                f"cannot restore {name_of(model)}: "
+                f"{error.strerror or 'the system refused'}.",
+                "Close files and other programs, or use a smaller model.",
+            ) from error
     else:
         buffer = bytearray(model)
     native.restore_buffer(buffer, payload, threads=threads)

@@ -80,7 +80,8 @@ def restore_to_memory_file(
     Raises:
         WrongModelError: the payload belongs to another file.
         ConversionError: the file is empty or no TFLite model.
-        InterpreterError: this system has no memory files, or not so many threads.
+        InterpreterError: this system has no memory files, not so many threads, or
+            refused the memory.
 
     Cost: memory of the model's size, whatever the lock touches: a path needs a file of
     its own. What takes a delegate or a buffer needs less (``open_interpreter``,
@@ -93,6 +94,19 @@ def restore_to_memory_file(
             f"{sys.platform}.",
             "Use restore_model, which gives a buffer.",
         )
+    try:
+        return _make(model, payload, threads)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InterpreterError(
+            "cannot restore to a memory file: "
+            f"{error.strerror or 'the system refused'}.",
+            "Use restore_model, which gives a buffer and takes less memory.",
+        ) from error
+
+
+def _make(model: str | Path | bytes, payload: bytes, threads: int) -> MemoryFile:
     # close-on-exec is Python's default for the flags, but not once they are given.
     descriptor = os.memfd_create("model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:

@@ -142,6 +142,7 @@ def restore_model(
     Raises:
         SidecarError: the sidecar does not open; its subclasses say why.
         WrongModelError: it belongs to another model.
+        InterpreterError: the system refused to map the file.
     """
     with _opened(sidecar, identity, issuer, audience, model, "full") as payload:
         return restore_to_buffer(model, payload, threads=threads)
@@ -176,7 +177,7 @@ def restore_model_file(
     Raises:
         SidecarError: the sidecar does not open; its subclasses say why.
         WrongModelError: it belongs to another model.
-        InterpreterError: this system has no memory files.
+        InterpreterError: this system has no memory files, or refused the memory.
     """
     with _opened(sidecar, identity, issuer, audience, model, "full") as payload:
         return restore_to_memory_file(model, payload, threads=threads)

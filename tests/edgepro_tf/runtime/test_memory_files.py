@@ -1,14 +1,21 @@
 """Sealed memory files, opened by path in the real runtimes of this environment."""
 
 import errno
+import mmap
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from edgepro_tf.errors import ConversionError, InterpreterError, WrongModelError
-from edgepro_tf.runtime import MemoryFile, memory_files, restore_model_file
+from edgepro_tf.runtime import (
+    MemoryFile,
+    memory_files,
+    restore_model,
+    restore_model_file,
+)
 from edgepro_tf.runtime.interpreters import find_runtime, make_interpreter
 from tests.runtime_only.test_golden_pair import (
     GOLDEN,
@@ -103,3 +110,29 @@ def test_another_system_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "memfd_create")
     with pytest.raises(InterpreterError, match="expected Linux or Android"):
         golden_file()
+
+
+@pytest.mark.parametrize(
+    ("module", "call", "number"),
+    [
+        (os, "memfd_create", errno.ENOSYS),  # Forbidden to a sandboxed process.
+        (os, "sendfile", errno.ENOSPC),
+        (mmap, "mmap", errno.ENOMEM),
+    ],
+)
+def test_a_system_that_refuses_is_told_so(
+    module: Any, call: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(module, call, refuse)
+    before = len(os.listdir("/proc/self/fd"))
+    words = f"cannot restore to a memory file: {os.strerror(number)}"
+    with pytest.raises(InterpreterError, match=words) as refusal:
+        golden_file()
+    assert "restore_model" in str(refusal.value)
+    assert len(os.listdir("/proc/self/fd")) == before
+    if module is mmap:
+        with pytest.raises(InterpreterError, match="tflite: Cannot allocate"):
+            restore_model(MODEL, SIDECAR, **KEYS)
