@@ -78,8 +78,12 @@ def to_seconds(moment: datetime.datetime) -> int:
     """Return a NumericDate, rounded down.
 
     Raises:
-        ValueError: the moment has no time zone, or lies before 1970.
+        ValueError: it is no moment (a date alone), has no time zone, or lies before
+            1970.
     """
+    if not isinstance(moment, datetime.datetime):
+        got = type(moment).__name__
+        raise ValueError(f"expected a datetime with a time zone, got a {got}")
     if moment.tzinfo is None:
         raise ValueError("expected a moment with a time zone, got one without")
     # timestamp() rounds the last moments of 9999 up, into the next year.

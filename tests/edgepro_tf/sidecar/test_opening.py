@@ -115,6 +115,8 @@ def test_dates():
         open_(sidecar, now=end + SECOND, leeway_s=1)
     with pytest.raises(SidecarError, match="now: expected a moment with a time zone"):
         open_(sidecar, now=datetime.datetime(2026, 6, 1))
+    with pytest.raises(SidecarError, match=r"now: .* time zone, got a date"):
+        open_(sidecar, now=datetime.date(2026, 6, 1))
 
 
 def test_the_last_moment_of_9999_is_one():

@@ -148,6 +148,8 @@ def test_binding_out_of_range_is_refused(model_id, size):
         ({"audience": 5}, "expected an audience of text, got a int"),
         ({"issuer_name": b"x"}, "expected an issuer name of text, got a bytes"),
         ({"recipients": "abc"}, "expected recipients, got a str"),
+        ({"expires": datetime.date(2030, 1, 1)}, "expires: .* time zone, got a date"),
+        ({"not_before": 1_780_228_800}, "not_before: .* time zone, got a int"),
     ],
 )
 def test_wrong_kinds_of_arguments(changes, text):
