@@ -45,9 +45,14 @@ def compare_with_keras(
         Largest absolute difference over all outputs, as a share of the largest
         absolute Keras output. Outputs are matched by shape, then by nearest value.
     """
+    return _compare(_ask_keras(model, samples), outputs)
+
+
+def _compare(
+    asked: Sequence[list[np.ndarray]], outputs: Sequence[Mapping[Any, np.ndarray]]
+) -> float:
     worst = 0.0
-    for sample, answers in zip(samples, outputs, strict=True):
-        expected = _ask_keras(model, sample)
+    for expected, answers in zip(asked, outputs, strict=True):
         largest = max(_largest(output) for output in expected) or 1.0
         for output in expected:
             distances = [
@@ -59,7 +64,13 @@ def compare_with_keras(
     return worst
 
 
-def _ask_keras(model: keras.Model, sample: Sample) -> list[np.ndarray]:
+def _ask_keras(model: keras.Model, samples: Sequence[Sample]) -> list[list[np.ndarray]]:
+    """Its outputs for each sample, one after the other, from the state that it has."""
+    with _keeping_state(model):
+        return [_ask_once(model, sample) for sample in samples]
+
+
+def _ask_once(model: keras.Model, sample: Sample) -> list[np.ndarray]:
     import keras
 
     inputs = getattr(model, "inputs", None)  # A subclassed model may have none.
@@ -124,8 +135,8 @@ def verify_keras(
             (quantised formats change the answers: from 50 % on, a warning says so).
     """
     try:
-        with _keeping_state(model):
-            difference = compare_with_keras(model, samples, outputs)
+        asked = _ask_keras(model, samples)
+        difference = _compare(asked, outputs)
     except Exception as error:  # Whatever the model's own code raises.
         warnings.warn(
             f"Keras could not run the model on the samples ({type(error).__name__}): "
@@ -135,11 +146,8 @@ def verify_keras(
         return None
     tolerance = _KERAS_TOLERANCE.get(number_format, _WORTH_A_WORD)
     if not difference <= tolerance:
-        with _keeping_state(model):
-            again = [dict(enumerate(_ask_keras(model, each))) for each in samples]
-        with _keeping_state(model):
-            repeated = compare_with_keras(model, samples, again)
-        if repeated > tolerance:
+        again = [dict(enumerate(answers)) for answers in _ask_keras(model, samples)]
+        if _compare(asked, again) > tolerance:
             warnings.warn(
                 "Keras' answers differ from run to run: the pair is verified, its "
                 "agreement with Keras cannot be.",

@@ -63,6 +63,9 @@ class Attack:
         return self.task in ("", task.kind)
 
 
+Cell = tuple[Attack, float, int]  # With a share of the data and a thief's seed.
+
+
 @dataclasses.dataclass(frozen=True)
 class AttackResult:
     """An outcome with everything it depends on, one line of the cache."""

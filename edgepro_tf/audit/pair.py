@@ -77,7 +77,8 @@ def audit_pair(
         cache: a file of JSON lines; an audit that was stopped goes on from it.
         workers: attacks run at a time.
         progress: wraps an iterable, given its length, to show it.
-        expect: told first how many seconds it will take, within a factor of two.
+        expect: told of each file first how many seconds it will take, within a factor
+            of two.
         facts: further lines for the report.
 
     Returns:

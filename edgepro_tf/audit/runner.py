@@ -12,7 +12,7 @@ from concurrent import futures
 from pathlib import Path
 from typing import Any
 
-from edgepro_tf.audit.attack import LABELS, Attack, AttackResult
+from edgepro_tf.audit.attack import LABELS, Attack, AttackResult, Cell
 from edgepro_tf.audit.budget import Budget
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.duration import estimate_seconds
@@ -20,7 +20,6 @@ from edgepro_tf.files import make_folder
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 Expect = Callable[[float], None]
-Cell = tuple[Attack, float, int]
 
 # Raised whenever an attack changes what it does, so that no old figure is mixed in.
 AUDIT_VERSION = 18

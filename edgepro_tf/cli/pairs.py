@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,17 +147,21 @@ def read_samples(source: str | None) -> Any:
     return load_dataset(source)
 
 
-def fit_samples(samples: Any, inputs: Mapping[str, tuple[int, bool]]) -> Any:
+def fit_samples(
+    samples: Any, list_inputs: Callable[[], Mapping[str, tuple[int, bool]]]
+) -> Any:
     """A data set's training samples as a model takes them; whatever else as it is.
 
     Args:
         samples: from ``read_samples``.
-        inputs: as for ``Dataset.fit_inputs``; none where the model does not say.
+        list_inputs: of the model, asked for a data set alone, as for
+            ``Dataset.fit_inputs``; none where the model does not say.
     """
     from edgepro_tf.datasets import Dataset
 
     if not isinstance(samples, Dataset):
         return samples
+    inputs = list_inputs()
     are_lone = len(inputs) == len(samples.inputs) == 1
     if are_lone or inputs.keys() == set(samples.inputs):
         samples = samples.fit_inputs(inputs)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
+from collections.abc import Iterator
 from pathlib import Path
 
 from edgepro_tf import native
@@ -35,23 +37,36 @@ def restore_to_buffer(
     check_threads(threads, least=0)
     buffer: mmap.mmap | bytearray
     if isinstance(model, (str, Path)):
-        try:
-            with open(model, "rb") as file:
-                buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        except ValueError as error:
-            raise empty_model(model) from error
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise InterpreterError(
-                f"cannot restore {name_of(model)}: "
-                f"{error.strerror or 'the system refused'}.",
-                "Close files and other programs, or use a smaller model.",
-            ) from error
+        hint = "Close files and other programs, or use a smaller model."
+        with telling_refusal(f"cannot restore {name_of(model)}", hint):
+            buffer = _map(model)
     else:
         buffer = bytearray(model)
     native.restore_buffer(buffer, payload, threads=threads)
     return buffer
+
+
+def _map(model: str | Path) -> mmap.mmap:
+    with open(model, "rb") as file:
+        try:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        except ValueError as error:
+            raise empty_model(model) from error
+
+
+@contextlib.contextmanager
+def telling_refusal(problem: str, hint: str) -> Iterator[None]:
+    """Make an InterpreterError of what the system refuses: memory, descriptors.
+
+    A file that is not there stays a FileNotFoundError.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        reason = error.strerror or "the system refused"
+        raise InterpreterError(f"{problem}: {reason}.", hint) from error
 
 
 def empty_model(model: str | Path | bytes) -> ConversionError:

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from edgepro_tf import native
 from edgepro_tf.errors import InterpreterError
-from edgepro_tf.runtime.buffers import empty_model
+from edgepro_tf.runtime.buffers import empty_model, telling_refusal
 from edgepro_tf.runtime.interpreters import check_threads
 
 
@@ -94,16 +94,9 @@ def restore_to_memory_file(
             f"{sys.platform}.",
             "Use restore_model, which gives a buffer.",
         )
-    try:
+    hint = "Use restore_model, which gives a buffer and takes less memory."
+    with telling_refusal("cannot restore to a memory file", hint):
         return _make(model, payload, threads)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise InterpreterError(
-            "cannot restore to a memory file: "
-            f"{error.strerror or 'the system refused'}.",
-            "Use restore_model, which gives a buffer and takes less memory.",
-        ) from error
 
 
 def _make(model: str | Path | bytes, payload: bytes, threads: int) -> MemoryFile:

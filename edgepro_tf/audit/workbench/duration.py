@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from edgepro_tf.audit.attack import LABELS, Attack
+from edgepro_tf.audit.attack import LABELS, Cell
 from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.training import Candidate
@@ -20,8 +19,8 @@ _QUICK_RUNS, _THOROUGH_RUNS = 80, 550
 
 def estimate_seconds(
     bench: Bench,
-    cells: Sequence[tuple[Attack, float, int]],
-    missing: Sequence[tuple[Attack, float, int]],
+    cells: Sequence[Cell],
+    missing: Sequence[Cell],
     workers: int,
 ) -> float:
     """Seconds that what is missing will take, within a factor of two or so.
@@ -29,7 +28,7 @@ def estimate_seconds(
     Trains for some steps: what that compiles is used by the attacks again.
 
     Args:
-        cells: all that the budget runs: attack, share, seed.
+        cells: all that the budget runs.
         missing: those that are left to do.
         workers: cells at a time.
     """
@@ -52,10 +51,10 @@ def estimate_seconds(
     return (3 * (compiled - started) + steps * step) / workers
 
 
-def _train(bench: Bench, thief: Thief, steps: int) -> Any:
+def _train(bench: Bench, thief: Thief, steps: int) -> None:
     theta = bench.target.public
     plan = np.zeros((steps, len(theta)), np.float32)
-    return bench.train(
+    bench.train(
         bench.tools.weights,
         Candidate("timed", theta, plan),
         thief.x,

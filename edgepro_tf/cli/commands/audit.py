@@ -287,7 +287,7 @@ def _make_pair(
                 "Choose another folder.",
             )
     model = make()
-    samples = pairs.fit_samples(data, pairs.list_keras_inputs(model))
+    samples = pairs.fit_samples(data, lambda: pairs.list_keras_inputs(model))
     pair = convert_keras(model, recipe=recipe, samples=samples[:_SAMPLES])
     make_folder(folder)
     # The payload lies open here: this network is made to be attacked, not shipped.

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
         restore_budget=args.restore_budget,
         number_format=args.format,
         inference_type=args.io,
-        samples=pairs.fit_samples(samples, pairs.list_keras_inputs(model)),
+        samples=pairs.fit_samples(samples, lambda: pairs.list_keras_inputs(model)),
         update_of=before,
     )
     pairs.write_and_report(args, protected, recipients, issuer)

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
         args.model,
         recipe=args.recipe,
         restore_budget=args.restore_budget,
-        samples=pairs.fit_samples(samples, _list_inputs(args)),
+        samples=pairs.fit_samples(samples, lambda: _list_inputs(args)),
         update_of=before,
         runs=not args.no_run,
     )
@@ -59,7 +59,7 @@ def _list_inputs(args: argparse.Namespace) -> dict[str, tuple[int, bool]]:
     from edgepro_tf.runtime.interpreters import make_interpreter
     from edgepro_tf.runtime.running import list_inputs, ordered_details
 
-    if args.samples is None or args.no_run:
+    if args.no_run:
         return {}
     try:
         return list_inputs(ordered_details(make_interpreter(args.model)))

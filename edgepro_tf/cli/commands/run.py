@@ -173,18 +173,24 @@ def _check_state(
     from edgepro_tf.flatbuffer.schema import read_model
     from edgepro_tf.runtime.running import signature_shape
 
-    for name, detail in details.items():
-        wanted = signature_shape(detail)[:1]
-        count = sample[name].shape[:1]
-        if wanted in ((), (-1,), count):
-            continue
-        kinds = read_model(model.read_bytes()).operator_kinds
-        if any("VAR_HANDLE" in graph for graph in kinds):
-            raise EdgeProError(
-                f"cannot feed {model.name}: expected {wanted[0]} at a time, which is "
-                f"what the model keeps its state of, got {count[0]}.",
-                "Feed them one after the other, to one interpreter in Python.",
-            )
+    counts = [
+        (wanted, given)
+        for name, detail in details.items()
+        for wanted, given in zip(
+            signature_shape(detail)[:1], sample[name].shape[:1], strict=False
+        )
+        if wanted not in (-1, given)
+    ]
+    if not counts:
+        return
+    kinds = read_model(model.read_bytes()).operator_kinds
+    if any("VAR_HANDLE" in graph for graph in kinds):
+        wanted, given = counts[0]
+        raise EdgeProError(
+            f"cannot feed {model.name}: expected {wanted} at a time, which is what the "
+            f"model keeps its state of, got {given}.",
+            "Feed them one after the other, to one interpreter in Python.",
+        )
 
 
 def _read_sample(
