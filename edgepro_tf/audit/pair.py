@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgepro_tf.audit.attack import Attack, AttackResult
+from edgepro_tf.audit.attack import Attack, AttackResult, Cell
 from edgepro_tf.audit.attacks import all_attacks
 from edgepro_tf.audit.budget import QUICK, Budget
 from edgepro_tf.audit.reporting.page import write_page
 from edgepro_tf.audit.reporting.report import AuditReport, summarise
-from edgepro_tf.audit.runner import Cache, Expect, Progress, run_attacks
+from edgepro_tf.audit.runner import Cache, Expect, Progress, list_cells, run_cells
 from edgepro_tf.audit.scoring.accuracy import fit_data
 from edgepro_tf.audit.scoring.regression import Numbers
 from edgepro_tf.audit.scoring.scores import are_numbers
@@ -51,6 +52,7 @@ def audit_pair(
     workers: int = 1,
     progress: Progress = lambda cells, _: cells,
     expect: Expect | None = None,
+    seconds: float = math.inf,
     facts: dict[str, Any] | None = None,
 ) -> AuditReport:
     """Attack a public model as thieves with its file and some data would.
@@ -79,6 +81,9 @@ def audit_pair(
         progress: wraps an iterable, given its length, to show it.
         expect: told of each file first how many seconds it will take, within a factor
             of two.
+        seconds: that it may take. What is not done by then is named in the report, the
+            smallest share's first thief is compared at least; with the same cache the
+            audit goes on.
         facts: further lines for the report.
 
     Returns:
@@ -98,65 +103,102 @@ def audit_pair(
     if SCRATCH not in [attack.name for attack in attacks]:
         raise ValueError(f"attacks are held against {SCRATCH!r}, which is missing")
     data = fit_data(name, make_interpreter(public), data, output)
-    task = Numbers.of(data.y_train) if are_numbers(data.y_train) else None
-    pairs = [(public, payload), *others]
+    until = time.monotonic() + seconds
+    cells: list[Cell] = []
     results: list[AttackResult] = []
     released = []
+    pairs = [(public, payload), *others]
     for i, (file, lock) in enumerate(pairs):
-        target = make_target(
-            file, lock, name=name, recipe=recipe, output=output, task=task
+        bench = _make_bench(
+            file, lock, data, budget, name=name, recipe=recipe, output=output, base=base
         )
-        if base is not None:
-            known_base = read_base(target.network, base, output)
-            target = dataclasses.replace(target, base=known_base)
-        budget = budget.for_data(len(data.x_train), target.network.task.least_labels)
-        bench = Bench(
-            target, budget, data.x_train, data.y_train, data.x_test, data.y_test
-        )
-        authorized_accuracy = bench.accuracy(target.authorized)
-        if not is_control and authorized_accuracy <= bench.chance:
-            raise _answers_nothing(authorized_accuracy, bench)
-        # Of each seed by itself: who takes more thieves keeps those that he has.
-        of_each = dataclasses.replace(budget, seeds=())
-        context = [digest(file), data.digest, dataclasses.asdict(of_each)]
-        if base is not None:
-            context.append(digest(base.read_bytes()))
-        if output is not None:
-            context.append(output)
-        results += run_attacks(
+        described = _describe(bench)
+        if not is_control:
+            _check_answers(bench, described["authorized_accuracy"])
+        released.append(bench.accuracy(bench.target.public))
+        suited = [attack for attack in attacks if attack.suits(bench.task)]
+        mine = list_cells(suited, bench.budget, budget.seeds[i :: len(pairs)])
+        cells += mine
+        results += run_cells(
             bench,
-            [attack for attack in attacks if attack.suits(bench.task)],
-            seeds=budget.seeds[i :: len(pairs)],
-            cache=Cache(cache, context),
+            mine,
+            cache=Cache(cache, _list_context(file, data, bench.budget, base, output)),
             workers=workers,
             progress=progress,
             expect=expect,
+            until=until,
         )
-        released.append(bench.accuracy(target.public))
     known = {
         "name": name,
         "recipe": recipe,
         "data": str(data),
-        "labels_taken_for": bench.task.labels,
-        "score": bench.task.score_name,
-        "test_examples": len(bench.y_test),
-        "labels": {share: bench.count_labels(share) for share in budget.shares},
-        "budget": dataclasses.asdict(budget),
+        **described,
         "locks_drawn": len(pairs),
         "output": output,
         "base": None if base is None else base.name,
         "model_bytes": len(public),
-        "weights": target.network.weights,
-        "authorized_accuracy": authorized_accuracy,
         "released_accuracy": float(np.mean(released)),
-        "chance": bench.chance,
         "seconds": round(time.time() - started, 1),
+        **(facts or {}),
     }
-    return summarise(results, attacks, budget, known | (facts or {}), bench.task)
+    return summarise(results, attacks, bench.budget, known, bench.task, cells)
 
 
-def _answers_nothing(accuracy: float, bench: Bench) -> ConversionError:
-    return ConversionError(
+def _make_bench(
+    public: bytes,
+    payload: bytes,
+    data: Dataset,
+    budget: Budget,
+    *,
+    name: str,
+    recipe: str,
+    output: str | None,
+    base: Path | None,
+) -> Bench:
+    """One file's workbench; arguments as of ``audit_pair``."""
+    task = Numbers.of(data.y_train) if are_numbers(data.y_train) else None
+    target = make_target(
+        public, payload, name=name, recipe=recipe, output=output, task=task
+    )
+    if base is not None:
+        known_base = read_base(target.network, base, output)
+        target = dataclasses.replace(target, base=known_base)
+    budget = budget.for_data(len(data.x_train), target.network.task.least_labels)
+    return Bench(target, budget, data.x_train, data.y_train, data.x_test, data.y_test)
+
+
+def _list_context(
+    public: bytes, data: Dataset, budget: Budget, base: Path | None, output: str | None
+) -> list[Any]:
+    """Whatever a file's results depend on besides attack, share and seed."""
+    # Of each seed by itself: who takes more thieves keeps those that he has.
+    of_each = dataclasses.replace(budget, seeds=())
+    context = [digest(public), data.digest, dataclasses.asdict(of_each)]
+    if base is not None:
+        context.append(digest(base.read_bytes()))
+    if output is not None:
+        context.append(output)
+    return context
+
+
+def _describe(bench: Bench) -> dict[str, Any]:
+    """The report's lines on the network, the data and the budget."""
+    return {
+        "labels_taken_for": bench.task.labels,
+        "score": bench.task.score_name,
+        "test_examples": len(bench.y_test),
+        "labels": {share: bench.count_labels(share) for share in bench.budget.shares},
+        "budget": dataclasses.asdict(bench.budget),
+        "weights": bench.network.weights,
+        "authorized_accuracy": bench.accuracy(bench.target.authorized),
+        "chance": bench.chance,
+    }
+
+
+def _check_answers(bench: Bench, accuracy: float) -> None:
+    if accuracy > bench.chance:
+        return
+    raise ConversionError(
         "cannot audit model: expected the authorized network to answer this data, got "
         f"one of {bench.task.score_name} {accuracy:.1%} ({bench.task.constant}: "
         f"{bench.chance:.1%}).",

@@ -5,21 +5,25 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent import futures
 from pathlib import Path
 from typing import Any
 
 from edgepro_tf.audit.attack import LABELS, Attack, AttackResult, Cell
+from edgepro_tf.audit.attacks.finetuning import FINE_TUNING
 from edgepro_tf.audit.budget import Budget
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.duration import estimate_seconds
+from edgepro_tf.audit.workbench.scratch import SCRATCH
 from edgepro_tf.files import make_folder
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 Expect = Callable[[float], None]
+Running = futures.Future[AttackResult]
 
 # Raised whenever an attack changes what it does, so that no old figure is mixed in.
 AUDIT_VERSION = 18
@@ -73,7 +77,12 @@ class Cache:
 def list_cells(
     attacks: Sequence[Attack], budget: Budget, seeds: Sequence[int] | None = None
 ) -> list[Cell]:
-    """Every attack, share and seed; an attack without labels has no share (0)."""
+    """Every attack, share and seed; an attack without labels has no share (0).
+
+    In the order they are run: the smallest share first, with what needs no labels, so
+    that an audit cut short is a whole one of less data; thief by thief, of each what
+    trains first.
+    """
     seeds = budget.seeds if seeds is None else seeds
     cells = []
     for attack in attacks:
@@ -81,56 +90,75 @@ def list_cells(
             continue
         shares = budget.shares if attack.needs == LABELS else (0.0,)
         cells += [(attack, share, seed) for share in shares for seed in seeds]
-    # One share after the other, so that a run cut short is a whole one of less data;
-    # and thief by thief, so that workers do not wait for the same compilation.
-    return sorted(cells, key=lambda cell: cell[1:])
+    least = min(budget.shares)
+    return sorted(cells, key=lambda cell: (cell[1] or least, cell[2], not cell[1]))
 
 
-def run_attacks(
+def run_cells(
     bench: Bench,
-    attacks: Sequence[Attack],
+    cells: Sequence[Cell],
     *,
     cache: Cache,
-    seeds: Sequence[int] | None = None,
     workers: int = 1,
     progress: Progress = lambda cells, _: cells,
     expect: Expect | None = None,
+    until: float = math.inf,
 ) -> list[AttackResult]:
     """Run what the cache does not have.
 
     Args:
         bench: the target's workbench.
-        attacks: from ``all_attacks``.
+        cells: from ``list_cells``.
         cache: read first, added to after each attack.
-        seeds: None for the budget's.
         workers: threads; each attack trains small networks, which use one core well
             and two badly. Results do not depend on it.
         progress: wraps the attacks as they are done, given their number.
         expect: told first how many seconds that will take, about.
+        until: of ``time.monotonic``. What is not done by then is given up, but for what
+            any report needs: one thief's training from nothing and his fine-tuning.
 
     Returns:
-        All results, in the order of ``list_cells``.
+        All results that there are, in the order of the cells.
     """
-    cells = list_cells(attacks, bench.budget, seeds)
     missing = [c for c in cells if cache.get(c[0].name, c[1], c[2]) is None]
     if expect is not None and missing:
         expect(estimate_seconds(bench, cells, missing, workers))
+    first = next((cell[1:] for cell in cells if cell[1]), None)
     with futures.ThreadPoolExecutor(workers) as pool:
-        running = [pool.submit(_run, bench, *cell) for cell in missing]
+        running = {pool.submit(_run, bench, *cell): cell for cell in missing}
+        needed = {
+            one
+            for one, (attack, *whose) in running.items()
+            if attack.name in (SCRATCH, FINE_TUNING) and tuple(whose) == first
+        }
         try:
-            for done in progress(futures.as_completed(running), len(running)):
-                cache.add(done.result())
-        except BaseException:
+            done = _take_done(set(running), needed, until)
+            for one in progress(done, len(running)):
+                cache.add(one.result())
+        finally:  # Time is up, or the audit is stopped.
             bench.stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
             _keep_done(running, cache)
-            raise
     found = [cache.get(attack.name, share, seed) for attack, share, seed in cells]
     return [result for result in found if result is not None]
 
 
-def _keep_done(running: Sequence[futures.Future[AttackResult]], cache: Cache) -> None:
-    """Those that were done by the time another stopped the audit, and not yet told."""
+def _take_done(
+    pending: set[Running], needed: set[Running], until: float
+) -> Iterator[Running]:
+    """Those that are done, as they are, until time is up (not before the needed)."""
+    while pending:
+        left = None if until == math.inf else max(0.0, until - time.monotonic())
+        done, pending = futures.wait(
+            pending, None if needed & pending else left, futures.FIRST_COMPLETED
+        )
+        yield from done
+        if not done:
+            return
+
+
+def _keep_done(running: Iterable[Running], cache: Cache) -> None:
+    """Those that were done by the time the audit was stopped, and not yet told."""
     for one in running:
         if one.cancelled() or one.exception():
             continue

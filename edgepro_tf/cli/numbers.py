@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 _SEEDS = 1 << 32  # numpy's and Keras' own range
 
@@ -10,6 +11,17 @@ _SEEDS = 1 << 32  # numpy's and Keras' own range
 def positive_int(text: str) -> int:
     """An integer from 1 on."""
     return _within(text, 1, None)
+
+
+def positive_number(text: str) -> float:
+    """A number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return number
 
 
 def seed(text: str) -> int:

@@ -14,6 +14,8 @@ from edgepro_tf.audit.workbench.starts import public_start, reads_nothing, unrea
 from edgepro_tf.audit.workbench.training import Candidate, cosine
 from edgepro_tf.locks import Step
 
+FINE_TUNING = "fine-tuning, all layers"
+
 
 def tune_all(bench: Bench, thief: Thief, *, fresh: str = "nothing") -> Outcome:
     """Train every parameter, from the public values plain and re-normalised.
@@ -97,7 +99,7 @@ def _staircase(bench: Bench, thief: Thief, rate: float, backward: bool) -> np.nd
 _ALL_FRESH = "every tensor is hidden: this would be scratch"
 _FINETUNING = "Uchida et al., ICMR 2017, section 4.4; EdgePro, experiments"
 ATTACKS = (
-    Attack("fine-tuning, all layers", "fine-tuning", _FINETUNING, LABELS, tune_all),
+    Attack(FINE_TUNING, "fine-tuning", _FINETUNING, LABELS, tune_all),
     Attack(
         "answers mapped by least squares", "fine-tuning", "Legendre 1805", LABELS,
         map_answers, task="numbers",

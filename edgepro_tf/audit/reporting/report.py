@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgepro_tf.audit.attack import LABELS, Attack, AttackResult
+from edgepro_tf.audit.attack import LABELS, Attack, AttackResult, Cell
 from edgepro_tf.audit.budget import Budget
 from edgepro_tf.audit.reporting.advantage import (
     Advantage,
@@ -18,6 +18,7 @@ from edgepro_tf.audit.reporting.advantage import (
     find_advantage,
     spread_of,
 )
+from edgepro_tf.audit.reporting.unfinished import keep_whole, name_missing
 from edgepro_tf.audit.workbench.scratch import SCRATCH
 
 if TYPE_CHECKING:
@@ -103,8 +104,14 @@ class AuditReport:
 
     @property
     def caution(self) -> str:
-        """Sentences on figures that rest on few examples or failed runs, if any."""
+        """Sentences on figures that rest on less than they might, if any."""
         cautions = []
+        done, runs = self.facts.get("runs_done", 0), self.facts.get("runs", 0)
+        if done < runs:
+            cautions.append(
+                f"Time was up: {done:,} of {runs:,} runs are done. What is missing "
+                "stands under what was not tested; the same audit goes on from here."
+            )
         count = int(self.facts.get("test_examples", _FEW_EXAMPLES))
         if count < _FEW_EXAMPLES:
             cautions.append(
@@ -131,11 +138,15 @@ def summarise(
     budget: Budget,
     facts: dict[str, Any],
     task: Task | None = None,
+    cells: Sequence[Cell] = (),
 ) -> AuditReport:
     """Average over seeds and hold every attack against scratch.
 
-    Attacks that do not suit the task (None: all do) are named as not tested.
+    Attacks that do not suit the task (None: all do) are named as not tested, and so is
+    what is missing of the cells that were asked for.
     """
+    facts = facts | {"runs": len(cells), "runs_done": len(results)}
+    results = keep_whole(results, cells)
     known = {attack.name: attack for attack in attacks}
     table: Table = {}
     for result in results:
@@ -158,8 +169,9 @@ def summarise(
                 labels=facts.get("labels", {}).get(share),
             )
             for share in budget.shares
+            if share in scratch
         ),
-        NEVER_TESTED + _left_out(attacks, budget, task),
+        NEVER_TESTED + _left_out(attacks, budget, task) + name_missing(results, cells),
     )
 
 

@@ -6,7 +6,6 @@ import dataclasses
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import CancelledError
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from edgepro_tf.audit.network.sharing import run_once
 from edgepro_tf.audit.thief import Arrays, Target, Thief
 from edgepro_tf.audit.workbench import training
 from edgepro_tf.audit.workbench.answer_map import fit_answers, normalise_answers
+from edgepro_tf.audit.workbench.stopping import Stop
 from edgepro_tf.audit.workbench.tools import Tools
 from edgepro_tf.audit.workbench.training import Candidate
 from edgepro_tf.inputs import flatten_inputs
@@ -35,7 +35,7 @@ class Bench:
 
     ``tools`` has whatever is compiled; ``rows`` is the number of examples that each of
     them is given: fewer are repeated, more are cut off. Set, ``stopped`` ends attacks
-    that are under way with ``CancelledError``, at their next training run.
+    that are under way with ``CancelledError``, at their next training run or answer.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Bench:
         self.x_test = tf.constant(flatten_inputs(self.test_inputs))
         self.y_test = np.asarray(y_test)[picked]
         self.rows = self._most_examples()
-        self.stopped = threading.Event()
+        self.stopped = Stop()
         self._diverged = threading.local()  # Runs of the attack that is under way.
         self.tools = Tools(target, budget, self.rows)
 
@@ -107,6 +107,7 @@ class Bench:
 
     def logits(self, parameters: Arrays, x: Any) -> np.ndarray:
         """float32 [..., units]; compiled once for each number of examples."""
+        self.stopped.check()
         values = [tf.constant(p, tf.float32) for p in parameters]
         return self.tools.forward(values, tf.constant(x, tf.float32)).numpy()
 
@@ -218,8 +219,7 @@ class Bench:
         Raises:
             CancelledError: the audit is stopped.
         """
-        if self.stopped.is_set():
-            raise CancelledError
+        self.stopped.check()
         steps = len(candidate.plan)
         batches = training.draw_batches(examples, steps, self.budget.batch, rng)
         plan = np.array(candidate.plan)

@@ -18,6 +18,10 @@ Three ways:
   - lock a Keras model of yours, lock-trained or not, and audit it; no keys needed
   - with --model, train a ready-made network, lock it, audit it, all in one go
 
+A quick audit takes two minutes (--minutes), the most telling attacks first; of a large
+network that is a beginning, and the report says what is missing. The same command goes
+on from there.
+
 Writes audit.html (opens without a network), audit.json, and results.jsonl, from which
 an audit that was stopped goes on.
 
@@ -30,12 +34,14 @@ example:
 from __future__ import annotations
 
 import argparse
+import functools
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepro_tf.cli import console, keyring, pairs
-from edgepro_tf.cli.numbers import positive_int, seed
+from edgepro_tf.cli.numbers import positive_int, positive_number, seed
 from edgepro_tf.cli.training_job import DEFAULT_EPOCHS, LOCKS, NETWORKS
 from edgepro_tf.errors import EdgeProError
 
@@ -46,6 +52,7 @@ if TYPE_CHECKING:
 
     from edgepro_tf.datasets import Dataset
 
+_QUICK_MINUTES = 2
 _SAMPLES = 200  # To verify the lock with, and to see that it answers by chance.
 
 
@@ -88,15 +95,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--quick",
         dest="is_full",
         action="store_false",
-        help="the default: about two minutes on digits; says first how long it takes",
+        help="the default: two minutes, enough for small networks on small images",
     )
     effort.add_argument(
         "--full",
         dest="is_full",
         action="store_true",
-        help="every attack, generous budgets",
+        help="every attack, generous budgets, as long as it takes",
     )
     parser.set_defaults(is_full=False)
+    parser.add_argument(
+        "--minutes",
+        type=positive_number,
+        metavar="N",
+        help=f"that it may take, default {_QUICK_MINUTES} (--full: no limit), and "
+        "however long one thief takes to be held against training from nothing",
+    )
     parser.add_argument(
         "--seeds",
         type=positive_int,
@@ -188,6 +202,7 @@ def run(args: argparse.Namespace) -> None:
         )
         public, payload = _make_pair(args.out, identity, make, recipe, data)
     budget = (FULL if args.is_full else QUICK).with_seeds(args.seeds)
+    minutes = args.minutes or (math.inf if args.is_full else _QUICK_MINUTES)
     report = audit_pair(
         public,
         payload,
@@ -200,20 +215,20 @@ def run(args: argparse.Namespace) -> None:
         cache=args.out / CACHE_FILE,
         workers=args.workers,
         progress=progress_bar(f"audit of {name}"),
-        expect=_say_how_long,
+        expect=functools.partial(_say_how_long, limit=minutes),
+        seconds=60 * minutes,
     )
     write_report(report, args.out)
     console.say(str(report))
     console.say(f"{args.out / PAGE_FILE}: the report")
 
 
-def _say_how_long(seconds: float) -> None:
-    minutes = max(1, round(seconds / 60))
-    shorter = "; --seeds 1 takes a third, and a figure of one thief is mostly luck"
-    console.say(
-        f"about {minutes:,} minute{'s' if minutes > 1 else ''} on this machine"
-        f"{shorter if minutes > 10 else ''}; an audit that is stopped goes on"
-    )
+def _say_how_long(seconds: float, limit: float) -> None:
+    needed = max(1, round(seconds / 60))
+    words = f"about {needed:,} minute{'s' * (needed > 1)} on this machine"
+    if needed > limit:
+        words += f", of which {limit:g} are given (--minutes)"
+    console.say(f"{words}; an audit that is stopped goes on")
 
 
 def _choose_model(

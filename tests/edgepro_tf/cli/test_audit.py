@@ -55,16 +55,25 @@ def test_a_pair_is_audited_and_goes_on_from_its_cache(
     assert done.returncode == 0, done.stderr
     arguments = [
         "audit", public, "--keys", keys, "--dataset", f"npz:{tmp_path / 'd.npz'}",
-        "--quick", "--seeds", 1, "--out", out,
+        "--quick", "--seeds", 1, "--out", out, "--minutes",
     ]  # fmt: skip
+    short = edgepro(*arguments, 0.001)
+    assert short.returncode == 0, short.stderr
+    assert short.stdout.count("thief's advantage with") == 1
+    assert "of which 0.001 are given" in short.stdout
+    assert "Time was up: " in short.stdout
+    begun = (out / "results.jsonl").read_text().splitlines()
+    arguments.append(60)
     done = edgepro(*arguments)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("thief's advantage with") == 3
+    assert "Time was up" not in done.stdout
     assert "Labels taken for class numbers: figures are accuracy." in done.stdout
     document = json.loads((out / "audit.json").read_text())
     assert len(document["advantages"]) == 3
     assert (out / "audit.html").read_text().startswith("<!doctype html>")
     lines = (out / "results.jsonl").read_text().splitlines()
+    assert lines[: len(begun)] == begun
     again = edgepro(*arguments)
     assert again.returncode == 0, again.stderr
     assert (out / "results.jsonl").read_text().splitlines() == lines
@@ -86,7 +95,7 @@ def test_a_file_or_a_network_not_both(tmp_path: Path) -> None:
 def test_a_keras_model_is_locked_and_audited(trained: Path, tmp_path: Path) -> None:
     data, model, out = trained / "d.npz", trained / "m.keras", tmp_path / "audit"
     arguments = ["audit", model, "--dataset", f"npz:{data}", "--seeds", 1, "--out", out]
-    done = edgepro(*arguments, "--recipe", "strict")
+    done = edgepro(*arguments, "--recipe", "strict", "--minutes", 0.001)
     assert done.returncode == 0, done.stderr
     document = json.loads((out / "audit.json").read_text())
     assert document["facts"]["recipe"] == "strict"
@@ -136,7 +145,7 @@ def test_a_model_that_answers_with_numbers_is_run_and_audited(tmp_path: Path) ->
     assert "with its sidecar:  R2 9" in done.stdout
     out = tmp_path / "audit"
     arguments = ["audit", model, "--dataset", dataset, "--seeds", 1, "--out", out]
-    done = edgepro(*arguments, "--recipe", "strict")
+    done = edgepro(*arguments, "--recipe", "strict", "--minutes", 0.001)
     assert done.returncode == 0, done.stderr
     assert "Labels taken for numbers: figures are R2." in done.stdout
     document = json.loads((out / "audit.json").read_text())

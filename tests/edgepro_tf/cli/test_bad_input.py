@@ -243,6 +243,7 @@ def test_numbers_get_a_usage_line(folder: Path, edgepro: Edgepro) -> None:
             "integer from 1 on, got '0'",
         ),
         (["train", "--out", "m.keras", "--seed", "-1"], "from 0 to 4,294,967,295"),
+        (["audit", "--minutes", "-1"], "expected a number above 0, got '-1'"),
         ([*RUN, "--threads", "x"], "invalid int value: 'x'"),
         ([*LOCK, "--expires_days", "x"], "invalid float value: 'x'"),
     ):

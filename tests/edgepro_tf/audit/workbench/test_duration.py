@@ -5,7 +5,7 @@ import time
 import pytest
 
 from edgepro_tf.audit.attack import LABELS, NOTHING, Attack, Outcome
-from edgepro_tf.audit.runner import Cache, list_cells, run_attacks
+from edgepro_tf.audit.runner import Cache, list_cells, run_cells
 from edgepro_tf.audit.thief import Target, Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.duration import estimate_seconds
@@ -48,7 +48,8 @@ def test_it_is_told_once_and_not_of_what_is_done(
     told: list[float] = []
     for _ in range(2):
         bench = make_bench(standard, data)
-        run_attacks(bench, attacks, cache=cache, expect=told.append)
+        cells = list_cells(attacks, bench.budget)
+        run_cells(bench, cells, cache=cache, expect=told.append)
     assert len(told) == 1 and told[0] > 0
 
 
@@ -65,7 +66,9 @@ def test_a_stopped_audit_waits_for_one_run_alone(
     ]
     cache = Cache(None, 0)
     started = time.monotonic()
+    bench = make_bench(standard, data)
+    cells = list_cells(attacks, bench.budget)
     with pytest.raises(KeyboardInterrupt):
-        run_attacks(make_bench(standard, data), attacks, cache=cache, workers=2)
+        run_cells(bench, cells, cache=cache, workers=2)
     assert time.monotonic() - started < 100
     assert cache.get("trains on", 0.02, 0) is None
