@@ -1,11 +1,26 @@
 /* The block function of chacha20.c for one width of vector; included once for each,
- * with SOME_BLOCKS (its name), TARGET (its attribute), LANES and VECTOR (of LANES
- * words) defined; TRANSPOSES where 8 by 8 words can be, by a function named TRANSPOSE.
+ * with SOME_BLOCKS (its name), TARGET (its attribute), LANES (1, 4 or 8), VECTOR (of LANES
+ * words) and TRANSPOSE (the name of a function that turns LANES rows around) defined.
  * Not an inline function: gcc splits wide vectors before it inlines into a function
  * that has them. */
 
-#if defined(TRANSPOSES)
 #define PAIRS(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#if defined(HAS_SHUFFLES) && LANES == 4
+#define TRANSPOSES
+TARGET static void TRANSPOSE(const VECTOR rows[4], uint32_t* out) {
+  VECTOR a[4], b[4];
+  for (int i = 0; i < 4; i += 2) {
+    a[i] = PAIRS(rows[i], rows[i + 1], 0, 4, 1, 5);
+    a[i + 1] = PAIRS(rows[i], rows[i + 1], 2, 6, 3, 7);
+  }
+  for (int i = 0; i < 2; i++) {
+    b[2 * i] = PAIRS(a[i], a[i + 2], 0, 1, 4, 5);
+    b[2 * i + 1] = PAIRS(a[i], a[i + 2], 2, 3, 6, 7);
+  }
+  for (int i = 0; i < 4; i++) memcpy(out + i * CHACHA20_WORDS, &b[i], sizeof b[i]);
+}
+#elif defined(HAS_SHUFFLES) && LANES == 8
+#define TRANSPOSES
 TARGET static void TRANSPOSE(const VECTOR rows[8], uint32_t* out) {
   VECTOR a[8], b[8];
   for (int i = 0; i < 8; i += 2) {
@@ -25,8 +40,8 @@ TARGET static void TRANSPOSE(const VECTOR rows[8], uint32_t* out) {
     memcpy(out + (i + 4) * CHACHA20_WORDS, &high, sizeof high);
   }
 }
-#undef PAIRS
 #endif
+#undef PAIRS
 
 TARGET static void SOME_BLOCKS(const uint32_t key[8], const uint32_t nonce[3],
                                uint32_t counter, uint32_t* out) {
@@ -50,8 +65,7 @@ TARGET static void SOME_BLOCKS(const uint32_t key[8], const uint32_t nonce[3],
   }
   for (int i = 0; i < CHACHA20_WORDS; i++) x[i] += start[i];
 #if defined(TRANSPOSES)
-  TRANSPOSE(x, out);
-  TRANSPOSE(x + 8, out + 8);
+  for (int i = 0; i < CHACHA20_WORDS; i += LANES) TRANSPOSE(x + i, out + i);
 #else
   uint32_t words[CHACHA20_WORDS][LANES];
   memcpy(words, x, sizeof words);
@@ -64,3 +78,4 @@ TARGET static void SOME_BLOCKS(const uint32_t key[8], const uint32_t nonce[3],
 #undef SOME_BLOCKS
 #undef TARGET
 #undef TRANSPOSE
+#undef TRANSPOSES
