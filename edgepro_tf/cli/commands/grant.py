@@ -42,10 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Open, wrap again, write."""
-    from edgepro_tf.files import check_targets, write_file
+    from edgepro_tf.files import check_targets, filling_folder, write_file
     from edgepro_tf.sidecar import grant_sidecar, inspect_sidecar, load_recipient
 
-    check_targets(args.out, overwrite=args.force, remedy="pass --force")
+    check_targets(
+        args.out, overwrite=args.force, makes_folders=True, remedy="pass --force"
+    )
     if args.out.is_file():
         inspect_sidecar(args.out)  # Says no to what is none: a model, a key.
     granted = grant_sidecar(
@@ -53,5 +55,6 @@ def run(args: argparse.Namespace) -> None:
         identity=keyring.find_identity(args),
         recipients=[load_recipient(path) for path in args.to],
     )
-    write_file(args.out, granted, overwrite=args.force)
+    with filling_folder(args.out.parent):
+        write_file(args.out, granted, overwrite=args.force)
     console.say(str(inspect_sidecar(args.out)))

@@ -182,7 +182,7 @@ def test_grant_opens_for_another_device(keys: Path, pair: Path, tmp_path: Path) 
     refused = edgepro("run", pair, *identity, *run)
     assert refused.returncode == 1
     assert "sealed to" in refused.stderr and "edgepro: hint:" in refused.stderr
-    granted = tmp_path / "granted.edgepro"
+    granted = tmp_path / "phones" / "granted.edgepro"  # The folder is made.
     sidecar = pair.with_suffix(".edgepro")
     grant = ["--keys", keys, "--to", other / "recipient.jwk", "--out", granted]
     done = edgepro("grant", sidecar, *grant)
