@@ -22,6 +22,7 @@ _FASHION_FOLDERS = ("/usr/share/datasets/fashion-mnist",)
 _FASHION_VARIABLE = "EDGEPRO_FASHION_MNIST"
 _UNREADABLE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
 _MOST_CLASSES = 1_000_000
+_MOST_NAMED = 10
 _DIGITS_TRAIN = 1437  # four fifths; the set's files are in no particular order
 
 
@@ -142,7 +143,8 @@ def load_dataset(name: str) -> Dataset:
         return _load_npz(name)
     raise DatasetError(
         f"cannot load data set {name!r}: expected digits, fashion-mnist or npz:PATH, "
-        "got another name."
+        "got another name.",
+        f"A file is npz:{name}." if name.endswith(".npz") else "",
     )
 
 
@@ -212,18 +214,32 @@ def _load_npz(name: str) -> Dataset:
             keys = ["x_train"] if "x_train" in stored or not named else named
             several = {key.removeprefix("x_train_"): key for key in keys}
             of = several if len(several) > 1 else {ONLY: keys[0]}
-            parts = [
-                {end: stored[key.replace("train", part, 1)] for end, key in of.items()}
+            wanted = [
+                {end: key.replace("train", part, 1) for end, key in of.items()}
                 for part in ("train", "test")
             ]
+            all_keys = [*wanted[0].values(), *wanted[1].values(), "y_train", "y_test"]
+            if missing := [key for key in all_keys if key not in stored]:
+                held = ", ".join(list(stored)[:_MOST_NAMED]) or "nothing"
+                raise _no_npz(name, f"no {', '.join(missing)} but {held}")
+            parts = [{end: stored[k] for end, k in part.items()} for part in wanted]
             labels = [np.atleast_1d(stored[key]) for key in ("y_train", "y_test")]
-    except (*_UNREADABLE, TypeError, AttributeError) as error:
-        raise DatasetError(
-            f"cannot load data set {name!r}: expected an npz file with x_train, "
-            f"y_train, x_test and y_test, got {type(error).__name__}: {error}."
-        ) from error
+    except DatasetError:
+        raise
+    except (TypeError, AttributeError) as error:  # A lone array is no `with`.
+        raise _no_npz(name, "an array without a name (.npy)") from error
+    except _UNREADABLE as error:
+        raise _no_npz(name, f"{type(error).__name__}: {error}") from error
     parts = [{k: np.atleast_1d(x) for k, x in part.items()} for part in parts]
     return _dataset(name, parts[0], labels[0], parts[1], labels[1])
+
+
+def _no_npz(name: str, got: str) -> DatasetError:
+    return DatasetError(
+        f"cannot load data set {name!r}: expected an npz file with x_train, y_train, "
+        f"x_test and y_test, got {got}.",
+        "Write it with numpy.savez(path, x_train=..., y_train=..., ...).",
+    )
 
 
 def _lone(
@@ -298,8 +314,17 @@ def _check_kinds(name: str, end: str, x_train: np.ndarray, x_test: np.ndarray) -
             f"shape and type, got {x_train.dtype} {list(x_train.shape[1:])} and "
             f"{x_test.dtype} {list(x_test.shape[1:])}."
         )
-    if not np.all(np.isfinite(x_train)) or not np.all(np.isfinite(x_test)):
-        raise DatasetError(f"{task}: expected finite numbers, got NaN or infinity.")
+    for part, x in (("train", x_train), ("test", x_test)):
+        with np.errstate(over="ignore"):  # Models take float32.
+            are_finite = np.isfinite(x.astype(np.float32)).reshape(len(x), -1).all(1)
+        if not are_finite.all():
+            key = f"x_{part}_{end}" if end else f"x_{part}"
+            raise DatasetError(
+                f"{task}: expected finite numbers, got NaN or infinity (in float32) in "
+                f"{np.sum(~are_finite):,} of the {len(x):,} samples of {key}, first in "
+                f"number {np.argmin(are_finite)}.",
+                "Leave these samples out, or fill them as in training.",
+            )
 
 
 def _count_classes(name: str, y_train: np.ndarray, y_test: np.ndarray) -> int:
@@ -331,7 +356,8 @@ def _count_classes(name: str, y_train: np.ndarray, y_test: np.ndarray) -> int:
     if len(np.unique(labels)) == 2:
         raise DatasetError(
             f"{task}: expected two classes to be 0 and 1, got {labels.min():g} and "
-            f"{labels.max():g}."
+            f"{labels.max():g}.",
+            "Store (y == y.max()).astype(int).",
         )
     return 0
 

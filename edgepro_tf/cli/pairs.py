@@ -156,6 +156,9 @@ def fit_samples(
         samples: from ``read_samples``.
         list_inputs: of the model, asked for a data set alone, as for
             ``Dataset.fit_inputs``; none where the model does not say.
+
+    Raises:
+        ConversionError: the data set has inputs of other names.
     """
     from edgepro_tf.datasets import Dataset
 
@@ -165,6 +168,15 @@ def fit_samples(
     are_lone = len(inputs) == len(samples.inputs) == 1
     if are_lone or inputs.keys() == set(samples.inputs):
         samples = samples.fit_inputs(inputs)
+    elif inputs:
+        given = ", ".join(samples.inputs) if len(samples.inputs) > 1 else "one input"
+        raise ConversionError(
+            f"cannot feed model: expected samples of {', '.join(inputs)}, got {given} "
+            f"in {samples.name}.",
+            "Store an array for each: x_train_NAME and x_test_NAME."
+            if len(inputs) > 1
+            else "Store x_train and x_test alone.",
+        )
     console.warn_of_bytes(samples)
     return samples.x_train
 

@@ -21,6 +21,10 @@ from edgepro_tf.errors import InterpreterError
 
 _MOST_THREADS = 256
 _MOST_LETTERS = 200
+_BEYOND_TABLE = (
+    "An input has a number that names no row of a table in the model (an embedding): "
+    "compare its least and greatest with those it was trained on."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,7 +219,11 @@ def call_runtime(
     try:
         return function(*args, **kwargs)
     except (ValueError, RuntimeError, OSError) as error:
-        raise InterpreterError(f"cannot {_task} model: {_own_words(error)}") from error
+        words = _own_words(error)
+        raise InterpreterError(
+            f"cannot {_task} model: {words}",
+            _BEYOND_TABLE if "gather index out of bounds" in words else "",
+        ) from error
 
 
 def _own_words(error: Exception) -> str:
@@ -223,4 +231,5 @@ def _own_words(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
-    return textwrap.shorten(lines[0], _MOST_LETTERS, placeholder=" ...")
+    apart = re.sub(r"(?<=\w)(?=Node number \d)", ". ", lines[0])  # TFLite joins them.
+    return textwrap.shorten(apart, _MOST_LETTERS, placeholder=" ...")

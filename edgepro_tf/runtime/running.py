@@ -62,13 +62,15 @@ def pick_output(model: str, interpreter: Any, output: str | None = None) -> str:
     Raises:
         InterpreterError: there is none of this name, or several to choose from.
     """
-    known = list(output_details(interpreter))
+    known = output_details(interpreter)
     if output is None and len(known) == 1:
-        return known[0]
+        return next(iter(known))
     if output not in known:
         got = "several" if output is None else repr(output)
+        # By its shape one is known whom a converter has given another name.
+        shaped = [f"{name} {_describe(known[name])}" for name in known]
         raise InterpreterError(
-            f"cannot judge {model}: expected one of the outputs {', '.join(known)}, "
+            f"cannot judge {model}: expected one of the outputs {', '.join(shaped)}, "
             f"got {got}.",
             "Name it: --answers NAME, in Python output=NAME." if output is None else "",
         )
@@ -276,6 +278,11 @@ def sum_to_one(scores: np.ndarray) -> bool:
     """Whether probabilities [..., classes] are a softmax's, be it in 256 steps."""
     rounding = max(0.1, min(0.5, scores.shape[-1] / 400))
     return bool(np.all(abs(scores.sum(-1) - 1) <= rounding))
+
+
+def _describe(detail: dict[str, Any]) -> str:
+    """The shape of an answer, without its batch."""
+    return str(list(signature_shape(detail)[1:]))
 
 
 def _dequantize(values: np.ndarray, detail: dict[str, Any]) -> np.ndarray:

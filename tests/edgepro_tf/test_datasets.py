@@ -92,8 +92,11 @@ def test_npz(tmp_path: pathlib.Path) -> None:
 def test_npz_of_another_form(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "d.npz"
     np.savez(path, x_train=np.zeros(3))
-    with pytest.raises(DatasetError, match="y_train"):
+    with pytest.raises(DatasetError, match="got no x_test, y_train, y_test but x_tr"):
         load_dataset(f"npz:{path}")
+    np.save(tmp_path / "d.npy", np.zeros(3))
+    with pytest.raises(DatasetError, match=r"got an array without a name \(.npy\)"):
+        load_dataset(f"npz:{tmp_path / 'd.npy'}")
     arrays = {"x_train": np.zeros((3, 2)), "x_test": np.zeros((3, 2))}
     np.savez(path, y_train=np.zeros(2), y_test=np.zeros(3), **arrays)
     with pytest.raises(DatasetError, match="a label for each sample"):
@@ -112,6 +115,14 @@ _GOOD = {"x_train": _X, "y_train": _Y, "x_test": _X, "y_test": _Y}
         ({"y_train": np.array(["a"] * 6)}, "labels that are class numbers"),
         ({"y_train": np.eye(6)}, "a label for each sample, got 6 and 36"),
         ({"x_train": _X + np.nan}, "finite numbers"),
+        (
+            {
+                "x_test": np.where(
+                    np.arange(6)[:, None] > 3, 1e39, 0.0 * _X.astype(float)
+                )
+            },
+            "in 2 of the 6 samples of x_test, first in number 4",
+        ),
         ({"x_train": np.array(["a"] * 6)}, "of numbers, in samples of one shape"),
         ({"x_test": _X[:, :3]}, "in samples of one shape"),
         ({"x_test": _X.astype(np.uint8)}, "one shape and type, got float32"),
@@ -142,6 +153,8 @@ def test_npz_that_is_none(tmp_path: pathlib.Path, content: bytes) -> None:
 def test_unknown_names_and_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DatasetError, match="'mnist'"):
         load_dataset("mnist")
+    with pytest.raises(DatasetError, match=r"A file is npz:d.npz\."):
+        load_dataset("d.npz")
     with pytest.raises(DatasetError, match="FileNotFoundError"):
         load_dataset("npz:/nowhere.npz")
     monkeypatch.setenv("EDGEPRO_FASHION_MNIST", "/nowhere")
@@ -166,7 +179,7 @@ def test_labels_of_other_forms_say_what_to_store(tmp_path: pathlib.Path) -> None
     x = np.zeros((6, 2), np.float32)
     for y, words in {
         "one-hot": (np.eye(3)[np.arange(6) % 3], r"argmax\(-1\)"),
-        "signs": (np.arange(6) % 2 * 2 - 1, "0 and 1, got -1 and 1"),
+        "signs": (np.arange(6) % 2 * 2 - 1, r"got -1 and 1\. Store \(y == y.max"),
         "words": (np.array(["a", "b"] * 3), "return_inverse"),
     }.values():
         np.savez(tmp_path / "d.npz", x_train=x, x_test=x, y_train=y, y_test=y)

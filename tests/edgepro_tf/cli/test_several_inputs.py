@@ -64,7 +64,8 @@ def test_accuracy_is_of_the_output_that_is_named(folder: Path) -> None:
     assert code == 0, err
     assert "with its sidecar:  100.00%" in out
     code, _, err = run(folder, "--dataset", data)
-    names = ", ".join(output_details(interpreter))
+    details = output_details(interpreter)
+    names = ", ".join(f"{n} {d['shape'][1:].tolist()}" for n, d in details.items())
     assert code == 1 and f"one of the outputs {names}, got several" in err
 
 

@@ -72,6 +72,16 @@ def test_a_long_report_is_cut() -> None:
     assert len(str(refused.value)) < 230
 
 
+def test_a_number_beyond_a_table_is_explained() -> None:
+    def refuse() -> None:
+        raise RuntimeError("gather index out of boundsNode number 3 (GATHER) failed.")
+
+    with pytest.raises(InterpreterError) as refused:
+        call_runtime(refuse, _task="run")
+    assert "out of bounds. Node number 3 (GATHER)" in refused.value.problem
+    assert "names no row of a table" in refused.value.hint
+
+
 @pytest.mark.parametrize(
     ("dtype", "scale", "values"),
     [
