@@ -203,7 +203,7 @@ def _check_answers(bench: Bench, accuracy: float) -> None:
         f"one of {bench.task.score_name} {accuracy:.1%} ({bench.task.constant}: "
         f"{bench.chance:.1%}).",
         "Scale inputs as in training: a data file's bytes are divided by 255, its "
-        "floats are taken as they are.",
+        "floats are taken as they are. Number labels as in training, classes from 0.",
     )
 
 

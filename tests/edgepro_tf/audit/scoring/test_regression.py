@@ -1,6 +1,7 @@
 """Models that answer with numbers are judged by R2, and attacked as classifiers are."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import keras
@@ -131,7 +132,9 @@ def test_r2_is_scikit_learns_weighted_by_variance_and_not_below_zero() -> None:
         ((-1, 24), np.ones((20, 24, 1)), "numbers"),
         ((-1, 17, 2), np.arange(20 * 34).reshape(20, 17, 2), "numbers"),
         ((-1, -1, -1, 1), np.zeros((20, 8, 8)), "numbers"),
+        ((-1, 5), np.arange(100).reshape(20, 5) % 3 % 2, "numbers"),
         ((-1, 5), np.eye(5, dtype=int)[np.arange(20) % 5], ""),
+        ((-1, 5), 2 * (np.arange(100).reshape(20, 5) % 3 % 2), ""),
         ((-1, 5), np.arange(20) / 4, ""),
         ((-1, 5), np.arange(20), ""),
         ((-1, 1), 1 + np.arange(20) % 2, ""),
@@ -150,6 +153,27 @@ def test_what_labels_are_taken_for(
     assert y.dtype.kind == ("f" if taken == "numbers" else "i")
     assert y.ndim == len(shape) - (taken == "classes")
     np.testing.assert_array_equal(y.ravel(), labels.ravel())
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels", "remedy"),
+    [
+        ((-1, 5), 1 + np.arange(20) % 5, "store y - 1."),
+        ((-1, 5), 9 - np.arange(20) % 5, "store y - 5."),
+        ((-1, 1), 1 + np.arange(20) % 2, "store y - 1."),
+        ((-1, 8, 8, 1), 255 * np.eye(8, dtype=int)[None].repeat(20, 0), "not 0, 255."),
+        ((-1, 9), 3 * np.arange(20) % 18, "not 0, 3, 6, 9, ..."),
+        ((-1, 5), np.arange(20), r"floats \[count, 5\]"),
+        ((-1, 3), np.eye(3, dtype=int)[np.arange(20) % 3], r"floats \[count, 3\]"),
+    ],
+)
+def test_labels_of_another_numbering_say_what_to_store(
+    shape: tuple[int, ...], labels: np.ndarray, remedy: str
+) -> None:
+    x = np.zeros((20, 2), np.float32)
+    with pytest.raises(InterpreterError) as refused:
+        fit_labels("m", shape, Dataset(x, labels, x, labels, "d", 0))
+    assert re.search(remedy, refused.value.hint)
 
 
 def test_few_test_labels_are_counts_as_the_others_are() -> None:
