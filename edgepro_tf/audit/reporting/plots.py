@@ -105,9 +105,14 @@ def _line(
         f'y2="{y + s * (height - 46):.1f}" stroke="{colour}"/>'
         for x, y, s in points
     )
+    # A share alone makes no line.
+    dots = "".join(
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{1.5 + stroke / 2:g}" fill="{colour}"/>'
+        for x, y, _ in points
+    )
     return (
         f'<polyline points="{path}" fill="none" stroke="{colour}" '
-        f'stroke-width="{stroke}"><title>{html.escape(label)}</title></polyline>{bars}'
+        f'stroke-width="{stroke}"><title>{html.escape(label)}</title></polyline>{bars}{dots}'
     )
 
 

@@ -18,6 +18,7 @@ from edgepro_tf.audit.reporting.advantage import (
     find_advantage,
     spread_of,
 )
+from edgepro_tf.audit.reporting.room import describe_room
 from edgepro_tf.audit.reporting.unfinished import keep_whole, name_missing
 from edgepro_tf.audit.workbench.scratch import SCRATCH
 
@@ -118,6 +119,7 @@ class AuditReport:
                 f"Few test examples, {count}: one of them is {100 / count:.1f}% of "
                 "what every figure rests on."
             )
+        cautions += describe_room(self.facts, self.advantages, self.score)
         details = [each for summary in self.summaries for each in summary.details]
         if diverged := sum(each.get("diverged_runs", 0) for each in details):
             cautions.append(

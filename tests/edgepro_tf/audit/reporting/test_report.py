@@ -11,6 +11,7 @@ from edgepro_tf.audit.attack import DEVELOPER, LABELS, Attack, AttackResult
 from edgepro_tf.audit.budget import QUICK
 from edgepro_tf.audit.reporting.advantage import _luck, best_procedure
 from edgepro_tf.audit.reporting.page import write_page
+from edgepro_tf.audit.reporting.plots import plot_lines
 from edgepro_tf.audit.reporting.report import summarise
 
 BUDGET = dataclasses.replace(QUICK, shares=(0.01, 0.1), seeds=(0, 1, 2))
@@ -165,3 +166,22 @@ def test_labels_are_counted_and_failed_runs_told() -> None:
     # 1 % of 2,000 are a hundred labels as well: one for each class.
     assert every.for_data(2000, 100).shares == (0.05, 0.1)
     assert BUDGET.for_data(1437, 10).shares == BUDGET.shares
+
+
+def test_a_share_alone_is_seen_in_the_plot() -> None:
+    """A line of one point is none: a dot stands for it."""
+    svg = plot_lines([("scratch", [(0.1, 0.8, 0.0)]), ("attack", [(0.1, 0.75, 0.0)])])
+    dots = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg)
+    assert len(dots) == 2 and dots[0][0] == dots[1][0] and dots[0][1] < dots[1][1]
+
+
+def test_data_that_leave_nothing_to_gain_are_said() -> None:
+    """Scratch has 52 % with the fewest labels."""
+    for authorized, is_said in ((0.56, True), (0.5, True), (0.6, False)):
+        facts = {"authorized_accuracy": authorized, "chance": 0.4}
+        report = make_report(facts=facts)
+        words = f"the authorized network has accuracy {authorized:.1%}, scratch with 1%"
+        assert (words in str(report)) == (words in write_page(report)) == is_said
+    # A control of an audit was never trained.
+    control = make_report(facts={"authorized_accuracy": 0.1, "chance": 0.12})
+    assert "Little to gain" not in str(control)
