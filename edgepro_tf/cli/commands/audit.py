@@ -8,10 +8,10 @@ Files of every number format can be audited, as they ship.
 
 Models of any inputs, one answer for each example or one at each place (a pixel, a
 step); several outputs are audited one at a time (--answers). Labels that are class
-numbers make it a classifier's audit, by accuracy. Labels that are numbers (floats, or
-integers of more than two values that cannot be classes), in the shape of the answers,
-make it one of regression, by R2 in percent: 0 is always the mean. The report says which
-it was.
+numbers make it a classifier's audit, by accuracy. Labels that are numbers (floats,
+integers of more than two values that cannot be classes, or 0 and 1 for each of several
+units), in the shape of the answers, make it one of regression, by R2 in percent: 0 is
+always the mean. The report says which it was.
 
 Three ways:
   - audit a pair that ships; you hold the sidecar's key, some measurements need it
@@ -282,19 +282,25 @@ def _make_pair(
     """Convert and lock; an earlier pair in the folder is taken up again."""
     from converters import convert_keras
     from converters.recipe import find_recipe
+    from edgepro_tf.audit.pair import CACHE_FILE
     from edgepro_tf.files import PRIVATE_MODE, PUBLIC_MODE, make_folder, write_files
 
     find_recipe(recipe)  # Refused now, not after training.
     files = [folder / n for n in ("model.tflite", "lock.payload", "model.txt")]
-    if all(file.exists() for file in files):
-        if files[2].read_text("utf-8") != identity:
-            raise EdgeProError(
-                f"cannot audit into {folder}: it holds the audit of another network.",
-                "Choose another folder.",
-            )
+    is_made = all(file.exists() for file in files)
+    known = files[2].read_bytes() if is_made else b""
+    if known == identity.encode():
         console.say(f"{files[0]}: audited again, as it was made before")
         return files[0].read_bytes(), files[1].read_bytes()
-    for file in files:
+    # Where data were refused nothing was audited: whoever mends them comes again.
+    is_unused = b", data " in known and not os.path.lexists(folder / CACHE_FILE)
+    if known and not is_unused:
+        raise EdgeProError(
+            f"cannot audit into {folder}: it holds the audit of another network, or of "
+            "other data.",
+            "Choose another folder.",
+        )
+    for file in () if is_unused else files:
         if os.path.lexists(file):  # A pair that ships, say.
             raise EdgeProError(
                 f"cannot audit into {folder}: it holds a {file.name} of something "
@@ -311,5 +317,5 @@ def _make_pair(
         (pair.payload, PRIVATE_MODE),
         (identity.encode(), PUBLIC_MODE),
     )
-    write_files(dict(zip(files, contents, strict=True)))
+    write_files(dict(zip(files, contents, strict=True)), overwrite=is_unused)
     return pair.public, pair.payload

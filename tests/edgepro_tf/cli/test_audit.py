@@ -104,6 +104,25 @@ def test_a_keras_model_is_locked_and_audited(trained: Path, tmp_path: Path) -> N
     assert "it holds the audit of another network" in again.stderr
 
 
+def test_data_that_were_refused_may_be_mended(trained: Path, tmp_path: Path) -> None:
+    """Nothing was audited yet: the folder is taken again."""
+    good = dict(np.load(trained / "d.npz"))
+    data, out = tmp_path / "d.npz", tmp_path / "audit"
+    labels = {key: good[key] + 1 for key in ("y_train", "y_test")}
+    arguments = ["audit", trained / "m.keras", "--dataset", f"npz:{data}", "--seeds", 1]
+    np.savez(data, **good | labels)
+    done = edgepro(*arguments, "--out", out)
+    assert done.returncode == 1 and "hint: Number classes from 0: store y - 1." in (
+        done.stderr
+    )
+    np.savez(data, **good)
+    done = edgepro(*arguments, "--out", out)
+    assert done.returncode == 0, done.stderr
+    (out / "model.txt").write_bytes(b"\xff, data ")
+    done = edgepro(*arguments, "--out", out)
+    assert done.returncode == 1 and "another network, or of other data" in done.stderr
+
+
 def test_a_pair_that_ships_is_not_written_over(trained: Path, tmp_path: Path) -> None:
     shipped = tmp_path / "shipped" / "model.tflite"
     shipped.parent.mkdir()
