@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -78,3 +79,19 @@ class AttackResult:
     seconds: float
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
     applies: bool = True
+
+
+def read_result(entry: dict[str, Any]) -> AttackResult:
+    """A line of the cache, as JSON gives it.
+
+    Raises:
+        TypeError: fields are missing or of other types, or a figure is no number.
+    """
+    one = AttackResult(**entry)
+    figures = (one.share, one.accuracy, one.seconds)
+    are_figures = all(isinstance(each, int | float) for each in figures)
+    are_words = isinstance(one.attack, str) and isinstance(one.chosen, str)
+    is_rest = isinstance(one.seed, int) and isinstance(one.details, dict)
+    if not (are_figures and are_words and is_rest and all(map(isfinite, figures))):
+        raise TypeError("expected an attack's result, got fields of other types")
+    return one

@@ -13,7 +13,7 @@ from concurrent import futures
 from pathlib import Path
 from typing import Any
 
-from edgepro_tf.audit.attack import LABELS, Attack, AttackResult, Cell
+from edgepro_tf.audit.attack import LABELS, Attack, AttackResult, Cell, read_result
 from edgepro_tf.audit.attacks.finetuning import FINE_TUNING
 from edgepro_tf.audit.budget import Budget
 from edgepro_tf.audit.workbench.bench import Bench
@@ -68,7 +68,7 @@ class Cache:
             entry = json.loads(line)
             if entry.pop("context", None) != self._context:
                 return
-            result = AttackResult(**entry)
+            result = read_result(entry)
         except (json.JSONDecodeError, AttributeError, TypeError):
             return  # Damaged: it is run again.
         self._found[result.attack, result.share, result.seed] = result

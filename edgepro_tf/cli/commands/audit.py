@@ -181,6 +181,7 @@ def run(args: argparse.Namespace) -> None:
     from edgepro_tf.audit.budget import FULL, QUICK
     from edgepro_tf.audit.pair import (
         CACHE_FILE,
+        JSON_FILE,
         PAGE_FILE,
         audit_pair,
         progress_bar,
@@ -189,7 +190,8 @@ def run(args: argparse.Namespace) -> None:
     from edgepro_tf.datasets import load_dataset
     from edgepro_tf.files import check_targets
 
-    check_targets(args.out / PAGE_FILE, overwrite=True, makes_folders=True)
+    written = [args.out / name for name in (PAGE_FILE, JSON_FILE, CACHE_FILE)]
+    check_targets(*written, overwrite=True, makes_folders=True)
     data = load_dataset(args.dataset)
     if is_pair:
         payload = keyring.open_for_run(args).payload

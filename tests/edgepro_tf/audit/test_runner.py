@@ -1,5 +1,6 @@
 """What was done once is not done again."""
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -55,6 +56,25 @@ def test_an_audit_that_was_stopped_goes_on(tmp_path: Path) -> None:
     assert counter.runs == len(cells)
     assert again == results
     assert again[0].details == {"figure": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("attack", ["one"]), ("share", "x"), ("seed", None), ("accuracy", None),
+        ("accuracy", float("nan")), ("chosen", 5), ("details", None), ("seconds", "x"),
+    ],
+)  # fmt: skip
+def test_a_damaged_line_is_run_again(tmp_path: Path, field: str, value: object) -> None:
+    counter, path = Counter(), tmp_path / "results.jsonl"
+    cells = list_cells([Attack("one", "f", "s", NOTHING, counter)], QUICK)
+    results = run_cells(make_bench(), cells, cache=Cache(path, "context"))
+    first, *others = path.read_text().splitlines()
+    damaged = json.dumps(json.loads(first) | {field: value})
+    path.write_text("\n".join([damaged, *others]))
+    again = run_cells(make_bench(), cells, cache=Cache(path, "context"))
+    assert counter.runs == len(cells) + 1
+    assert [one.accuracy for one in again] == [one.accuracy for one in results]
 
 
 def test_another_context_starts_anew(tmp_path: Path) -> None:

@@ -257,6 +257,7 @@ def test_names_that_cannot_be_written_are_refused_before_the_work(
 ) -> None:
     """None of these models is there: the name is looked at first."""
     Path("taken.tflite").mkdir()
+    Path("report/audit.json").mkdir(parents=True)
     Path("taken.keras").mkdir()
     lock = ["lock", "nowhere.tflite", "--keys", "keys", "--out"]
     convert = ["convert", "nowhere.keras", *lock[2:]]
@@ -275,6 +276,10 @@ def test_names_that_cannot_be_written_are_refused_before_the_work(
             (
                 ["audit", "nowhere.keras", "--dataset", "nothing", "--out", "empty"],
                 "cannot make folder empty",
+            ),
+            (
+                ["audit", "nowhere.keras", "--dataset", "nothing", "--out", "report"],
+                "cannot write report/audit.json: expected a file of that name",
             ),
             ([*GRANT, "--to", "nowhere", "--out", "none/g"], "No such file or dir"),
             (["keygen", "--out", "n" * 256], "File name too long"),
