@@ -13,13 +13,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgepro_tf.cli import console, keyring
 from edgepro_tf.cli.arrays import load_array, load_arrays, pack_arrays
 from edgepro_tf.errors import EdgeProError
+
+if TYPE_CHECKING:
+    from edgepro_tf.datasets import Dataset
+
+_UNEVEN = 1.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -132,10 +137,18 @@ def _measure(args: argparse.Namespace, interpreter: object) -> None:
     test = data.x_test, data.y_test, args.answers
     console.say(f"{len(data.x_test):,} test examples of {args.dataset}")
     is_r2 = are_numbers(data.y_test)
-    name, chance = ("R2 ", 0) if is_r2 else ("", 1 / data.classes)
+    name, chance = ("R2 ", "0.00%") if is_r2 else ("", _say_chance(data))
     console.say(f"with its sidecar:  {name}{measure_accuracy(interpreter, *test):.2%}")
     bare = public_accuracy(args.model.read_bytes(), *test)
-    console.say(f"public file alone: {name}{bare:.2%} (chance {chance:.2%})")
+    console.say(f"public file alone: {name}{bare:.2%} (chance {chance})")
+
+
+def _say_chance(data: Dataset) -> str:
+    """What a guess among all classes is worth and, if it is more, among uneven ones."""
+    even = 1 / data.classes
+    most = np.bincount(data.y_test.ravel()).max() / data.y_test.size
+    uneven = f", always the most frequent label {most:.2%}"
+    return f"{even:.2%}{uneven if most > _UNEVEN * even else ''}"
 
 
 def _answer(args: argparse.Namespace, interpreter: object) -> None:

@@ -1,5 +1,6 @@
 """A model of two inputs and two outputs, from the command line."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,23 @@ def test_accuracy_is_of_the_output_that_is_named(folder: Path) -> None:
     details = output_details(interpreter)
     names = ", ".join(f"{n} {d['shape'][1:].tolist()}" for n, d in details.items())
     assert code == 1 and f"one of the outputs {names}, got several" in err
+
+
+def test_uneven_classes_say_what_the_most_frequent_is_worth(folder: Path) -> None:
+    interpreter = make_interpreter(folder / "model.tflite")
+    (kind,) = [n for n, d in output_details(interpreter).items() if d["shape"][-1] == 3]
+    stored = {f"x_{k}_{n}": x for k in ("train", "test") for n, x in ARRAYS.items()}
+    count = len(ARRAYS["left"])
+    even, uneven = np.arange(count) % 3, np.maximum(0, np.arange(count) - count + 3)
+    for y, words in {
+        "even": (even, r"\(chance 33.33%\)"),
+        "uneven": (uneven, f"most frequent label {1 - 2 / count:.2%}"),
+    }.values():
+        np.savez(folder / "uneven.npz", y_train=y, y_test=y, **stored)
+        data = f"npz:{folder / 'uneven.npz'}"
+        code, out, err = run(folder, "--dataset", data, "--answers", kind)
+        assert code == 0, err
+        assert re.search(words, out)
 
 
 def test_one_array_for_two_inputs_is_refused(folder: Path) -> None:
