@@ -345,8 +345,12 @@ def _count_classes(name: str, y_train: np.ndarray, y_test: np.ndarray) -> int:
             f"{labels.dtype}.",
             "Store np.unique(y, return_inverse=True)[1].",
         )
-    if not np.all(abs(labels) <= np.finfo(np.float32).max):
-        raise DatasetError(f"{task}: expected finite labels, got NaN or infinity.")
+    if not np.all(are_finite := abs(labels) <= np.finfo(np.float32).max):
+        raise DatasetError(
+            f"{task}: expected finite labels, got NaN or infinity (in float32) in "
+            f"{np.sum(~are_finite):,} of {labels.size:,}.",
+            "Leave these samples out.",
+        )
     if labels.min() == labels.max():
         raise DatasetError(
             f"{task}: expected at least two classes, got nothing but {labels[0]:g}."

@@ -32,6 +32,11 @@ from edgepro_tf.runtime.interpreters import make_interpreter
 if TYPE_CHECKING:
     from edgepro_tf.datasets import Dataset
 
+_MOST_OF_ONE = 0.6
+_UNEVEN = (
+    " Or test on as many examples of each class: here one answer to everything is "
+    "right too often to be beaten."
+)
 CACHE_FILE, JSON_FILE, PAGE_FILE = "results.jsonl", "audit.json", "audit.html"
 
 
@@ -203,7 +208,8 @@ def _check_answers(bench: Bench, accuracy: float) -> None:
         f"one of {bench.task.score_name} {accuracy:.1%} ({bench.task.constant}: "
         f"{bench.chance:.1%}).",
         "Scale inputs as in training: a data file's bytes are divided by 255, its "
-        "floats are taken as they are. Number labels as in training, classes from 0.",
+        "floats are taken as they are. Number labels as in training, classes from 0."
+        + (_UNEVEN if bench.chance > _MOST_OF_ONE else ""),
     )
 
 

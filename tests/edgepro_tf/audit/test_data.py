@@ -35,6 +35,12 @@ def test_a_network_that_does_not_answer_the_data_is_refused(
     with pytest.raises(ConversionError, match=r"to answer this data.*Scale inputs"):
         audit(model, unscaled)
     assert audit(model, unscaled, is_control=True).advantages
+    alone = data.y_test == data.y_test[0]
+    uneven = dataclasses.replace(
+        data, x_test=data.x_test[alone], y_test=data.y_test[alone]
+    )
+    with pytest.raises(ConversionError, match="as many examples of each class"):
+        audit(model, uneven)
 
 
 @pytest.mark.parametrize(
