@@ -18,7 +18,7 @@ from edgepro_tf.audit.reporting.advantage import (
     find_advantage,
     spread_of,
 )
-from edgepro_tf.audit.reporting.room import describe_room
+from edgepro_tf.audit.reporting.cautions import list_cautions
 from edgepro_tf.audit.reporting.unfinished import keep_whole, name_missing
 from edgepro_tf.audit.workbench.scratch import SCRATCH
 
@@ -65,9 +65,6 @@ class Summary:
     applies: bool = True
 
 
-_FEW_EXAMPLES = 200
-
-
 @dataclasses.dataclass(frozen=True)
 class AuditReport:
     """Everything that the HTML and JSON files say."""
@@ -106,27 +103,8 @@ class AuditReport:
     @property
     def caution(self) -> str:
         """Sentences on figures that rest on less than they might, if any."""
-        cautions = []
-        done, runs = self.facts.get("runs_done", 0), self.facts.get("runs", 0)
-        if done < runs:
-            cautions.append(
-                f"Time was up: {done:,} of {runs:,} runs are done. What is missing "
-                "stands under what was not tested; the same audit goes on from here."
-            )
-        count = int(self.facts.get("test_examples", _FEW_EXAMPLES))
-        if count < _FEW_EXAMPLES:
-            cautions.append(
-                f"Few test examples, {count}: one of them is {100 / count:.1f}% of "
-                "what every figure rests on."
-            )
-        cautions += describe_room(self.facts, self.advantages, self.score)
         details = [each for summary in self.summaries for each in summary.details]
-        if diverged := sum(each.get("diverged_runs", 0) for each in details):
-            cautions.append(
-                f"{diverged:,} training runs diverged; where they began stands for "
-                "them."
-            )
-        return " ".join(cautions)
+        return " ".join(list_cautions(self.facts, self.advantages, details, self.score))
 
     def __str__(self) -> str:
         return "\n".join(

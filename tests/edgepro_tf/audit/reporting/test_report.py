@@ -148,6 +148,8 @@ def test_a_single_thief_has_no_spread() -> None:
     assert str(report).count("+- unknown points") == 2
     assert "standard error unknown" in str(report)
     assert "&plusmn; unknown" in write_page(report)
+    assert "One thief alone with 1%, 10%" in str(report)
+    assert "One thief" not in str(make_report())
     json.dumps(report.to_dict(), allow_nan=False)
 
 

@@ -1,0 +1,70 @@
+"""Sentences on figures that rest on less than they might."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from edgepro_tf.audit.reporting.advantage import Advantage, name_share
+
+_FEW_EXAMPLES = 200
+_LITTLE = 0.05
+
+
+def list_cautions(
+    facts: Mapping[str, Any],
+    advantages: Sequence[Advantage],
+    details: Sequence[Mapping[str, Any]],
+    score: str,
+) -> Iterator[str]:
+    """What who reads a report should know first.
+
+    Args:
+        facts: of the report.
+        advantages: of every share.
+        details: of every run of an attack.
+        score: what figures are, in words.
+    """
+    done, runs = facts.get("runs_done", 0), facts.get("runs", 0)
+    if done < runs:
+        yield (
+            f"Time was up: {done:,} of {runs:,} runs are done. What is missing stands "
+            "under what was not tested; the same audit goes on from here."
+        )
+    if alone := [f"{one.share:.0%}" for one in advantages if one.spread is None]:
+        yield (
+            f"One thief alone with {', '.join(alone)}: single thieves differ by ten "
+            "points and more, six of them tell something."
+        )
+    count = int(facts.get("test_examples", _FEW_EXAMPLES))
+    if count < _FEW_EXAMPLES:
+        yield (
+            f"Few test examples, {count}: one of them is {100 / count:.1f}% of what "
+            "every figure rests on."
+        )
+    yield from _describe_room(facts, advantages, score)
+    if diverged := sum(each.get("diverged_runs", 0) for each in details):
+        yield f"{diverged:,} training runs diverged; where they began stands for them."
+
+
+def _describe_room(
+    facts: Mapping[str, Any], advantages: Sequence[Advantage], score: str
+) -> Iterator[str]:
+    """Whether scratch is about as good as the network that is protected.
+
+    An advantage is then near zero whatever the lock: the classes are easily told apart,
+    or nearly all examples are of one, which who has nothing can always answer.
+    """
+    if not {"authorized_accuracy", "chance"} <= facts.keys() or not advantages:
+        return
+    authorized, chance = facts["authorized_accuracy"], facts["chance"]
+    least = min(advantages, key=lambda one: one.scratch)
+    # An audit's control was never trained, and answers by chance on purpose.
+    if authorized > chance and authorized - least.scratch < _LITTLE:
+        share = name_share(least.share, least.labels)
+        yield (
+            f"Little to gain: the authorized network has {score} {authorized:.1%}, "
+            f"scratch with {share} {least.scratch:.1%}, and one answer to everything "
+            f"{chance:.1%}. Advantages say little of a lock here; harder data, or as "
+            "many of each class, say more."
+        )
