@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from edgepro_tf.flatbuffer.views import Constant, Quantization
+from edgepro_tf.flatbuffer.views import Constant, Quantization, Range
 from edgepro_tf.locks import ElementType
 
 _UINT8, BOOL, COMPLEX64, _FLOAT64, _COMPLEX128 = 3, 6, 8, 10, 11
+_INT16, _INT8 = 7, 9
 _UNSIGNED = (12, 15, 16)  # 64, 32 and 16 bits.
 # TensorType of the schema -> element type of a lock. Others cannot be locked. To a lock
 # uint8 is bytes without a meaning: packed integers of 2 and 4 bits, larger ones without
@@ -21,15 +22,15 @@ ELEMENT_TYPES = {
     1: ElementType.FLOAT16,
     2: ElementType.INT32,
     4: ElementType.INT64,
-    7: ElementType.INT16,
-    9: ElementType.INT8,
+    _INT16: ElementType.INT16,
+    _INT8: ElementType.INT8,
     **dict.fromkeys(
         (_UINT8, BOOL, _FLOAT64, _COMPLEX128, *_UNSIGNED, 17, 18, 19, 20, 21, 22),
         ElementType.UINT8,
     ),
 }
 # Whatever their bytes are, they are integers; a float's may be no number.
-ANY_BYTE = (_UINT8, 9, 17, 19, 20, *_UNSIGNED)
+ANY_BYTE = (_UINT8, _INT8, 17, 19, 20, *_UNSIGNED)
 FLOATS = (0, 1, _FLOAT64, 18)  # What a CAST makes weights of.
 REALS = (*FLOATS, COMPLEX64, _COMPLEX128, 21, 22)  # Weights whatever reads them.
 _BITS = {17: 4, 19: 2}  # Signed, with a zero point of 0.
@@ -67,6 +68,19 @@ def find_ceiling(tensor: Any) -> float | None:
     if tensor.type != _UINT8 or found is None or found.zero_point != 0:
         return None
     return float(255 * found.scales[0])
+
+
+def find_range(tensor: Any) -> Range | None:
+    """What a ``TensorT`` of 8 or 16 bits with one scale can be; None for others."""
+    found = read_quantization(tensor)
+    dtypes: dict[int, Any] = {_UINT8: np.uint8, _INT16: np.int16, _INT8: np.int8}
+    if tensor.type not in dtypes or found is None or found.scales.size != 1:
+        return None
+    levels, scale = np.iinfo(dtypes[tensor.type]), float(found.scales[0])
+    least, greatest = (
+        scale * (int(level) - found.zero_point) for level in (levels.min, levels.max)
+    )
+    return Range(least, greatest, tensor.type == _INT16)
 
 
 def packed_in_byte(type_: int) -> int:

@@ -17,6 +17,7 @@ from edgepro_tf.errors import ConversionError
 from edgepro_tf.flatbuffer.number_formats import (
     FLOATS,
     find_ceiling,
+    find_range,
     name_unread,
     packed_in_byte,
     read_elements,
@@ -82,6 +83,11 @@ def read_graph(tflite: bytes | bytearray) -> Graph:
             if (ceiling := find_ceiling(tensor)) is not None
         },
         codes=_find_codes(reader, tree, tensors),
+        ranges={
+            index: found
+            for index, tensor in enumerate(tree.tensors)
+            if tensors[index] is None and (found := find_range(tensor)) is not None
+        },
     )
     for index, constant in enumerate(tensors):
         if constant is not None:

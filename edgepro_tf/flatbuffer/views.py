@@ -181,6 +181,21 @@ class Quantization:
         return self.scales.reshape(shape)
 
 
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The real numbers that a quantised activation can be.
+
+    Args:
+        least, greatest: of them, in the units of the network.
+        is_symmetric: whether the scale stands for the larger of both alone, as 16 bits
+            are quantised; the other one is then no fact about the network.
+    """
+
+    least: float
+    greatest: float
+    is_symmetric: bool = False
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Graph:
     """The first subgraph, whole: what it takes to run it elsewhere.
@@ -198,6 +213,7 @@ class Graph:
         packed: elements in a byte, of constants that have several there.
         codes: constants of integers that a CAST makes numbers of, as they are.
         ceilings: of activations whose type holds nothing below 0: the greatest.
+        ranges: of quantised activations, by tensor number.
     """
 
     nodes: tuple[GraphNode, ...]
@@ -211,6 +227,7 @@ class Graph:
     packed: dict[int, int] = dataclasses.field(default_factory=dict)
     ceilings: dict[int, float] = dataclasses.field(default_factory=dict)
     codes: frozenset[int] = frozenset()
+    ranges: dict[int, Range] = dataclasses.field(default_factory=dict)
 
     def place_of(self, tensor: int) -> tuple[Any, ...]:
         """What two constants have in common if they are one.

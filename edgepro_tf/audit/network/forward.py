@@ -122,6 +122,10 @@ class Run:
         y = self._values[self._graph.outputs[0]]
         return tf.reshape(y, [-1, *y.shape[2:]]) if self._network.is_single else y
 
+    def value_of(self, tensor: int) -> Any:
+        """A tensor as the run left it."""
+        return self._values[tensor]
+
     def _show(self, index: int, y: Any) -> Any:
         """What goes on from an operator, once who observes has seen it."""
         if self._observe is None or index not in self._linears:

@@ -7,7 +7,7 @@ integers stand for; the graph around them is kept, and computes in float32.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,11 @@ import numpy as np
 from edgepro_tf.audit.network import operators
 from edgepro_tf.audit.network.forward import (
     BROADCASTS,
+    CASTS,
+    HEADS,
     TABLES,
     Run,
+    find_computed,
     find_source,
     unsupported,
 )
@@ -29,7 +32,7 @@ from edgepro_tf.audit.network.graphs import (
 )
 from edgepro_tf.audit.scoring.tasks import Classes, Task
 from edgepro_tf.flatbuffer.schema import read_graph
-from edgepro_tf.flatbuffer.views import Graph, GraphNode
+from edgepro_tf.flatbuffer.views import Graph, GraphNode, Range
 from edgepro_tf.locks import ElementType
 
 
@@ -135,6 +138,24 @@ class Network:
         }
 
     @property
+    def ranges(self) -> dict[int, Range]:
+        """Of activations that the weights make, by tensor number, in execution order.
+
+        As the file has them: after a fused activation function. Left out are those that
+        other numbers give (the input's), functions whose range is always the same
+        (softmax), and numbers that are only moved.
+        """
+        found = {}
+        for index in find_computed(self.graph):
+            node = self.graph.nodes[index]
+            ranges = [self.graph.ranges.get(t) for t in (*node.outputs, *node.inputs)]
+            is_moved = ranges[0] in ranges[len(node.outputs) :]
+            fixed = (*CASTS, *HEADS, "TANH")
+            if ranges[0] is not None and not is_moved and node.kind not in fixed:
+                found[node.outputs[0]] = ranges[0]
+        return found
+
+    @property
     def single_numbers(self) -> dict[int, np.ndarray]:
         """Constants of one number that is no parameter, by tensor; float or scaled."""
         learned = {p.tensor for p in self.parameters}
@@ -198,6 +219,14 @@ class Network:
             float32 [batch, ..., units], as ``Task.read`` makes them.
         """
         return self.task.read(Run(self, parameters, observe).run(x))
+
+    def forward_with(
+        self, parameters: list[Any], x: Any, tensors: Sequence[int]
+    ) -> tuple[Any, list[Any]]:
+        """``forward``, and what some activations are on the way, by tensor number."""
+        run = Run(self, parameters, None)
+        answers = self.task.read(run.run(x))
+        return answers, [run.value_of(tensor) for tensor in tensors]
 
 
 def import_model(
