@@ -22,6 +22,7 @@ FAMILIES = (
     "no_data",
     "helpers",
     "partly_open",
+    "activation_ranges",
 )
 
 
