@@ -153,7 +153,7 @@ def _run_cell(cell: Cell, data: Dataset, args: argparse.Namespace) -> dict[str, 
     print(f"{cell.subject}, recipe {cell.recipe}", flush=True)
     folder = args.out / cell.folder
     folder.mkdir(parents=True, exist_ok=True)
-    (public, payload), *others = _make_pairs(cell, data, folder, args)
+    (public, payload), *others = make_pairs(cell, data, folder, args)
     budget = (FULL if args.budget == "full" else QUICK).with_seeds(args.seeds)
     if args.shares:
         budget = dataclasses.replace(budget, shares=tuple(args.shares))
@@ -185,7 +185,7 @@ def _run_cell(cell: Cell, data: Dataset, args: argparse.Namespace) -> dict[str, 
     return row
 
 
-def _make_pairs(
+def make_pairs(
     cell: Cell, data: Dataset, folder: Path, args: argparse.Namespace
 ) -> list[tuple[bytes, bytes]]:
     from converters import convert_keras
