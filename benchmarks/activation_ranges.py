@@ -9,8 +9,9 @@ on his labels alone (``his own``, which need no file), those of the file dealt t
 layers (``shuffled``), or those of a network that was never trained (``untrained``).
 Beside them scratch; as there, the better half of the ways trains from a second start,
 the best quarter from a third. Each is held to its way that is best on the test set over
-all thieves. Files are those of ``benchmarks.security``, in int8, a draw of the lock for
-each thief.
+all thieves; ``validated`` are the audit's attacks in the file's ranges, of which each
+takes what the thief's own validation prefers. Files are those of
+``benchmarks.security``, in int8, a draw of the lock for each thief.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _STARTS = 3
 SCRATCH, TRUE, SHUFFLED, OWN = "scratch", "the file's", "shuffled", "his own"
+CHOSEN = "validated"
 Found = dict[str, dict[str, list[float]]]  # Accuracies by whose ranges, and way.
 
 
@@ -102,7 +104,7 @@ def _measure(
             SHUFFLED: deal_ranges(list(known), np.random.default_rng(seed)),
             UNTRAINED: wrong,
         }
-        for name in (SCRATCH, TRUE, *args.controls):
+        for name in (SCRATCH, CHOSEN, TRUE, *args.controls):
             if name in found:
                 continue
             stated = with_ranges(target, dealt.get(name, dealt[TRUE]))
@@ -116,6 +118,8 @@ def _measure(
             if name == SCRATCH:
                 details = train_scratch(bench, thief).details
                 found[name] = details["by_procedure"]
+            elif name == CHOSEN:
+                found[name] = _run_attacks(bench, thief)
             else:
                 found[name] = _train_all(bench, thief)
             path.write_text(json.dumps(found))
@@ -130,6 +134,14 @@ def _read_pairs(
     folder.mkdir(parents=True, exist_ok=True)
     wanted = argparse.Namespace(**{**vars(args), **changed})
     return make_pairs(cell, data, folder, wanted)
+
+
+def _run_attacks(bench: Bench, thief: Thief) -> dict[str, list[float]]:
+    from edgepro_tf.audit.attack import LABELS
+    from edgepro_tf.audit.attacks.activation_ranges import ATTACKS
+
+    outcomes = {a.name: a.run(bench, thief) for a in ATTACKS if a.needs == LABELS}
+    return {name: [one.accuracy] for name, one in outcomes.items() if one.applies}
 
 
 def _train_all(bench: Bench, thief: Thief) -> dict[str, list[float]]:
@@ -197,7 +209,7 @@ def format_rows(title: str, rows: list[Found]) -> str:
         line = f"  {name:11}{100 * values.mean():6.1f} %"
         if name != SCRATCH:
             line += f"  minus scratch {_format(values - best[SCRATCH][1])}"
-        if name not in (SCRATCH, TRUE):
+        if name not in (SCRATCH, CHOSEN, TRUE):
             first = _firsts(rows, TRUE) - _firsts(rows, name)
             line += f"; the file's minus these {_format(best[TRUE][1] - values)}"
             line += f", mean of all ways {_format(first)}"
