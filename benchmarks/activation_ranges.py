@@ -9,9 +9,9 @@ on his labels alone (``his own``, which need no file), those of the file dealt t
 layers (``shuffled``), or those of a network that was never trained (``untrained``).
 Beside them scratch; as there, the better half of the ways trains from a second start,
 the best quarter from a third. Each is held to its way that is best on the test set over
-all thieves; ``validated`` are the audit's attacks in the file's ranges, of which each
-takes what the thief's own validation prefers. Files are those of
-``benchmarks.security``, in int8, a draw of the lock for each thief.
+all thieves; ``validated`` is the best of the audit's attacks, each of which takes what
+the thief's own validation prefers. Files are those of ``benchmarks.security``, in int8,
+a draw of the lock for each thief.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _STARTS = 3
 SCRATCH, TRUE, SHUFFLED, OWN = "scratch", "the file's", "shuffled", "his own"
-CHOSEN = "validated"
+VALIDATED = ", validated"  # Behind the name of the ranges.
 Found = dict[str, dict[str, list[float]]]  # Accuracies by whose ranges, and way.
 
 
@@ -104,21 +104,23 @@ def _measure(
             SHUFFLED: deal_ranges(list(known), np.random.default_rng(seed)),
             UNTRAINED: wrong,
         }
-        for name in (SCRATCH, CHOSEN, TRUE, *args.controls):
+        ranges = (TRUE, *args.controls)
+        for name in (SCRATCH, *ranges, *(each + VALIDATED for each in ranges)):
             if name in found:
                 continue
-            stated = with_ranges(target, dealt.get(name, dealt[TRUE]))
+            whose = name.removesuffix(VALIDATED)
+            stated = with_ranges(target, dealt.get(whose, dealt[TRUE]))
             bench = Bench(
                 stated, QUICK, data.x_train, data.y_train, data.x_test, data.y_test
             )
             thief = bench.thief(share, seed)
-            if name == OWN:
+            if whose == OWN:
                 bench.target = with_ranges(target, _find_own(bench, thief))
                 bench.network = bench.target.network
             if name == SCRATCH:
                 details = train_scratch(bench, thief).details
                 found[name] = details["by_procedure"]
-            elif name == CHOSEN:
+            elif name.endswith(VALIDATED):
                 found[name] = _run_attacks(bench, thief)
             else:
                 found[name] = _train_all(bench, thief)
@@ -206,12 +208,15 @@ def format_rows(title: str, rows: list[Found]) -> str:
     best = {name: _best_way(rows, name) for name in rows[0]}
     lines = [f"{title}: {len(rows)} thieves"]
     for name, (way, values) in best.items():
-        line = f"  {name:11}{100 * values.mean():6.1f} %"
+        line = f"  {name:21}{100 * values.mean():6.1f} %"
         if name != SCRATCH:
             line += f"  minus scratch {_format(values - best[SCRATCH][1])}"
-        if name not in (SCRATCH, CHOSEN, TRUE):
+        is_validated = name.endswith(VALIDATED)
+        true = TRUE + VALIDATED if is_validated else TRUE
+        if name not in (SCRATCH, true):
+            line += f"; the file's minus these {_format(best[true][1] - values)}"
+        if name not in (SCRATCH, true) and not is_validated:
             first = _firsts(rows, TRUE) - _firsts(rows, name)
-            line += f"; the file's minus these {_format(best[TRUE][1] - values)}"
             line += f", mean of all ways {_format(first)}"
         lines.append(f"{line}  ({way})")
     return "\n".join(lines)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from benchmarks.activation_ranges import (
-    CHOSEN,
     SCRATCH,
     SHUFFLED,
     TRUE,
+    VALIDATED,
     deal_ranges,
     format_rows,
     with_ranges,
@@ -62,15 +62,17 @@ def test_best_ways_stand_beside_scratch() -> None:
     rows = [
         {
             SCRATCH: {"a": [0.5 + x], "b": [0.4]},
-            CHOSEN: {"c": [0.55 + x]},
             TRUE: {"d": [0.6 + x, 0.8 + x], "e": [0.9]} if x else {"d": [0.7]},
             SHUFFLED: {"d": [0.6 + x]},
+            TRUE + VALIDATED: {"c": [0.55 + x]},
+            SHUFFLED + VALIDATED: {"c": [0.5 + x]},
         }
         for x in (0.0, 0.1)
     ]
     lines = format_rows("m", rows).splitlines()
     assert lines[0] == "m: 2 thieves"
     assert lines[1].endswith("(a)") and "55.0 %" in lines[1]
-    assert "minus scratch +5.0 ± 0.0" in lines[2]
-    assert "minus scratch +20.0 ± 0.0" in lines[3] and lines[3].endswith("(d)")
-    assert "the file's minus these +10.0 ± 0.0" in lines[4]
+    assert "minus scratch +20.0 ± 0.0" in lines[2] and lines[2].endswith("(d)")
+    assert "the file's minus these +10.0 ± 0.0" in lines[3]
+    assert "minus scratch +5.0 ± 0.0" in lines[4]
+    assert "the file's minus these +5.0 ± 0.0" in lines[5]
