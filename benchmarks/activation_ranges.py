@@ -30,7 +30,7 @@ import numpy as np
 from benchmarks.security import UNTRAINED, Cell, make_pairs
 
 if TYPE_CHECKING:
-    from edgepro_tf.audit.thief import Target, Thief
+    from edgepro_tf.audit.thief import Thief
     from edgepro_tf.audit.workbench.bench import Bench
     from edgepro_tf.datasets import Dataset
     from edgepro_tf.flatbuffer.views import Range
@@ -87,6 +87,7 @@ def _measure(
     from edgepro_tf.audit.network.importer import import_model
     from edgepro_tf.audit.target import make_target
     from edgepro_tf.audit.workbench.bench import Bench
+    from edgepro_tf.audit.workbench.ranges import with_ranges
     from edgepro_tf.audit.workbench.scratch import train_scratch
 
     pairs = _read_pairs(cell, data, args)
@@ -115,8 +116,7 @@ def _measure(
             )
             thief = bench.thief(share, seed)
             if whose == OWN:
-                bench.target = with_ranges(target, _find_own(bench, thief))
-                bench.network = bench.target.network
+                bench = _train_own(bench, thief)
             if name == SCRATCH:
                 details = train_scratch(bench, thief).details
                 found[name] = details["by_procedure"]
@@ -147,13 +147,13 @@ def _run_attacks(bench: Bench, thief: Thief) -> dict[str, list[float]]:
 
 
 def _train_all(bench: Bench, thief: Thief) -> dict[str, list[float]]:
-    from edgepro_tf.audit.attacks.activation_ranges import list_ways
     from edgepro_tf.audit.workbench.halving import halve_ways
+    from edgepro_tf.audit.workbench.range_training import list_ways
 
     rng = thief.rng("ranges, all ways")
     starts = [
         {candidate.label: (trainer, candidate) for trainer, candidate in ways}
-        for ways in (list_ways(bench, thief, rng) for _ in range(_STARTS))
+        for ways in (list_ways(bench, thief, rng, every=True) for _ in range(_STARTS))
     ]
 
     def measure(label: str, number: int) -> float:
@@ -164,18 +164,16 @@ def _train_all(bench: Bench, thief: Thief) -> dict[str, list[float]]:
     return halve_ways(starts[0], _STARTS, measure)
 
 
-def _find_own(bench: Bench, thief: Thief) -> list[Range]:
-    """Ranges of a network that is trained from nothing on the thief's labels."""
-    from edgepro_tf.audit.workbench.ranges import inputs_of, measure_ranges
+def _train_own(bench: Bench, thief: Thief) -> Bench:
+    """In the ranges of a network that is trained from nothing on the thief's labels."""
+    from edgepro_tf.audit.workbench.range_training import in_ranges_of
     from edgepro_tf.audit.workbench.starts import fresh_start
-    from edgepro_tf.flatbuffer.views import Range
 
     rng = thief.rng("ranges of his own")
     start = bench.settle(fresh_start(bench.target, rng), thief.x)
     candidate = bench.sweep(thief, {"own": start})[-1]
     trained = bench.fit(bench.tools.weights, candidate, thief, rng)
-    found = measure_ranges(bench, trained, inputs_of(bench, thief))
-    return [Range(least, greatest) for least, greatest in found.values()]
+    return in_ranges_of(bench, trained, thief)
 
 
 def deal_ranges(ranges: list[Range], rng: np.random.Generator) -> list[Range]:
@@ -190,17 +188,6 @@ def deal_ranges(ranges: list[Range], rng: np.random.Generator) -> list[Range]:
         dataclasses.replace(r, least=r.least * f, greatest=r.greatest * f)
         for r, f in zip(ranges, factors, strict=True)
     ]
-
-
-def with_ranges(target: Target, ranges: list[Range]) -> Target:
-    """A target whose file states these ranges, in the order of ``Network.ranges``."""
-    network = target.network
-    stated = dict(zip(network.ranges.values(), ranges, strict=True))
-    changed = {t: stated.get(r, r) for t, r in network.graph.ranges.items()}
-    graph = dataclasses.replace(network.graph, ranges=changed)
-    return dataclasses.replace(
-        target, network=dataclasses.replace(network, graph=graph)
-    )
 
 
 def format_rows(title: str, rows: list[Found]) -> str:

@@ -26,7 +26,7 @@ Expect = Callable[[float], None]
 Running = futures.Future[AttackResult]
 
 # Raised whenever an attack changes what it does, so that no old figure is mixed in.
-AUDIT_VERSION = 18
+AUDIT_VERSION = 19
 
 
 class Cache:

@@ -12,11 +12,11 @@ from benchmarks.activation_ranges import (
     VALIDATED,
     deal_ranges,
     format_rows,
-    with_ranges,
 )
 from converters import convert_keras
 from edgepro_tf.audit.target import make_target
 from edgepro_tf.audit.thief import Target
+from edgepro_tf.audit.workbench.ranges import with_ranges
 from edgepro_tf.flatbuffer.views import Range
 from tests import models
 

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from edgepro_tf.audit.attack import INPUTS, LABELS, Attack, Outcome
 from edgepro_tf.audit.thief import Arrays, Thief
 from edgepro_tf.audit.workbench.bench import Bench
-from edgepro_tf.audit.workbench.ranges import (
-    aim_at,
-    has_ranges,
-    inputs_of,
-    make_trainer,
-    match_ranges,
-    size_filters,
-)
+from edgepro_tf.audit.workbench.range_training import fresh_starts, pulled_ways
+from edgepro_tf.audit.workbench.ranges import has_ranges, inputs_of, match_ranges
 from edgepro_tf.audit.workbench.starts import (
     fresh_start,
-    heavy_tailed_start,
     public_start,
     reads_nothing,
     unreadable,
 )
-from edgepro_tf.audit.workbench.training import Candidate, Trainer
-
-_PULLS = (0.1, 1.0)
-# Trainer and candidate of one way to train.
-Way = tuple[Trainer, Candidate]
 
 
 def train_in_ranges(bench: Bench, thief: Thief, *, public: bool) -> Outcome:
@@ -83,57 +71,6 @@ def match_unlabelled(bench: Bench, thief: Thief) -> Outcome:
     starts = {"public weights": bench.target.public, "fresh weights": fresh}
     matched = ((n, match_ranges(bench, p, blind_x)) for n, p in starts.items())
     return bench.choose_unlabelled(matched, thief)
-
-
-def fresh_starts(
-    bench: Bench, thief: Thief, rng: np.random.Generator, *, every: bool
-) -> Iterator[tuple[str, Arrays]]:
-    """Starts from nothing in the file's ranges, by their labels; the best, or all."""
-    x = inputs_of(bench, thief)
-    kinds: dict[str, Callable[..., Arrays]] = {
-        "fresh": fresh_start, "heavy-tailed": heavy_tailed_start,
-    }  # fmt: skip
-    for kind, draw in kinds.items():
-        start = draw(bench.target, rng)
-        halved = bench.settle(start, thief.x)
-        matched = match_ranges(bench, halved, x, keeps_answers=True)
-        yield f"{kind}, hidden layers, halved", matched
-        if not every:
-            continue
-        normal = bench.renormalise(start, thief.x)
-        matched = match_ranges(bench, normal, x, keeps_answers=True)
-        yield f"{kind}, hidden layers, normalised", matched
-        yield f"{kind}, all layers", match_ranges(bench, normal, x)
-        if kind == "fresh":
-            sized = size_filters(bench, start)
-            yield (
-                "rows sized, hidden layers",
-                match_ranges(bench, sized, x, keeps_answers=True, keeps_filters=True),
-            )
-
-
-def pulled_ways(
-    bench: Bench, thief: Thief, rng: np.random.Generator, *, every: bool
-) -> list[Way]:
-    """Ways to train from nothing while ranges are pulled; the best, or all."""
-    network, trainer = bench.network, make_trainer(bench, thief)
-    start = bench.settle(fresh_start(bench.target, rng), thief.x)
-    x = inputs_of(bench, thief)
-    start = match_ranges(bench, start, x, keeps_answers=True)
-    count = len(start)
-    aims = {f"all ranges pulled by {pull:g}": aim_at(network, pull) for pull in _PULLS}
-    if every:
-        aims["logits pulled"] = aim_at(network, _PULLS[-1], answers_alone=True)
-    starts = {label: [*start, aim] for label, aim in aims.items()}
-    candidates = bench.sweep(thief, starts, learns=lambda i: i < count)
-    return [(trainer, candidate) for candidate in candidates]
-
-
-def list_ways(bench: Bench, thief: Thief, rng: np.random.Generator) -> list[Way]:
-    """All of both, from starts drawn anew; about as many as scratch has."""
-    starts = bench.sweep(thief, dict(fresh_starts(bench, thief, rng, every=True)))
-    plain = [(bench.tools.weights, candidate) for candidate in starts]
-    return plain + pulled_ways(bench, thief, rng, every=True)
 
 
 def _public_starts(bench: Bench, thief: Thief) -> Iterator[tuple[str, Arrays]]:

@@ -148,12 +148,21 @@ class Network:
         found = {}
         for index in find_computed(self.graph):
             node = self.graph.nodes[index]
-            ranges = [self.graph.ranges.get(t) for t in (*node.outputs, *node.inputs)]
-            is_moved = ranges[0] in ranges[len(node.outputs) :]
-            fixed = (*CASTS, *HEADS, "TANH")
-            if ranges[0] is not None and not is_moved and node.kind not in fixed:
-                found[node.outputs[0]] = ranges[0]
+            known = self.graph.ranges.get(node.outputs[0])
+            is_fixed = node.kind in (*CASTS, *HEADS, "TANH")
+            is_own = not is_fixed and self.find_moved(index) is None
+            if known is not None and is_own:
+                found[node.outputs[0]] = known
         return found
+
+    def find_moved(self, node: int) -> int | None:
+        """The tensor whose numbers a node only moves, by its range; None for others."""
+        if any(one.node == node for one in self.linears):
+            return None
+        ranges, one = self.graph.ranges, self.graph.nodes[node]
+        known = ranges.get(one.outputs[0])
+        alike = (t for t in one.inputs if known is not None and ranges.get(t) == known)
+        return next(alike, None)
 
     @property
     def single_numbers(self) -> dict[int, np.ndarray]:

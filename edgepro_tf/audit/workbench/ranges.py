@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,10 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from edgepro_tf.audit.budget import Budget
+from edgepro_tf.audit.network.forward import find_computed
 from edgepro_tf.audit.network.importer import Linear, Network
 from edgepro_tf.audit.network.rows import filter_rows, scale_rows
 from edgepro_tf.audit.network.sharing import compile_function, share, structure_of
-from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.thief import Arrays, Target, Thief
 from edgepro_tf.audit.workbench import training
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.flatbuffer.views import Range
@@ -35,6 +37,21 @@ def inputs_of(bench: Bench, thief: Thief) -> np.ndarray:
     """float32 [rows, ...]: inputs of a thief's with labels or without, repeated."""
     known = np.concatenate([thief.x, thief.pool])
     return known[np.arange(2 * bench.rows) % len(known)]
+
+
+def with_ranges(target: Target, ranges: Sequence[Range]) -> Target:
+    """A target whose file states these ranges, in the order of ``Network.ranges``."""
+    network = target.network
+    stated = dict(zip(network.ranges, ranges, strict=True))
+    changed = network.graph.ranges | stated
+    for index in find_computed(network.graph):
+        moved = network.find_moved(index)
+        if moved is not None:
+            changed[network.graph.nodes[index].outputs[0]] = changed[moved]
+    graph = dataclasses.replace(network.graph, ranges=changed)
+    return dataclasses.replace(
+        target, network=dataclasses.replace(network, graph=graph)
+    )
 
 
 def measure_ranges(

@@ -11,6 +11,8 @@ from edgepro_tf.audit.attack import LABELS, Attack, Outcome
 from edgepro_tf.audit.thief import Arrays, Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.halving import halve_ways
+from edgepro_tf.audit.workbench.range_training import in_ranges_of, list_ways
+from edgepro_tf.audit.workbench.ranges import has_ranges
 from edgepro_tf.audit.workbench.sign_training import sign_candidates
 from edgepro_tf.audit.workbench.starts import (
     fresh_start,
@@ -24,6 +26,7 @@ SCRATCH, HISTOGRAM = "scratch", "scratch, histograms"
 _STARTS = 3
 _HEAVY = "heavy-tailed, "
 _KINDS = {"": fresh_start, _HEAVY: heavy_tailed_start}
+Ways = dict[str, Callable[[], Arrays]]
 
 
 def train_scratch(bench: Bench, thief: Thief) -> Outcome:
@@ -33,8 +36,10 @@ def train_scratch(bench: Bench, thief: Thief) -> Outcome:
     re-normalised on the data, with whole or halved weights, and trained at each
     learning rate. The halved one, once trained, is halved and trained again, as attacks
     do that begin with a network of one's own. And the signs of heavy-tailed weights are
-    learned before their magnitudes, as attacks do that read masked ones. The budget,
-    the data and the batches are those of every attack.
+    learned before their magnitudes, as attacks do that read masked ones. Of files that
+    state ranges of activations, networks start and train in ranges, too: not the
+    file's, but those of a network trained before (``in_ranges_of``). The budget, the
+    data and the batches are those of every attack.
 
     Returns:
         The accuracy of the procedure that does best on the test set, a mean over
@@ -46,6 +51,8 @@ def train_scratch(bench: Bench, thief: Thief) -> Outcome:
     """
     rng = thief.rng(SCRATCH)
     starts = [_procedures(bench, thief, rng) for _ in range(_STARTS)]
+    if has_ranges(bench.network):
+        _add_ranges(bench, thief, starts)
     found = halve_ways(
         starts[0], _STARTS, lambda label, i: bench.accuracy(starts[i][label]())
     )
@@ -57,11 +64,9 @@ def train_scratch(bench: Bench, thief: Thief) -> Outcome:
     return Outcome(float(np.mean(found[best])), best, {"by_procedure": found})
 
 
-def _procedures(
-    bench: Bench, thief: Thief, rng: np.random.Generator
-) -> dict[str, Callable[[], Arrays]]:
+def _procedures(bench: Bench, thief: Thief, rng: np.random.Generator) -> Ways:
     """Every way to train from one start of each kind, to be called if it is wanted."""
-    ways: dict[str, Callable[[], Arrays]] = {}
+    ways: Ways = {}
 
     def add(trainer: Trainer, candidate: Candidate, prefix: str = "") -> None:
         fit = functools.partial(bench.fit, trainer, candidate, thief, rng)
@@ -87,6 +92,31 @@ def _procedures(
             for candidate in sign_candidates(bench, thief, rng, start, full=False):
                 add(bench.tools.signs, candidate, kind)
     return ways
+
+
+def _add_ranges(bench: Bench, thief: Thief, starts: list[Ways]) -> None:
+    """To every start's ways, those in ranges of its own: what is first trained has."""
+    first = f"halved, rate {bench.budget.rates[-1]:g}"
+    later = [
+        functools.cache(functools.partial(_range_ways, bench, thief, i, ways[first]))
+        for i, ways in enumerate(starts)
+    ]
+    for ways, find in zip(starts, later, strict=True):
+        for label in later[0]():  # The others are made where they are wanted.
+            ways[label] = functools.partial(lambda f, name: f()[name](), find, label)
+
+
+def _range_ways(
+    bench: Bench, thief: Thief, number: int, first: Callable[[], Arrays]
+) -> Ways:
+    rng = thief.rng(f"{SCRATCH} in ranges {number}")
+    mine = in_ranges_of(bench, first(), thief)
+    return {
+        f"own ranges, {candidate.label}": functools.partial(
+            mine.fit, trainer, candidate, thief, rng
+        )
+        for trainer, candidate in list_ways(mine, thief, rng, every=False)
+    }
 
 
 def train_histograms(bench: Bench, thief: Thief) -> Outcome:

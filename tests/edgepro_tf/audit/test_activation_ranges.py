@@ -8,6 +8,7 @@ import pytest
 from edgepro_tf.audit.attacks import activation_ranges
 from edgepro_tf.audit.network.rows import filter_rows
 from edgepro_tf.audit.thief import Target
+from edgepro_tf.audit.workbench import scratch
 from edgepro_tf.audit.workbench.ranges import (
     aim_at,
     inputs_of,
@@ -15,6 +16,7 @@ from edgepro_tf.audit.workbench.ranges import (
     match_ranges,
     measure_ranges,
     size_filters,
+    with_ranges,
 )
 from edgepro_tf.audit.workbench.starts import fresh_start
 from edgepro_tf.audit.workbench.training import Candidate
@@ -172,6 +174,23 @@ def test_public_weights_that_hold_nothing_are_no_start(int8, data) -> None:  # t
         for public in (True, False)
     ]
     assert [one.applies for one in found] == [False, True]
+
+
+def test_scratch_trains_in_ranges_of_its_own(standard, int8, data) -> None:  # type: ignore[no-untyped-def]
+    """As attacks do in the file's, which scratch does not read."""
+    others = [
+        dataclasses.replace(r, greatest=99.0) for r in int8.network.ranges.values()
+    ]
+    ways = []
+    for target in (standard, int8, with_ranges(int8, others)):
+        bench = make_bench(target, data, least_steps=20, most_steps=20)
+        found = scratch.train_scratch(bench, bench.thief(0.02, 0))
+        ways.append(found.details["by_procedure"])
+    plain, own, other = ways
+    assert own == other
+    added = own.keys() - plain.keys()
+    assert len(added) == 4 and all(label.startswith("own ranges, ") for label in added)
+    assert plain.keys() < own.keys()
 
 
 def test_the_same_seed_gives_the_same_and_no_secret_is_read(int8, data) -> None:  # type: ignore[no-untyped-def]

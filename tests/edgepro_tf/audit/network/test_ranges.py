@@ -1,10 +1,15 @@
 """Ranges of activations are imported as a quantised file states them."""
 
+from types import SimpleNamespace
+
+import keras
 import numpy as np
 import pytest
 
 from converters import convert_keras
 from edgepro_tf.audit.network.importer import import_model
+from edgepro_tf.audit.workbench.ranges import has_ranges, with_ranges
+from edgepro_tf.flatbuffer.views import Range
 from edgepro_tf.runtime.interpreters import make_interpreter
 from tests.edgepro_tf.audit.conftest import lock
 
@@ -36,3 +41,20 @@ def test_no_range_is_stated_for_constants(model, data) -> None:  # type: ignore[
     graph = lock(model, data, "standard", "int8").network.graph
     assert not graph.ranges.keys() & graph.constants.keys()
     assert graph.ranges
+
+
+def test_layers_of_one_ceiling_have_a_range_each() -> None:
+    """ReLU6 after ReLU6: alike, but none is the other moved."""
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.layers.Dense(8, "relu6", kernel_initializer="glorot_normal")
+        for _ in range(3)
+    ]
+    model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(3)])
+    samples = np.random.default_rng(0).normal(0, 60, (64, 4)).astype(np.float32)
+    target = lock(model, SimpleNamespace(x_train=samples), "standard", "int8")  # type: ignore[arg-type]
+    known = list(target.network.ranges.values())
+    assert has_ranges(target.network) and len(known) == 4
+    assert known[0] == known[1] and known[0].greatest == pytest.approx(6, abs=0.1)
+    others = [Range(0.0, 1.0 + i) for i in range(4)]
+    assert list(with_ranges(target, others).network.ranges.values()) == others
