@@ -10,11 +10,13 @@ import numpy as np
 from edgepro_tf.audit.attack import LABELS, Cell
 from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
+from edgepro_tf.audit.workbench.ranges import has_ranges
 from edgepro_tf.audit.workbench.training import Candidate
 
 _TIMED = 10
 # Training runs of one thief with labels, counted on digits' mlp under ``standard``.
 _QUICK_RUNS, _THOROUGH_RUNS = 80, 550
+_RANGED = 1.6  # Times that, where the file states ranges (digits' cnn in int8).
 
 
 def estimate_seconds(
@@ -38,6 +40,7 @@ def estimate_seconds(
         return 0.0
     budget = bench.budget
     runs = (_THOROUGH_RUNS if budget.is_thorough else _QUICK_RUNS) / count
+    runs *= _RANGED if has_ranges(bench.network) else 1
     steps = runs * sum(
         budget.steps(bench.count_labels(share)) for _, share, _ in labelled
     )
