@@ -17,6 +17,7 @@ from absl import app, flags, logging
 
 import edgepro_tf
 from edgepro_tf.cli import console
+from edgepro_tf.cli.quiet import quieten_tensorflow
 from edgepro_tf.errors import EdgeProError
 
 _OURS = {"edgepro_tf", "converters"}
@@ -125,6 +126,7 @@ def run(argv: Sequence[str] | None = None) -> None:
     warnings.showwarning = _show_warning
     # Else TensorFlow tells its progress, and of graphics cards that are not there.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    quieten_tensorflow()
     console.prepare_output()
     for name in ("SIGTERM", "SIGHUP"):  # Half-written files go, as with Ctrl-C.
         number = getattr(signal, name, None)  # Windows lacks one; nohup ignores one.
