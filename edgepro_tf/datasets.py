@@ -10,7 +10,7 @@ import os
 import pathlib
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,18 @@ class Dataset:
             found.update(str((array.shape, array.dtype)).encode())
             found.update(np.ascontiguousarray(array))
         return found.hexdigest()[:16]
+
+    def find_mismatch(self, wanted: Collection[str]) -> str:
+        """What is wrong with its inputs for a model's; empty where each has its own.
+
+        Args:
+            wanted: the model's names. A lone input may have any.
+        """
+        are_lone = len(wanted) == len(self.inputs) == 1
+        if are_lone or set(wanted) == set(self.inputs):
+            return ""
+        given = ", ".join(self.inputs) if len(self.inputs) > 1 else "one input"
+        return f"expected samples of {', '.join(wanted)}, got {given} in {self.name}"
 
     def fit_inputs(self, wanted: Mapping[str, tuple[int, bool]]) -> Dataset:
         """The same samples as a model's inputs take them.

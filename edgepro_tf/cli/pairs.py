@@ -165,18 +165,15 @@ def fit_samples(
     if not isinstance(samples, Dataset):
         return samples
     inputs = list_inputs()
-    are_lone = len(inputs) == len(samples.inputs) == 1
-    if are_lone or inputs.keys() == set(samples.inputs):
-        samples = samples.fit_inputs(inputs)
-    elif inputs:
-        given = ", ".join(samples.inputs) if len(samples.inputs) > 1 else "one input"
+    if inputs and (mismatch := samples.find_mismatch(inputs)):
         raise ConversionError(
-            f"cannot feed model: expected samples of {', '.join(inputs)}, got {given} "
-            f"in {samples.name}.",
+            f"cannot feed model: {mismatch}.",
             "Store an array for each: x_train_NAME and x_test_NAME."
             if len(inputs) > 1
             else "Store x_train and x_test alone.",
         )
+    if inputs:
+        samples = samples.fit_inputs(inputs)
     console.warn_of_bytes(samples)
     return samples.x_train
 

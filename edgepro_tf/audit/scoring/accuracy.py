@@ -80,12 +80,9 @@ def fit_data(
             output's classes nor its numbers (``fit_labels``), or no such output.
     """
     details = ordered_details(interpreter)
-    are_lone = len(details) == len(data.inputs) == 1
-    if not are_lone and set(details) != set(data.inputs):
-        given = ", ".join(data.inputs) if len(data.inputs) > 1 else "one input"
+    if mismatch := data.find_mismatch(details):
         raise InterpreterError(
-            f"cannot feed {model}: expected samples of {', '.join(details)}, got "
-            f"{given} in {data.name}.",
+            f"cannot feed {model}: {mismatch}.",
             "Store an array for each: x_train_NAME and x_test_NAME.",
         )
     data = data.fit_inputs(list_inputs(details))
