@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
-import numpy as np
-
 from edgepro_tf.audit.attack import INPUTS, LABELS, Attack, Outcome
 from edgepro_tf.audit.thief import Arrays, Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.range_training import fresh_starts, pulled_ways
-from edgepro_tf.audit.workbench.ranges import has_ranges, inputs_of, match_ranges
+from edgepro_tf.audit.workbench.ranges import (
+    has_ranges,
+    inputs_of,
+    match_ranges,
+    repeat_rows,
+)
 from edgepro_tf.audit.workbench.starts import (
     fresh_start,
     public_start,
@@ -66,7 +69,7 @@ def match_unlabelled(bench: Bench, thief: Thief) -> Outcome:
     """Set the ranges of the public weights, or of fresh ones; train nothing."""
     if not has_ranges(bench.network):
         return _no_ranges(bench)
-    blind_x = thief.pool[np.arange(2 * bench.rows) % len(thief.pool)]
+    blind_x = repeat_rows(bench, thief.pool)
     fresh = fresh_start(bench.target, thief.rng("ranges without labels"))
     starts = {"public weights": bench.target.public, "fresh weights": fresh}
     matched = ((n, match_ranges(bench, p, blind_x)) for n, p in starts.items())

@@ -7,6 +7,7 @@ integers stand for; the graph around them is kept, and computes in float32.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,7 @@ class Network:
             if one.filter not in filters[:i]
         }
 
-    @property
+    @functools.cached_property
     def ranges(self) -> dict[int, Range]:
         """Of activations that the weights make, by tensor number, in execution order.
 

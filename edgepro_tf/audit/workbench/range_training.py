@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -27,18 +27,13 @@ _PULLS = (0.1, 1.0)
 Way = tuple[Trainer, Candidate]
 
 
-def in_ranges(bench: Bench, ranges: Sequence[Range]) -> Bench:
-    """The same workbench, as if the file stated these, in ``Network.ranges``' order."""
+def in_ranges_of(bench: Bench, parameters: Arrays, thief: Thief) -> Bench:
+    """The same workbench, as if the file stated what a thief's own network has."""
+    found = measure_ranges(bench, parameters, inputs_of(bench, thief))
     mine = copy.copy(bench)
-    mine.target = with_ranges(bench.target, ranges)
+    mine.target = with_ranges(bench.target, [Range(*each) for each in found.values()])
     mine.network = mine.target.network
     return mine
-
-
-def in_ranges_of(bench: Bench, parameters: Arrays, thief: Thief) -> Bench:
-    """The same, in the ranges that a thief's own network has on his inputs."""
-    found = measure_ranges(bench, parameters, inputs_of(bench, thief))
-    return in_ranges(bench, [Range(*each) for each in found.values()])
 
 
 def fresh_starts(

@@ -16,7 +16,7 @@ from edgepro_tf.audit.budget import Budget
 from edgepro_tf.audit.network.forward import find_computed
 from edgepro_tf.audit.network.importer import Linear, Network
 from edgepro_tf.audit.network.rows import filter_rows, scale_rows
-from edgepro_tf.audit.network.sharing import compile_function, share, structure_of
+from edgepro_tf.audit.network.sharing import compile_function, share
 from edgepro_tf.audit.thief import Arrays, Target, Thief
 from edgepro_tf.audit.workbench import training
 from edgepro_tf.audit.workbench.bench import Bench
@@ -35,8 +35,12 @@ def has_ranges(network: Network) -> bool:
 
 def inputs_of(bench: Bench, thief: Thief) -> np.ndarray:
     """float32 [rows, ...]: inputs of a thief's with labels or without, repeated."""
-    known = np.concatenate([thief.x, thief.pool])
-    return known[np.arange(2 * bench.rows) % len(known)]
+    return repeat_rows(bench, np.concatenate([thief.x, thief.pool]))
+
+
+def repeat_rows(bench: Bench, x: np.ndarray) -> np.ndarray:
+    """As many as ranges are measured on, always, so that nothing compiles twice."""
+    return x[np.arange(2 * bench.rows) % len(x)]
 
 
 def with_ranges(target: Target, ranges: Sequence[Range]) -> Target:
@@ -69,7 +73,7 @@ def measure_ranges(
     network = bench.network
     tensors = tuple(network.ranges)
     run = share(
-        (structure_of(network), "ranges", tensors),
+        (bench.tools.structure, "ranges", tensors),
         lambda: compile_function(functools.partial(_find_ranges, network, tensors)),
     )
     found = run([tf.constant(p) for p in parameters], tf.constant(x, tf.float32))
@@ -213,7 +217,7 @@ def make_trainer(bench: Bench, thief: Thief) -> RangeTrainer:
     """A range trainer over a thief's inputs; compiled once for a structure."""
     network, budget = bench.network, bench.budget
     key = (
-        structure_of(network), "range trainer", tuple(network.ranges),
+        bench.tools.structure, "range trainer", tuple(network.ranges),
         budget.most_steps, budget.batch,
     )  # fmt: skip
     trainer: RangeTrainer = share(key, lambda: RangeTrainer(network, budget))

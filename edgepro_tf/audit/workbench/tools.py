@@ -46,12 +46,15 @@ class Tools:
         target: what is attacked.
         budget: what it may cost.
         rows: the number of examples that every compiled function is given.
+
+    ``structure`` is the network's, ``structure_of``: what else is compiled for it is
+    shared by that, too.
     """
 
     def __init__(self, target: Target, budget: Budget, rows: int) -> None:
         self.target, self.budget, self.rows = target, budget, rows
         self.network = target.network
-        self._structure = structure_of(self.network)
+        self.structure = structure_of(self.network)
         self._building = threading.RLock()
         self._built: dict[str, Any] = {}
 
@@ -127,7 +130,7 @@ class Tools:
     @_built_once
     def search(self) -> Search:
         return share(
-            (self._structure, "search", self.groups),
+            (self.structure, "search", self.groups),
             lambda: Search(self.network, self.groups),
         )
 
@@ -146,14 +149,14 @@ class Tools:
     ) -> training.Trainer:
         most_steps, loss = self.budget.most_steps, loss or self.network.task.loss
         return share(
-            (self._structure, space.key, most_steps, loss.__name__),
+            (self.structure, space.key, most_steps, loss.__name__),
             lambda: training.Trainer(
                 self.network.forward, space.materialise, most_steps, loss
             ),
         )
 
     def _share(self, name: str, function: Callable[..., Any]) -> Any:
-        return share((self._structure, name), lambda: compile_function(function))
+        return share((self.structure, name), lambda: compile_function(function))
 
 
 def _measure_moments(
