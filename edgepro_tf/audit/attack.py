@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 LABELS, INPUTS, NOTHING, DEVELOPER = "labels", "inputs", "nothing", "developer"
 NO_ROWS = "no layer keeps its rows"  # Why several attacks do not apply.
+# Details of an attack that time cut short: how much it lacks, and how long that takes.
+LEFT_OUT, SECONDS_LEFT = "left_out", "seconds_left"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +81,11 @@ class AttackResult:
     seconds: float
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
     applies: bool = True
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether time was up before it had tried all that it would."""
+        return LEFT_OUT in self.details
 
 
 def read_result(entry: dict[str, Any]) -> AttackResult:

@@ -15,6 +15,7 @@ from typing import Any
 
 from edgepro_tf.audit.attack import LABELS, Attack, AttackResult, Cell, read_result
 from edgepro_tf.audit.attacks.finetuning import FINE_TUNING
+from edgepro_tf.audit.attacks.guesses import WRONG_LOCKS
 from edgepro_tf.audit.budget import Budget
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.duration import estimate_seconds
@@ -24,6 +25,10 @@ from edgepro_tf.files import make_folder
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 Expect = Callable[[float], None]
 Running = futures.Future[AttackResult]
+
+# What any report needs of its first thief, and the share of an audit's time after which
+# each makes do with what it has. Alone, scratch leaves fine-tuning as much.
+_NEEDED = {WRONG_LOCKS: 0.2, SCRATCH: 0.6, FINE_TUNING: 1.0}
 
 # Raised whenever an attack changes what it does, so that no old figure is mixed in.
 AUDIT_VERSION = 19
@@ -43,6 +48,7 @@ class Cache:
             json.dumps([AUDIT_VERSION, context], sort_keys=True, default=str).encode()
         ).hexdigest()[:16]
         self._found: dict[tuple[str, float, int], AttackResult] = {}
+        self._cut: dict[tuple[str, float, int], AttackResult] = {}
         if path is not None:
             make_folder(path.parent)
         if path is not None and path.exists():
@@ -53,12 +59,19 @@ class Cache:
                 path.write_text(text + "\n", "utf-8")
 
     def get(self, attack: str, share: float, seed: int) -> AttackResult | None:
+        """A whole result."""
         return self._found.get((attack, share, seed))
 
+    def get_any(self, attack: str, share: float, seed: int) -> AttackResult | None:
+        """A whole result, or one that was cut short."""
+        whole = self.get(attack, share, seed)
+        return whole or self._cut.get((attack, share, seed))
+
     def add(self, result: AttackResult) -> None:
+        """Keep a result; one that was cut short is done again, from there on."""
         entry = {"context": self._context, **dataclasses.asdict(result)}
         with self._adding:
-            self._found[result.attack, result.share, result.seed] = result
+            self._keep(result)
             if self._path is not None:
                 with self._path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(entry) + "\n")
@@ -71,7 +84,11 @@ class Cache:
             result = read_result(entry)
         except (json.JSONDecodeError, AttributeError, TypeError):
             return  # Damaged: it is run again.
-        self._found[result.attack, result.share, result.seed] = result
+        self._keep(result)
+
+    def _keep(self, result: AttackResult) -> None:
+        kept = self._cut if result.is_cut else self._found
+        kept[result.attack, result.share, result.seed] = result
 
 
 def list_cells(
@@ -81,7 +98,7 @@ def list_cells(
 
     In the order they are run: the smallest share first, with what needs no labels, so
     that an audit cut short is a whole one of less data; thief by thief, of each what
-    trains first.
+    needs no labels first, which takes least.
     """
     seeds = budget.seeds if seeds is None else seeds
     cells = []
@@ -91,7 +108,7 @@ def list_cells(
         shares = budget.shares if attack.needs == LABELS else (0.0,)
         cells += [(attack, share, seed) for share in shares for seed in seeds]
     least = min(budget.shares)
-    return sorted(cells, key=lambda cell: (cell[1] or least, cell[2], not cell[1]))
+    return sorted(cells, key=lambda cell: (cell[1] or least, cell[2], bool(cell[1])))
 
 
 def run_cells(
@@ -115,7 +132,8 @@ def run_cells(
         progress: wraps the attacks as they are done, given their number.
         expect: told first how many seconds that will take, about.
         until: of ``time.monotonic``. What is not done by then is given up, but for what
-            any report needs: one thief's training from nothing and his fine-tuning.
+            any report needs of one thief: that makes do with what it has, begins first,
+            and goes on from there another time.
 
     Returns:
         All results that there are, in the order of the cells.
@@ -123,38 +141,68 @@ def run_cells(
     missing = [c for c in cells if cache.get(c[0].name, c[1], c[2]) is None]
     if expect is not None and missing:
         expect(estimate_seconds(bench, cells, missing, workers))
-    first = next((cell[1:] for cell in cells if cell[1]), None)
+    limits = _limit(cells, until, workers)
+    missing.sort(key=lambda cell: limits.get(_name(cell), math.inf))
     with futures.ThreadPoolExecutor(workers) as pool:
-        running = {pool.submit(_run, bench, *cell): cell for cell in missing}
-        needed = {
-            one
-            for one, (attack, *whose) in running.items()
-            if attack.name in (SCRATCH, FINE_TUNING) and tuple(whose) == first
-        }
+        running = {}
+        for cell in missing:
+            ends = limits.get(_name(cell), until)
+            before = cache.get_any(*_name(cell))
+            one = pool.submit(_run, bench, cell, ends, _name(cell) in limits, before)
+            running[one] = cell
+        needed = {one for one, cell in running.items() if _name(cell) in limits}
         try:
             done = _take_done(set(running), needed, until)
             for one in progress(done, len(running)):
                 cache.add(one.result())
         finally:  # Time is up, or the audit is stopped.
-            bench.stopped.set()
+            bench.watch.stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
             _keep_done(running, cache)
-    found = [cache.get(attack.name, share, seed) for attack, share, seed in cells]
+    found = [cache.get_any(*_name(cell)) for cell in cells]
     return [result for result in found if result is not None]
+
+
+def _name(cell: Cell) -> tuple[str, float, int]:
+    attack, share, seed = cell
+    return attack.name, share, seed
+
+
+def _limit(
+    cells: Sequence[Cell], until: float, workers: int
+) -> dict[tuple[str, float, int], float]:
+    """When what any report needs has to be done, by name, share and seed."""
+    labelled = [cell for cell in cells if cell[1]]
+    if not labelled:
+        return {}
+    _, share, seed = labelled[0]
+    started = time.monotonic()
+    parts = _NEEDED if workers == 1 else _NEEDED | {SCRATCH: 1.0}
+    return {
+        _name(cell): started + parts[cell[0].name] * (until - started)
+        for cell in cells
+        if cell[0].name in parts and cell[1:] in ((share, seed), (0.0, seed))
+    }
 
 
 def _take_done(
     pending: set[Running], needed: set[Running], until: float
 ) -> Iterator[Running]:
-    """Those that are done, as they are, until time is up (not before the needed)."""
+    """Those that are done, as they are, until time is up and the needed are done."""
+    is_late = False
     while pending:
-        left = None if until == math.inf else max(0.0, until - time.monotonic())
-        done, pending = futures.wait(
-            pending, None if needed & pending else left, futures.FIRST_COMPLETED
-        )
-        yield from done
+        left = None if until == math.inf or is_late else until - time.monotonic()
+        wanted = pending & needed if is_late else pending
+        done, pending = futures.wait(wanted, left, futures.FIRST_COMPLETED)
+        yield from (one for one in done if not _is_given_up(one))
         if not done:
-            return
+            is_late = True
+            for one in pending - needed:
+                one.cancel()
+
+
+def _is_given_up(one: Running) -> bool:
+    return one.cancelled() or isinstance(one.exception(), futures.CancelledError)
 
 
 def _keep_done(running: Iterable[Running], cache: Cache) -> None:
@@ -163,15 +211,24 @@ def _keep_done(running: Iterable[Running], cache: Cache) -> None:
         if one.cancelled() or one.exception():
             continue
         found = one.result()
-        if cache.get(found.attack, found.share, found.seed) is None:
+        if cache.get_any(found.attack, found.share, found.seed) is None:
             cache.add(found)
 
 
-def _run(bench: Bench, attack: Attack, share: float, seed: int) -> AttackResult:
+def _run(
+    bench: Bench, cell: Cell, until: float, is_needed: bool, before: AttackResult | None
+) -> AttackResult:
+    attack, share, seed = cell
     # An attack without labels still draws inputs, those of the largest share's thief.
     thief = bench.thief(share or max(bench.budget.shares), seed)
     started = time.perf_counter()
-    outcome = bench.run(attack, thief)
+    outcome = bench.run(
+        attack,
+        thief,
+        until=until,
+        is_needed=is_needed,
+        so_far={} if before is None else before.details,
+    )
     return AttackResult(
         attack.name,
         share,

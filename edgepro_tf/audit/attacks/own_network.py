@@ -151,7 +151,7 @@ def match_activations(
         mixed = list(own)
         mixed[one.filter] = adopted[one.filter]
         mine, theirs = (
-            bench.outputs(p, x[:256], layer).numpy().reshape(-1, one.channels)
+            bench.outputs(p, x[:256], layer).reshape(-1, one.channels)
             for p in (own, mixed)
         )
         with np.errstate(invalid="ignore"):  # A dead channel is like no other.

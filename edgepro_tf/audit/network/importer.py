@@ -204,6 +204,16 @@ class Network:
             for one in self.linears
         ) // max(1, shapes[self.graph.inputs[0]][0])
 
+    @property
+    def activations(self) -> int:
+        """Numbers that one example makes on its way through the network."""
+        shapes, nodes = self.graph.shapes, self.graph.nodes
+        return sum(
+            int(np.prod(shapes[tensor]))
+            for index in find_computed(self.graph)
+            for tensor in nodes[index].outputs
+        ) // max(1, shapes[self.graph.inputs[0]][0])
+
     def knowing(self, constants: dict[int, np.ndarray]) -> Network:
         """The network with these constants in its graph, by tensor number."""
         known = {**self.graph.constants, **constants}

@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 
 from edgepro_tf.audit.attack import Attack, AttackResult
-from edgepro_tf.audit.workbench.scratch import SCRATCH
+from edgepro_tf.audit.workbench.scratch import BY_PROCEDURE, SCRATCH
 
 Table = dict[tuple[str, float], dict[int, AttackResult]]
 
@@ -25,9 +25,10 @@ class Advantage:
             good by chance; hence also:
         held_out: mean over seeds, both being chosen on the other seeds alone.
         error: standard error of the mean, spread / sqrt(seeds).
-        labels: as many as that share is, if known.
         luck: what the best of as many attacks would show if each were another start of
             scratch; 0 for a single attack, or a single start.
+        labels: as many as that share is, if known.
+        is_first_look: whether scratch or the attack was cut short: no figure yet.
     """
 
     share: float
@@ -40,8 +41,14 @@ class Advantage:
     error: float | None
     luck: float = 0.0
     labels: int | None = None
+    is_first_look: bool = False
 
     def __str__(self) -> str:
+        if self.is_first_look:
+            return (
+                f"first look at {name_share(self.share, self.labels)}: so far "
+                f"{self.attack} {self.accuracy:.1%}, scratch {self.scratch:.1%}"
+            )
         return (
             f"thief's advantage with {name_share(self.share, self.labels)}: "
             f"{100 * self.value:+.1f} +- {deviation(self.spread)} points "
@@ -114,15 +121,22 @@ def find_advantage(
         float(np.mean(held_out)),
         None if spread is None else spread / float(np.sqrt(len(gains))),
         _luck(base, sum(key[1] > 0 for key in names)),
+        is_first_look=any(
+            _is_cut(table, *key) for key in ((SCRATCH, share), names[best])
+        ),
     )
+
+
+def _is_cut(table: Table, attack: str, share: float) -> bool:
+    return any(result.is_cut for result in table[attack, share].values())
 
 
 def best_procedure(row: dict[int, AttackResult]) -> Scratch:
     """Of scratch's results by seed, the procedure with the best mean."""
     seeds = sorted(row)
-    labels = row[seeds[0]].details["by_procedure"]
+    labels = row[seeds[0]].details[BY_PROCEDURE]
     starts = [
-        [np.array(row[seed].details["by_procedure"][one]) for seed in seeds]
+        [np.array(row[seed].details[BY_PROCEDURE][one]) for seed in seeds]
         for one in labels
     ]
     of_all = np.array([[one.mean() for one in of_seeds] for of_seeds in starts])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from edgepro_tf.audit.attack import LEFT_OUT, SECONDS_LEFT
 from edgepro_tf.audit.reporting.advantage import Advantage, name_share
 
 _FEW_EXAMPLES = 200
@@ -14,7 +15,7 @@ _LITTLE = 0.05
 def list_cautions(
     facts: Mapping[str, Any],
     advantages: Sequence[Advantage],
-    details: Sequence[Mapping[str, Any]],
+    details: Mapping[str, Sequence[Mapping[str, Any]]],
     score: str,
 ) -> Iterator[str]:
     """What who reads a report should know first.
@@ -22,7 +23,7 @@ def list_cautions(
     Args:
         facts: of the report.
         advantages: of every share.
-        details: of every run of an attack.
+        details: of every attack's runs, by its name.
         score: what figures are, in words.
     """
     done, runs = facts.get("runs_done", 0), facts.get("runs", 0)
@@ -31,6 +32,7 @@ def list_cautions(
             f"Time was up: {done:,} of {runs:,} runs are done. What is missing stands "
             "under what was not tested; the same audit goes on from here."
         )
+    yield from _describe_cut(details)
     if alone := [f"{one.share:.0%}" for one in advantages if one.spread is None]:
         yield (
             f"One thief alone with {', '.join(alone)}: single thieves differ by ten "
@@ -43,8 +45,26 @@ def list_cautions(
             "every figure rests on."
         )
     yield from _describe_room(facts, advantages, score)
-    if diverged := sum(each.get("diverged_runs", 0) for each in details):
+    if diverged := sum(_sum_of("diverged_runs", runs) for runs in details.values()):
         yield f"{diverged:,} training runs diverged; where they began stands for them."
+
+
+def _describe_cut(details: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
+    """What has not tried all that it would, and what that does to a difference."""
+    left = {name: _sum_of(LEFT_OUT, runs) for name, runs in details.items()}
+    seconds = sum(_sum_of(SECONDS_LEFT, runs) for runs in details.values())
+    named = [f"{name} ({count:,} left to try)" for name, count in left.items() if count]
+    if named:
+        minutes = max(1, round(seconds / 60))
+        yield (
+            f"Cut short: {', '.join(named)}. {minutes} minutes more should do for "
+            "these: until then, what scratch lacks makes a difference too large, and "
+            "what an attack lacks too small."
+        )
+
+
+def _sum_of(name: str, details: Sequence[Mapping[str, Any]]) -> int:
+    return sum(each.get(name, 0) for each in details)
 
 
 def _describe_room(

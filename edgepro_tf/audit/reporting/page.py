@@ -59,6 +59,8 @@ def write_page(report: AuditReport) -> str:
 
 def _headline(report: AuditReport) -> str:
     worst = report.worst
+    if worst.is_first_look:
+        return _first_look(report)
     colour = "good" if worst.value <= _LIMIT else "bad"
     rows = "".join(
         f"<tr><td>{name_share(one.share, one.labels)}</td><td>{one.scratch:.1%}</td>"
@@ -86,6 +88,16 @@ def _headline(report: AuditReport) -> str:
         "chooses the attack on the other seeds, <i>by luck</i> is what the best of as "
         "many further starts of scratch would show.</p>"
         f"<p>{report.taken} {report.caution}</p>"
+    )
+
+
+def _first_look(report: AuditReport) -> str:
+    rows = "".join(f"<p>{html.escape(str(one))}</p>" for one in report.advantages)
+    return (
+        "<div class='figure'>no figure yet</div>"
+        "<p>There was no time to train from nothing, and to attack, in all the ways "
+        "that the <b>thief's advantage</b> is the difference of.</p>"
+        f"{rows}<p>{report.taken} {report.caution}</p>"
     )
 
 

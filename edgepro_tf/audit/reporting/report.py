@@ -77,11 +77,17 @@ class AuditReport:
     @property
     def worst(self) -> Advantage:
         """The share of data at which the thief gains most."""
-        return max(self.advantages, key=lambda one: one.value)
+        return max(self._told, key=lambda one: one.value)
 
     @property
     def mean_advantage(self) -> float:
-        return float(np.mean([one.value for one in self.advantages]))
+        return float(np.mean([one.value for one in self._told]))
+
+    @property
+    def _told(self) -> Sequence[Advantage]:
+        """Those that are figures, if any is."""
+        whole = [one for one in self.advantages if not one.is_first_look]
+        return whole or self.advantages
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, for JSON."""
@@ -103,7 +109,9 @@ class AuditReport:
     @property
     def caution(self) -> str:
         """Sentences on figures that rest on less than they might, if any."""
-        details = [each for summary in self.summaries for each in summary.details]
+        details: dict[str, list[dict[str, Any]]] = {}
+        for summary in self.summaries:
+            details.setdefault(summary.attack, []).extend(summary.details)
         return " ".join(list_cautions(self.facts, self.advantages, details, self.score))
 
     def __str__(self) -> str:
@@ -125,7 +133,8 @@ def summarise(
     Attacks that do not suit the task (None: all do) are named as not tested, and so is
     what is missing of the cells that were asked for.
     """
-    facts = facts | {"runs": len(cells), "runs_done": len(results)}
+    done = sum(not result.is_cut for result in results)
+    facts = facts | {"runs": len(cells), "runs_done": done}
     results = keep_whole(results, cells)
     known = {attack.name: attack for attack in attacks}
     table: Table = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from edgepro_tf.audit.attack import AttackResult, Cell
+from edgepro_tf.audit.attack import LEFT_OUT, AttackResult, Cell
 from edgepro_tf.audit.attacks.finetuning import FINE_TUNING
 from edgepro_tf.audit.reporting.advantage import name_share
 from edgepro_tf.audit.workbench.scratch import SCRATCH
@@ -16,9 +16,10 @@ def keep_whole(
 ) -> list[AttackResult]:
     """The results of thieves who have run every attack with their share of the data.
 
-    A mean of some thieves beside a mean of others would compare their luck. Where a
-    share has no whole thief, the one who got furthest stands for it, if he can be
-    compared at all. What needs no labels is kept.
+    A mean of some thieves beside a mean of others would compare their luck, and so
+    would an attack that was cut short. Where a share has no whole thief, the one who
+    got furthest stands for it, if he can be compared at all. What needs no labels is
+    kept.
 
     Args:
         results: what there is.
@@ -26,6 +27,7 @@ def keep_whole(
     """
     wanted = _by_thief((attack.name, share, seed) for attack, share, seed in cells)
     found = _by_thief((r.attack, r.share, r.seed) for r in results)
+    uncut = _by_thief((r.attack, r.share, r.seed) for r in results if not r.is_cut)
     kept = {thief for thief in found if not thief[0]}
     for share in {share for share, _ in found if share}:
         mine = {
@@ -33,7 +35,7 @@ def keep_whole(
             for thief, attacks in found.items()
             if thief[0] == share and attacks >= wanted[thief] & {SCRATCH, FINE_TUNING}
         }
-        whole = [thief for thief in mine if mine[thief] >= wanted[thief]]
+        whole = [thief for thief in mine if uncut[thief] >= wanted[thief]]
         furthest = sorted(mine, key=lambda thief: -len(mine[thief]))[:1]
         kept.update(whole or furthest)
     return [r for r in results if (r.share, r.seed) in kept]
@@ -58,7 +60,16 @@ def name_missing(
             what = "everything" if is_all else ", ".join(names)
             whose = "" if count == thieves else f" of {count} of {thieves} thieves"
             lines.append(f"for want of time, {where}: {what}{whose}")
-    return tuple(lines)
+    return *lines, *(
+        f"for want of time, of {r.attack}: {count_left_out(r):,} of what it would try"
+        for r in results
+        if r.is_cut
+    )
+
+
+def count_left_out(result: AttackResult) -> int:
+    """Ways to train, or locks, that it had no time for."""
+    return int(result.details[LEFT_OUT])
 
 
 def _by_thief(

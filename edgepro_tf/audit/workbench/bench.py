@@ -1,11 +1,13 @@
-"""The attacker's workbench: trains and measures candidates for one target."""
+"""The attacker's workbench: trains candidates for one target, and chooses."""
 
 from __future__ import annotations
 
 import dataclasses
-import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,18 +15,17 @@ import tensorflow as tf
 
 from edgepro_tf.audit.attack import Attack, Outcome
 from edgepro_tf.audit.budget import Budget
-from edgepro_tf.audit.network.rows import scale_rows
-from edgepro_tf.audit.network.sharing import run_once
 from edgepro_tf.audit.thief import Arrays, Target, Thief
 from edgepro_tf.audit.workbench import training
-from edgepro_tf.audit.workbench.answer_map import fit_answers, normalise_answers
-from edgepro_tf.audit.workbench.stopping import Stop
-from edgepro_tf.audit.workbench.tools import Tools
+from edgepro_tf.audit.workbench.answer_map import fit_answers
+from edgepro_tf.audit.workbench.measuring import Meter
 from edgepro_tf.audit.workbench.training import Candidate
 from edgepro_tf.inputs import flatten_inputs
 
+_RECENT = 3
 
-class Bench:
+
+class Bench(Meter):
     """Trains, evaluates and re-normalises candidates for one target.
 
     Args:
@@ -32,10 +33,6 @@ class Bench:
         budget: what it may cost.
         x_train, y_train: where thieves draw their data from, as in ``Dataset``.
         x_test, y_test: what accuracy is measured on, or ``Budget.pick_test`` of them.
-
-    ``tools`` has whatever is compiled; ``rows`` is the number of examples that each of
-    them is given: fewer are repeated, more are cut off. Set, ``stopped`` ends attacks
-    that are under way with ``CancelledError``, at their next training run or answer.
     """
 
     def __init__(
@@ -47,19 +44,15 @@ class Bench:
         x_test: np.ndarray,
         y_test: np.ndarray,
     ) -> None:
-        self.target, self.budget = target, budget
-        self.network = target.network
-        self.task = self.network.task
+        self.task = target.network.task
         self._x_train = flatten_inputs(x_train)
         self._y_train = np.asarray(y_train)
         picked = budget.pick_test(len(x_test))
         self.test_inputs = x_test[picked]
         self.x_test = tf.constant(flatten_inputs(self.test_inputs))
         self.y_test = np.asarray(y_test)[picked]
-        self.rows = self._most_examples()
-        self.stopped = Stop()
-        self._diverged = threading.local()  # Runs of the attack that is under way.
-        self.tools = Tools(target, budget, self.rows)
+        super().__init__(target, budget, self._most_examples(budget))
+        self._steps_took: deque[float] = deque(maxlen=_RECENT)
 
     @property
     def chance(self) -> float:
@@ -105,17 +98,6 @@ class Bench:
         picked = rng.permutation(len(self._y_train))[: self.rows]
         return self._x_train[picked], self._y_train[picked]
 
-    def logits(self, parameters: Arrays, x: Any) -> np.ndarray:
-        """float32 [..., units]; compiled once for each number of examples."""
-        self.stopped.check()
-        values = [tf.constant(p, tf.float32) for p in parameters]
-        return self.tools.forward(values, tf.constant(x, tf.float32)).numpy()
-
-    def search_rows(self, examples: np.ndarray) -> np.ndarray:
-        """int [rows]: examples for the search; always as many, so it compiles once."""
-        rows = min(self.budget.search_rows, self.rows)
-        return examples[np.arange(rows) % len(examples)]
-
     def pick(
         self,
         candidates: list[Candidate],
@@ -158,11 +140,14 @@ class Bench:
         if len(candidates) == 1:
             return candidates[0]
         folds = folds or thief.draw_folds(self.budget.folds, rng)
-        scores = [
-            np.mean([self._validate(trainer, c, thief, f, rng) for f in folds])
-            for c in candidates
-        ]
-        return candidates[int(np.argmax(scores))]
+        scores: list[float] = []
+        for i, one in enumerate(candidates):
+            # What is chosen is trained once more, on all of the labels.
+            if self.is_over(thief, len(candidates) - i, runs=len(folds) + 1):
+                break
+            found = [self._validate(trainer, one, thief, f, rng) for f in folds]
+            scores.append(float(np.mean(found)))
+        return candidates[int(np.argmax(scores)) if scores else 0]
 
     def outcome(
         self, candidates: list[Candidate], thief: Thief, purpose: str, **options: Any
@@ -219,8 +204,9 @@ class Bench:
         Raises:
             CancelledError: the audit is stopped.
         """
-        self.stopped.check()
         steps = len(candidate.plan)
+        self.watch.check(steps * self._step_seconds)
+        started = time.perf_counter()
         batches = training.draw_batches(examples, steps, self.budget.batch, rng)
         plan = np.array(candidate.plan)
         plan[:, self.network.answer_map] = 0  # In units that no learning rate fits.
@@ -231,18 +217,52 @@ class Bench:
         learned = trainer.train(
             candidate.theta, self._pad(x), self._pad(y), schedule, candidate.masks
         )
+        self._steps_took.append((time.perf_counter() - started) / steps)
         if learned is not None:
             return learned
-        self._diverged.count = getattr(self._diverged, "count", 0) + 1
+        self.watch.count_divergence()
         return candidate.theta
 
-    def run(self, attack: Attack, thief: Thief) -> Outcome:
-        """One attack; the details say how many of its training runs diverged."""
-        self._diverged.count = 0
+    def run(
+        self,
+        attack: Attack,
+        thief: Thief,
+        *,
+        until: float = math.inf,
+        is_needed: bool = False,
+        so_far: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Outcome:
+        """One attack; the details say what time cut short, and what diverged.
+
+        Args:
+            attack: what to do.
+            thief: his data.
+            until: of ``time.monotonic``: when it has to end.
+            is_needed: whether it then makes do with what it has.
+            so_far: its details from when it was cut short before.
+
+        Raises:
+            CancelledError: the audit is stopped, or time is up.
+        """
+        self.watch.begin(until, is_needed=is_needed, so_far=so_far)
         outcome = attack.run(self, thief)
-        diverged = {"diverged_runs": self._diverged.count}
-        details = outcome.details | (diverged if self._diverged.count else {})
+        details = outcome.details | self.watch.notes()
         return dataclasses.replace(outcome, details=details)
+
+    def is_over(self, thief: Thief, left: int, *, runs: int = 1) -> bool:
+        """Whether an attack must do without what is left, as ``Watch.is_over``.
+
+        Args:
+            thief: says how long his training runs are.
+            left: how much.
+            runs: of training that come before this is asked again, or the attack ends.
+        """
+        return self.watch.is_over(left, runs * self.steps(thief) * self._step_seconds)
+
+    @property
+    def _step_seconds(self) -> float:
+        """A training step's, of late; the first runs compile."""
+        return min(self._steps_took, default=0.0)
 
     def steps(self, thief: Thief) -> int:
         """Steps of a training run over the thief's labels."""
@@ -311,67 +331,6 @@ class Bench:
             for p, value in zip(self.network.parameters, parameters, strict=True)
         ]
 
-    def renormalise(self, parameters: Arrays, x: np.ndarray) -> Arrays:
-        """Scale and shift every channel to mean 0, deviation 1 on inputs, in order.
-
-        Dead and exploded channels come alive: what batch normalisation would do. A
-        filter that is used at several places gets the mean of what they ask for.
-
-        Source: Mishkin and Matas, "All You Need is a Good Init", ICLR 2016; Krahenbuhl
-        et al., ICLR 2016, section 3.1 (per channel, as here).
-        """
-        out = [np.array(p, np.float32) for p in parameters]
-        values = [tf.constant(p) for p in out]
-        found = self.tools.normal_moments(values, self._pad(x))
-        uses = defaultdict(list)
-        for one, moments in zip(self.network.linears, found, strict=True):
-            uses[one.filter].append(moments)
-        for one in self.network.distinct_linears.values():
-            mean, deviation = np.mean(uses[one.filter], axis=0)
-            gain = 1 / deviation
-            out[one.filter] = scale_rows(out[one.filter], gain, one.channel_axis)
-            if one.bias is not None:
-                out[one.bias] = (out[one.bias] - mean) * gain
-        if not self.network.answer_map:
-            return out
-        return normalise_answers(self.network, out, self.logits(out, self._pad(x)))
-
-    def activity(self, parameters: Arrays, x: np.ndarray) -> list[np.ndarray]:
-        """float32 [channels] for each linear operator: mean of |z| + deviation."""
-        return [np.abs(mean) + width for mean, width in self.moments(parameters, x)]
-
-    def moments(
-        self, parameters: Arrays, x: np.ndarray
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Mean and deviation [channels] of every linear output, before activation."""
-        values = [tf.constant(p, tf.float32) for p in parameters]
-        found = self.tools.moments(values, self._pad(x))
-        return [(mean.numpy(), width.numpy()) for mean, width in found]
-
-    def gradient(
-        self, parameters: Arrays, x: np.ndarray, y: np.ndarray
-    ) -> tuple[float, Arrays]:
-        """Mean loss on labelled examples, and its gradient by every parameter."""
-        values = [tf.constant(p, tf.float32) for p in parameters]
-        targets = self._pad(self.task.make_targets(y))
-        loss, found = self.tools.gradient(values, self._pad(x), targets)
-        return float(loss), [g.numpy() for g in found]
-
-    def outputs(self, parameters: Arrays, x: Any, layer: int) -> Any:
-        """float32 tensor [examples, ..., channels]: a linear output, rectified."""
-        found = {}
-
-        def observe(number: int, z: Any) -> Any:
-            found[number] = z
-            return z
-
-        def measure(values: list[Any], x: Any) -> Any:
-            self.network.forward(values, x, observe)
-            return tf.nn.relu(found[layer])
-
-        values = [tf.constant(p) for p in parameters]
-        return run_once(measure, values, tf.constant(x, tf.float32))
-
     def _validate(
         self,
         trainer: training.Trainer,
@@ -385,16 +344,12 @@ class Bench:
         answers = self.logits(parameters, self._pad(thief.x))[held_out]
         return self.task.prefer(answers, thief.y[held_out])
 
-    def _pad(self, array: np.ndarray) -> Any:
-        """The first rows repeated up to one size, so that nothing compiles twice."""
-        index = np.arange(self.rows) % len(array)
-        return tf.constant(np.asarray(array)[index], tf.float32)
-
     def count_labels(self, share: float) -> int:
         """Labels of a thief with this share."""
         least = self.task.least_labels
         return self.budget.count_labels(share, len(self._y_train), least)
 
-    def _most_examples(self) -> int:
-        most = max(self.count_labels(share) for share in self.budget.shares)
-        return max(most, self.budget.unlabelled)
+    def _most_examples(self, budget: Budget) -> int:
+        least, count = self.task.least_labels, len(self._y_train)
+        shares = [budget.count_labels(share, count, least) for share in budget.shares]
+        return max(*shares, budget.unlabelled)

@@ -40,7 +40,7 @@ def inputs_of(bench: Bench, thief: Thief) -> np.ndarray:
 
 def repeat_rows(bench: Bench, x: np.ndarray) -> np.ndarray:
     """As many as ranges are measured on, always, so that nothing compiles twice."""
-    return x[np.arange(2 * bench.rows) % len(x)]
+    return x[np.arange(2 * bench.measured_rows) % len(x)]
 
 
 def with_ranges(target: Target, ranges: Sequence[Range]) -> Target:

@@ -53,7 +53,7 @@ def test_the_authorized_network_has_the_ranges_that_its_file_states(  # type: ig
 ) -> None:
     """On the calibration samples, within the rounding of weights and activations."""
     bench = make_bench(int8, data)
-    samples = data.x_train[np.arange(2 * bench.rows) % 64]
+    samples = data.x_train[np.arange(2 * bench.measured_rows) % 64]
     found = measure_ranges(bench, int8.authorized, samples)
     for tensor, wanted in int8.network.ranges.items():
         width = wanted.greatest - wanted.least

@@ -10,8 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgepro_tf.audit.attack import LABELS, NOTHING, Attack, Cell, Outcome
+from edgepro_tf.audit.attack import LABELS, LEFT_OUT, NOTHING, Attack, Cell, Outcome
 from edgepro_tf.audit.attacks.finetuning import FINE_TUNING
+from edgepro_tf.audit.attacks.guesses import WRONG_LOCKS
 from edgepro_tf.audit.budget import FULL, QUICK
 from edgepro_tf.audit.runner import Cache, list_cells, run_cells
 from edgepro_tf.audit.workbench.scratch import SCRATCH
@@ -33,10 +34,9 @@ class Counter:
 
 def make_bench() -> SimpleNamespace:
     thief = lambda share, seed: SimpleNamespace(share=share, seed=seed)  # noqa: E731
-    run = lambda attack, thief: attack.run(None, thief)  # noqa: E731
-    return SimpleNamespace(
-        budget=QUICK, thief=thief, run=run, stopped=threading.Event()
-    )
+    watch = SimpleNamespace(stopped=threading.Event())
+    run = lambda attack, thief, **limits: attack.run(limits, thief)  # noqa: E731
+    return SimpleNamespace(budget=QUICK, thief=thief, run=run, watch=watch)
 
 
 def test_an_audit_that_was_stopped_goes_on(tmp_path: Path) -> None:
@@ -92,11 +92,11 @@ def test_slow_attacks_wait_for_a_full_audit() -> None:
 
 
 def test_time_that_is_up_gives_up_all_but_one_comparison(tmp_path: Path) -> None:
-    """The first thief trains from nothing and fine-tunes, however late it is."""
+    """The first thief trains from nothing, fine-tunes and guesses, however late."""
     bench, path = make_bench(), tmp_path / "results.jsonl"
 
     def train_on(_: object, thief: SimpleNamespace) -> Outcome:
-        bench.stopped.wait(60)
+        bench.watch.stopped.wait(60)
         raise futures.CancelledError
 
     def list_with(attack: Callable[..., Outcome]) -> list[Cell]:
@@ -115,11 +115,52 @@ def test_time_that_is_up_gives_up_all_but_one_comparison(tmp_path: Path) -> None
     assert len(again) == len(cells)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_was_cut_short_goes_on_from_there(tmp_path: Path, workers: int) -> None:
+    """Alone, scratch leaves fine-tuning as much time as it takes itself."""
+    asked: dict[str, list[tuple[float, bool, dict]]] = {}  # type: ignore[type-arg]
+    cut = {LEFT_OUT: 3, "found": [0.25]}
+
+    def make(name: str) -> Callable[..., Outcome]:
+        def attack(limits, thief) -> Outcome:  # type: ignore[no-untyped-def]
+            left = limits["until"] - time.monotonic()
+            asked.setdefault(name, []).append(
+                (left, limits["is_needed"], dict(limits["so_far"]))
+            )
+            is_first = name == SCRATCH and not limits["so_far"]
+            return Outcome(0.5, "so", cut if is_first and limits["is_needed"] else {})
+
+        return attack
+
+    kinds = {"another": LABELS, SCRATCH: LABELS, FINE_TUNING: LABELS,
+             WRONG_LOCKS: NOTHING}  # fmt: skip
+    attacks = [Attack(name, "f", "s", kinds[name], make(name)) for name in kinds]
+    cells, path = list_cells(attacks, QUICK), tmp_path / "results.jsonl"
+    until = time.monotonic() + 1000
+    found = run_cells(
+        make_bench(), cells, cache=Cache(path, 0), workers=workers, until=until
+    )
+    assert len(found) == len(cells) and sum(one.is_cut for one in found) == 1
+    shares = {name: round(runs[0][0] / 1000, 1) for name, runs in asked.items()}
+    alone = 0.6 if workers == 1 else 1.0
+    assert shares == {
+        WRONG_LOCKS: 0.2, SCRATCH: alone, FINE_TUNING: 1.0, "another": 1.0,
+    }  # fmt: skip
+    needed = {name: sum(run[1] for run in runs) for name, runs in asked.items()}
+    assert needed == {WRONG_LOCKS: 1, SCRATCH: 1, FINE_TUNING: 1, "another": 0}
+    asked.clear()
+    again = run_cells(make_bench(), cells, cache=Cache(path, 0))
+    assert [(name, run[2]) for name, runs in asked.items() for run in runs] == [
+        (SCRATCH, cut)
+    ]
+    assert not any(one.is_cut for one in again)
+
+
 def test_an_audit_cut_short_is_one_of_less_data_and_fewer_thieves() -> None:
     attacks = [Attack("open", "f", "s", NOTHING, Counter())]
     attacks.append(Attack("labels", "f", "s", LABELS, Counter()))
     order = [(a.name, share, seed) for a, share, seed in list_cells(attacks, QUICK)]
-    assert order[:3] == [("labels", 0.01, 0), ("open", 0.0, 0), ("labels", 0.01, 1)]
+    assert order[:3] == [("open", 0.0, 0), ("labels", 0.01, 0), ("open", 0.0, 1)]
     assert [share for _, share, _ in order[6:]] == [0.05] * 3 + [0.1] * 3
 
 

@@ -2,7 +2,15 @@
 
 import dataclasses
 
-from edgepro_tf.audit.attack import INPUTS, LABELS, Attack, AttackResult, Cell
+from edgepro_tf.audit.attack import (
+    INPUTS,
+    LABELS,
+    LEFT_OUT,
+    SECONDS_LEFT,
+    Attack,
+    AttackResult,
+    Cell,
+)
 from edgepro_tf.audit.attacks.finetuning import FINE_TUNING
 from edgepro_tf.audit.budget import QUICK
 from edgepro_tf.audit.reporting.page import write_page
@@ -54,6 +62,37 @@ def test_thieves_who_are_not_done_are_left_out() -> None:
     )
     assert "Time was up: 6 of 14 runs are done." in str(report)
     assert "Time was up" in write_page(report)
+
+
+def test_what_was_cut_short_is_no_figure_yet() -> None:
+    """Scratch that tried little would make an advantage of nothing."""
+    cells = list_cells(list_attacks(), BUDGET)
+    first = [run(cell) for cell in cells if cell[1:] in ((0.01, 0), (0.0, 0))]
+    cut = {LEFT_OUT: 17, SECONDS_LEFT: 300}
+    results = [
+        dataclasses.replace(one, details=one.details | cut)
+        if one.attack == SCRATCH
+        else one
+        for one in first
+    ]
+    report = summarise(results, list_attacks(), BUDGET, {}, cells=cells)
+    (look,) = report.advantages
+    assert look.is_first_look and report.worst == look
+    text, page = str(report), write_page(report)
+    assert "first look at 1% of the data: so far" in text
+    assert "thief's advantage with" not in text and "points (" not in text
+    assert "no figure yet" in page and "class='figure bad'" not in page
+    for words in (text, page):
+        assert "Cut short: scratch (17 left to try). 5 minutes more" in words
+        assert "Time was up: 3 of 14 runs are done." in words
+    assert "for want of time, of scratch: 17 of what it would try" in report.not_tested
+    # A whole share beside it is the figure.
+    whole = [run(cell) for cell in cells if cell[1] == 0.1]
+    both = summarise([*results, *whole], list_attacks(), BUDGET, {}, cells=cells)
+    assert both.worst.share == 0.1 and both.mean_advantage == both.worst.value
+    assert "class='figure" in write_page(both) and "no figure yet" not in write_page(
+        both
+    )
 
 
 def test_the_thief_who_got_furthest_stands_for_a_share() -> None:

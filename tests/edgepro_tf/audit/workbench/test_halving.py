@@ -33,3 +33,30 @@ def test_earlier_measurements_are_kept() -> None:
     measured = {"lucky": [1.0, 0.0, 0.0], "good": [0.7, 0.7, 0.7], "bad": [0.0] * 3}
     found = halve_ways(measured, 3, lambda way, i: measured[way][i])
     assert found == {"lucky": [1.0, 0.0], "good": [0.7, 0.7, 0.7], "bad": [0.0]}
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.floats(0, 1), min_size=1, max_size=20, unique=True),
+    st.lists(st.integers(1, 12), max_size=4),
+)
+def test_what_was_cut_short_goes_on(quality: list[float], cuts: list[int]) -> None:
+    """However often: in the end it is what it would have been in one go."""
+    ways = [str(i) for i in range(len(quality))]
+    measured: list[tuple[str, int]] = []
+
+    def measure(way: str, number: int) -> float:
+        measured.append((way, number))
+        return quality[int(way)]
+
+    known: dict[str, list[float]] = {}
+    for cut in cuts:
+        begun = len(measured)
+        known = halve_ways(
+            ways, 3, measure, known=known,
+            is_over=lambda left, b=begun, c=cut: len(measured) - b >= c,  # type: ignore[misc]
+        )  # fmt: skip
+        assert known and all(known.values())
+    found = halve_ways(ways, 3, measure, known=known)
+    assert len(measured) == len(set(measured))
+    assert found == halve_ways(ways, 3, lambda way, _: quality[int(way)])

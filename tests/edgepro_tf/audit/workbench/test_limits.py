@@ -1,0 +1,100 @@
+"""What an audit of a large network costs is bounded: time, and memory."""
+
+import dataclasses
+import time
+from concurrent.futures import CancelledError
+
+import numpy as np
+import pytest
+
+from edgepro_tf.audit.attack import LEFT_OUT, SECONDS_LEFT, Attack
+from edgepro_tf.audit.attacks import all_attacks
+from edgepro_tf.audit.attacks.finetuning import FINE_TUNING
+from edgepro_tf.audit.attacks.guesses import WRONG_LOCKS
+from edgepro_tf.audit.thief import Target
+from edgepro_tf.audit.workbench import measuring
+from edgepro_tf.audit.workbench.scratch import BY_PROCEDURE, SCRATCH
+from edgepro_tf.audit.workbench.stopping import Watch
+from edgepro_tf.datasets import Dataset
+from tests.edgepro_tf.audit.conftest import make_bench
+
+
+def find(name: str) -> Attack:
+    return next(one for one in all_attacks() if one.name == name)
+
+
+def test_what_is_needed_makes_do_with_one_way(standard: Target, data: Dataset) -> None:
+    """However late it is; and scratch goes on from there."""
+    bench = make_bench(standard, data)
+    thief, late = bench.thief(0.02, 0), time.monotonic()
+    needed = {"until": late, "is_needed": True}
+    cut = bench.run(find(SCRATCH), thief, **needed)  # type: ignore[arg-type]
+    tried = cut.details[BY_PROCEDURE]
+    assert len(tried) == 2 and all(len(each) == 1 for each in tried.values())
+    assert next(iter(tried)) == "heavy-tailed, plain, rate 0.01"
+    assert cut.details[LEFT_OUT] > 5
+    whole = bench.run(find(SCRATCH), thief, so_far=cut.details)
+    assert len(whole.details[BY_PROCEDURE]) == cut.details[LEFT_OUT] + 2
+    assert LEFT_OUT not in whole.details and whole.accuracy >= cut.accuracy
+    first = next(iter(tried))
+    assert whole.details[BY_PROCEDURE][first][0] == tried[first][0]
+    tuned = bench.run(find(FINE_TUNING), thief, **needed)  # type: ignore[arg-type]
+    assert tuned.details[LEFT_OUT] == 3 and tuned.chosen.startswith("plain")
+    guessed = bench.run(find(WRONG_LOCKS), thief, **needed)  # type: ignore[arg-type]
+    assert guessed.details["count"] == 1
+    assert guessed.details[LEFT_OUT] == 9  # Of ten for each of two thieves.
+
+
+def test_others_end_when_they_would_be_late(standard: Target, data: Dataset) -> None:
+    bench = make_bench(standard, data)
+    thief = bench.thief(0.02, 0)
+    with pytest.raises(CancelledError):
+        bench.run(find(FINE_TUNING), thief, until=time.monotonic())
+    assert LEFT_OUT not in bench.run(find(FINE_TUNING), thief).details
+    # A training run's length is known by now: one that does not fit is not begun.
+    began = time.monotonic()
+    with pytest.raises(CancelledError):
+        bench.run(find(FINE_TUNING), thief, until=time.monotonic() + 1e-3)
+    assert time.monotonic() - began < 1
+
+
+def test_a_stop_ends_even_what_is_needed() -> None:
+    watch = Watch()
+    watch.begin(time.monotonic() - 1, is_needed=True, so_far={})
+    watch.check()
+    assert watch.is_over(3, ahead=2.0) and watch.is_over(1)
+    assert watch.notes() == {LEFT_OUT: 4, SECONDS_LEFT: 6}
+    watch.begin(time.monotonic() + 60, is_needed=True, so_far={})
+    assert not watch.is_over(3, ahead=2.0) and watch.notes() == {}
+    assert watch.is_over(3, ahead=61.0)
+    watch.stopped.set()
+    with pytest.raises(CancelledError):
+        watch.check()
+
+
+def test_large_inputs_are_measured_in_slices(
+    standard: Target, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers are the same; layers are measured on what there is room for."""
+    whole = make_bench(standard, data)
+    room = 4 * whole.network.activations * 23
+    monkeypatch.setattr(measuring, "_MOST_BYTES", room)
+    bench = make_bench(standard, data)
+    assert bench.measured_rows == 23 < bench.rows == whole.measured_rows
+    values = standard.authorized
+    np.testing.assert_allclose(
+        bench.logits(values, bench.x_test), whole.logits(values, bench.x_test),
+        rtol=1e-5, atol=1e-5,
+    )  # fmt: skip
+    np.testing.assert_allclose(
+        bench.outputs(values, bench.x_test, 1), whole.outputs(values, bench.x_test, 1),
+        rtol=1e-5, atol=1e-5,
+    )  # fmt: skip
+    thief = bench.thief(0.02, 0)
+    of_few = dataclasses.replace(thief, x=thief.x[:23])
+    for measured, known in zip(
+        bench.moments(values, thief.x), bench.moments(values, of_few.x), strict=True
+    ):
+        np.testing.assert_array_equal(measured, known)
+    tuned = bench.run(find(FINE_TUNING), thief)
+    assert tuned.accuracy > 0.3  # Chance is 0.2.
