@@ -57,7 +57,8 @@ golden pairs (`tests/golden`: {pairs}) and runs the {samples} samples of each.
 - **public alone** and **restored**: accuracy without and with the sidecar.
 
 TFLite 2.9 is older than dense layers with a scale for each channel, and misreads the
-authorized int8 file as well; that pair is left out there.
+authorized int8 files as well; those pairs are left out there, and the others are
+compared with stored answers.
 """
 
 

@@ -86,9 +86,10 @@ def audit_pair(
         progress: wraps an iterable, given its length, to show it.
         expect: told of each file first how many seconds it will take, within a factor
             of two.
-        seconds: that it may take. What is not done by then is named in the report, the
-            smallest share's first thief is compared at least; with the same cache the
-            audit goes on.
+        seconds: that it may take. What is not done by then is named in the report.
+            Scratch and fine-tuning of the smallest share's first thief make do with
+            what they have, a training run at least; with the same cache the audit goes
+            on.
         facts: further lines for the report.
 
     Returns:

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from converters import ProtectedModel, ShippedPair
     from edgepro_tf.sidecar import Issuer, Passphrase, Recipient
 
+RECIPES = ("standard", "fast", "strict")
 _A_SECOND = 1 / 86_400
 _MOST_DAYS = 1_000_000  # The last year a date can have is 9999.
 
 
-def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
+def add_pair_arguments(
+    parser: argparse.ArgumentParser, *, recipes: Sequence[str] = RECIPES
+) -> None:
     """Flags of the pair to write."""
     parser.add_argument(
         "--out",
@@ -34,7 +37,7 @@ def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--recipe",
-        choices=("standard", "fast", "strict", "paper"),
+        choices=recipes,
         default="standard",
         help="what is locked how; default standard",
     )
@@ -42,13 +45,14 @@ def add_pair_arguments(parser: argparse.ArgumentParser) -> None:
         "--restore_budget",
         type=float,
         metavar="SHARE",
-        help="share of the file's bytes that loading may rewrite, 0 to 1; default: the "
-        "recipe's own (fast: 0.08, others: all)",
+        help="share of the file's bytes that loading may rewrite, 0 to 1; in the "
+        "place of the recipe's own rule, of fast also its 256 KB and first filters",
     )
     parser.add_argument(
         "--samples",
         metavar="FILE",
-        help="real inputs to verify and calibrate with: an .npy array [count, ...], an "
+        help="real inputs to verify with, and to see that the public file answers as a "
+        "guess would (convert: to calibrate with, too): an .npy array [count, ...], an "
         ".npz of arrays by input name, or a data set's name (see 'edgepro train')",
     )
     parser.add_argument(

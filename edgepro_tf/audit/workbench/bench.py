@@ -199,13 +199,15 @@ class Bench(Meter):
         """Train one candidate; y is targets, float32 [examples, ..., units].
 
         Returns:
-            What it learned, in the trainer's space; the start where it diverged.
+            What it learned, in the trainer's space; the start where it diverged, or
+            where an attack that is needed has no time left for it.
 
         Raises:
-            CancelledError: the audit is stopped.
+            CancelledError: the audit is stopped, or there is no time left for it.
         """
         steps = len(candidate.plan)
-        self.watch.check(steps * self._step_seconds)
+        if self.watch.is_over(1, steps * self._step_seconds):
+            return candidate.theta
         started = time.perf_counter()
         batches = training.draw_batches(examples, steps, self.budget.batch, rng)
         plan = np.array(candidate.plan)

@@ -24,8 +24,8 @@ def halve_ways(
         rounds: how often the best one is measured.
         measure: of a label and the number of the round; higher is better.
         known: what was measured before, as returned.
-        is_over: told before each measurement but the first how many ways the round has
-            left; if it is true, they are left out, and so are later rounds.
+        is_over: told before each measurement how many ways the round has left; if it is
+            true, they are left out, and so are later rounds.
 
     Returns:
         What was measured of each way that was, in the order of the labels.
@@ -39,7 +39,7 @@ def halve_ways(
     for number in range(rounds):
         left = [way for way in running if len(found[way]) <= number]
         for i, way in enumerate(left):
-            if any(found.values()) and is_over(len(left) - i):
+            if is_over(len(left) - i):
                 return {way: values for way, values in found.items() if values}
             found[way].append(measure(way, number))
         running.sort(key=lambda way: -np.mean(found[way]))

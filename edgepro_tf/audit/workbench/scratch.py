@@ -67,8 +67,12 @@ def train_scratch(bench: Bench, thief: Thief) -> Outcome:
         known=bench.watch.so_far.get(BY_PROCEDURE),
         is_over=functools.partial(bench.is_over, thief),
     )
-    best = max(found, key=lambda label: (len(found[label]), np.mean(found[label])))
     constant = bench.task.constant
+    best = max(
+        found,
+        key=lambda label: (len(found[label]), np.mean(found[label])),
+        default=constant,
+    )
     found[constant] = [bench.task.score_constant(thief.y, bench.y_test)]
     if found[constant][0] > np.mean(found[best]):
         best = constant

@@ -19,8 +19,8 @@ Three ways:
   - with --model, train a ready-made network, lock it, audit it, all in one go
 
 A quick audit takes two minutes (--minutes), the most telling attacks first; of a large
-network that is a beginning, and the report says what is missing. The same command goes
-on from there.
+network that is a first look: the report gives no figure until one thief has trained
+from nothing in every way, and says how long that takes. The same command goes on.
 
 Writes audit.html (opens without a network), audit.json, and results.jsonl, from which
 an audit that was stopped goes on.
@@ -109,7 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_number,
         metavar="N",
         help=f"that it may take, default {_QUICK_MINUTES} (--full: no limit), and "
-        "however long one thief takes to be held against training from nothing",
+        "however long a single training run of a large network takes",
     )
     parser.add_argument(
         "--seeds",

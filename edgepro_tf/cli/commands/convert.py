@@ -8,8 +8,9 @@ bit, gives the same outputs in a real interpreter, and agrees with Keras.
 recipes:
   standard   a mask of its own for every weight: sign, power of two and fraction, or the
              whole of an int8; float16 in channels of another order, too (default)
-  fast       the same within 8 % of the file's bytes (at least 256 KB), first and
-             depthwise filters first; what is left open can be read
+  fast       the same of first filters and embeddings; of the rest 8 % of the file's
+             bytes (at least 256 KB), depthwise filters first; what is left open can
+             be read
   strict     every protected tensor shuffled element by element
   paper      only what lock training set; nothing drawn
 
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="float32",
         help="type of inputs and outputs, with --format int8; default float32",
     )
-    pairs.add_pair_arguments(parser)
+    pairs.add_pair_arguments(parser, recipes=(*pairs.RECIPES, "paper"))
     keyring.add_sealing_arguments(parser)
 
 

@@ -1,7 +1,9 @@
 """Make the keys of an issuer and of a device.
 
 Writes four files:
-  identity.jwk    the device's private key: opens sidecars. Keep it on the device.
+  identity.jwk    a private key: opens sidecars. Keep it on the one device that it is
+                  for, or, where devices have keys of their own, with you: 'edgepro
+                  grant' needs it. Never among an app's files.
   recipient.jwk   its public half: sidecars are sealed to it.
   issuer.jwk      your private key: signs sidecars. Keep it where you convert.
   issuer_key.jwk  its public half: ships inside the app, which trusts it.

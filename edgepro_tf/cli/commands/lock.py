@@ -1,7 +1,7 @@
 """Lock an existing .tflite, without Keras and without training.
 
-Finds the convolutions and dense layers of the file, draws a lock for their constants
-from a fresh seed, and writes the public file and its sidecar. Restored, the model
+Finds the weights that the file's operators compute with, draws a lock for them from a
+fresh seed, and writes the public file and its sidecar. Restored, the model
 equals the original bit for bit, in every number format; metadata stays where it was.
 
 example:

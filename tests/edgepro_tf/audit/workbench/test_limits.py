@@ -23,26 +23,40 @@ def find(name: str) -> Attack:
     return next(one for one in all_attacks() if one.name == name)
 
 
-def test_what_is_needed_makes_do_with_one_way(standard: Target, data: Dataset) -> None:
-    """However late it is; and scratch goes on from there."""
+def test_what_is_needed_makes_do_with_what_it_has(
+    standard: Target, data: Dataset
+) -> None:
+    """However little that is; and scratch goes on from there."""
     bench = make_bench(standard, data)
     thief, late = bench.thief(0.02, 0), time.monotonic()
-    needed = {"until": late, "is_needed": True}
-    cut = bench.run(find(SCRATCH), thief, **needed)  # type: ignore[arg-type]
-    tried = cut.details[BY_PROCEDURE]
-    assert len(tried) == 2 and all(len(each) == 1 for each in tried.values())
-    assert next(iter(tried)) == "heavy-tailed, plain, rate 0.01"
-    assert cut.details[LEFT_OUT] > 5
-    whole = bench.run(find(SCRATCH), thief, so_far=cut.details)
-    assert len(whole.details[BY_PROCEDURE]) == cut.details[LEFT_OUT] + 2
-    assert LEFT_OUT not in whole.details and whole.accuracy >= cut.accuracy
-    first = next(iter(tried))
-    assert whole.details[BY_PROCEDURE][first][0] == tried[first][0]
-    tuned = bench.run(find(FINE_TUNING), thief, **needed)  # type: ignore[arg-type]
-    assert tuned.details[LEFT_OUT] == 3 and tuned.chosen.startswith("plain")
-    guessed = bench.run(find(WRONG_LOCKS), thief, **needed)  # type: ignore[arg-type]
+    nothing = bench.run(find(SCRATCH), thief, until=late, is_needed=True)
+    assert nothing.chosen == bench.task.constant
+    assert list(nothing.details[BY_PROCEDURE]) == [bench.task.constant]
+    assert nothing.details[LEFT_OUT] == 10
+    tuned = bench.run(find(FINE_TUNING), thief, until=late, is_needed=True)
+    assert tuned.details[LEFT_OUT] == 3 + 1 and tuned.chosen.startswith("plain")
+    assert tuned.accuracy == bench.accuracy(bench.target.public)
+    guessed = bench.run(find(WRONG_LOCKS), thief, until=late, is_needed=True)
     assert guessed.details["count"] == 1
     assert guessed.details[LEFT_OUT] == 9  # Of ten for each of two thieves.
+
+
+def test_scratch_goes_on(
+    standard: Target, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = make_bench(standard, data)
+    thief, asked = bench.thief(0.02, 0), iter([True, False, False, True])
+    monkeypatch.setattr(bench.watch, "_is_late", lambda _: next(asked, True))
+    monkeypatch.setattr(bench.watch, "check", lambda *_: None)
+    cut = bench.run(find(SCRATCH), thief, is_needed=True)
+    monkeypatch.undo()
+    tried = cut.details[BY_PROCEDURE]
+    assert list(tried) == ["heavy-tailed, plain, rate 0.01", bench.task.constant]
+    assert cut.details[LEFT_OUT] == 9
+    whole = bench.run(find(SCRATCH), thief, so_far=cut.details)
+    found = whole.details[BY_PROCEDURE]
+    assert len(found) == 9 + 2 and LEFT_OUT not in whole.details
+    assert all(found[label][0] == value for label, (value,) in tried.items())
 
 
 def test_others_end_when_they_would_be_late(standard: Target, data: Dataset) -> None:
