@@ -169,7 +169,9 @@ def _make_bench(
     if base is not None:
         known_base = read_base(target.network, base, output)
         target = dataclasses.replace(target, base=known_base)
-    budget = budget.for_data(len(data.x_train), target.network.task.least_labels)
+    network = target.network
+    budget = budget.for_data(len(data.x_train), network.task.least_labels)
+    budget = budget.for_network(len(network.distinct_linears))
     return Bench(target, budget, data.x_train, data.y_train, data.x_test, data.y_test)
 
 

@@ -11,6 +11,7 @@ from edgepro_tf.audit.attack import LEFT_OUT, SECONDS_LEFT, Attack
 from edgepro_tf.audit.attacks import all_attacks
 from edgepro_tf.audit.attacks.finetuning import FINE_TUNING
 from edgepro_tf.audit.attacks.guesses import WRONG_LOCKS
+from edgepro_tf.audit.budget import FULL, QUICK
 from edgepro_tf.audit.thief import Target
 from edgepro_tf.audit.workbench import measuring
 from edgepro_tf.audit.workbench.scratch import BY_PROCEDURE, SCRATCH
@@ -51,7 +52,7 @@ def test_scratch_goes_on(
     cut = bench.run(find(SCRATCH), thief, is_needed=True)
     monkeypatch.undo()
     tried = cut.details[BY_PROCEDURE]
-    assert list(tried) == ["heavy-tailed, plain, rate 0.01", bench.task.constant]
+    assert list(tried) == ["plain, rate 0.01", bench.task.constant]
     assert cut.details[LEFT_OUT] == 9
     whole = bench.run(find(SCRATCH), thief, so_far=cut.details)
     found = whole.details[BY_PROCEDURE]
@@ -112,3 +113,12 @@ def test_large_inputs_are_measured_in_slices(
         np.testing.assert_array_equal(measured, known)
     tuned = bench.run(find(FINE_TUNING), thief)
     assert tuned.accuracy > 0.3  # Chance is 0.2.
+
+
+def test_deep_networks_learn_at_lower_rates() -> None:
+    """The highest stays last: what is trained twice begins with it."""
+    assert QUICK.for_network(10) == QUICK
+    for budget in (QUICK, FULL):
+        deep = budget.for_network(53)
+        assert max(deep.rates) == deep.rates[-1] < max(budget.rates)
+        assert min(deep.rates) < min(budget.rates) and 1e-3 in deep.rates
