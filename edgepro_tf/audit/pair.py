@@ -88,8 +88,7 @@ def audit_pair(
             of two.
         seconds: that it may take. What is not done by then is named in the report.
             Scratch and fine-tuning of the smallest share's first thief make do with
-            what they have, a training run at least; with the same cache the audit goes
-            on.
+            what they have; with the same cache the audit goes on.
         facts: further lines for the report.
 
     Returns:

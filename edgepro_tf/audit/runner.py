@@ -211,7 +211,7 @@ def _keep_done(running: Iterable[Running], cache: Cache) -> None:
         if one.cancelled() or one.exception():
             continue
         found = one.result()
-        if cache.get_any(found.attack, found.share, found.seed) is None:
+        if cache.get_any(found.attack, found.share, found.seed) is not found:
             cache.add(found)
 
 

@@ -28,7 +28,7 @@ class Advantage:
         luck: what the best of as many attacks would show if each were another start of
             scratch; 0 for a single attack, or a single start.
         labels: as many as that share is, if known.
-        is_first_look: whether scratch or the attack was cut short: no figure yet.
+        is_first_look: whether scratch or an attack was cut short: no figure yet.
     """
 
     share: float
@@ -67,12 +67,14 @@ class Scratch:
         best: the row that is taken.
         accuracy: the same row by seed.
         starts: for each seed float64 [starts], what that row is the mean of.
+        is_cut: whether time was up before a seed had tried every procedure.
     """
 
     of_all: np.ndarray
     best: int
     accuracy: dict[int, float]
     starts: list[np.ndarray]
+    is_cut: bool = False
 
     @property
     def mean(self) -> float:
@@ -102,7 +104,10 @@ def find_advantage(
     ]
     if not names:
         mean = base.mean
-        return Advantage(share, SCRATCH, mean, mean, 0.0, 0.0, 0.0, 0.0)
+        return Advantage(
+            share, SCRATCH, mean, mean, 0.0, 0.0, 0.0, 0.0,
+            is_first_look=base.is_cut,
+        )  # fmt: skip
     accuracy = np.array([[table[k][s].accuracy for s in seeds] for k in names])
     best = int(np.argmax(accuracy.mean(1)))
     gains = accuracy[best] - base.of_all[base.best]
@@ -121,14 +126,13 @@ def find_advantage(
         float(np.mean(held_out)),
         None if spread is None else spread / float(np.sqrt(len(gains))),
         _luck(base, sum(key[1] > 0 for key in names)),
-        is_first_look=any(
-            _is_cut(table, *key) for key in ((SCRATCH, share), names[best])
-        ),
+        is_first_look=base.is_cut
+        or any(_is_cut(table[key]) for key in names if key[1] or key == names[best]),
     )
 
 
-def _is_cut(table: Table, attack: str, share: float) -> bool:
-    return any(result.is_cut for result in table[attack, share].values())
+def _is_cut(row: dict[int, AttackResult]) -> bool:
+    return any(result.is_cut for result in row.values())
 
 
 def best_procedure(row: dict[int, AttackResult]) -> Scratch:
@@ -142,7 +146,7 @@ def best_procedure(row: dict[int, AttackResult]) -> Scratch:
     of_all = np.array([[one.mean() for one in of_seeds] for of_seeds in starts])
     best = int(np.argmax(of_all.mean(1)))
     by_seed = dict(zip(seeds, map(float, of_all[best]), strict=True))
-    return Scratch(of_all, best, by_seed, starts[best])
+    return Scratch(of_all, best, by_seed, starts[best], _is_cut(row))
 
 
 def _without(accuracy: np.ndarray, seed: int) -> np.ndarray:

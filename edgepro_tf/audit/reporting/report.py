@@ -174,8 +174,8 @@ def _summary(
     if attack.name == SCRATCH:
         accuracy = np.array(list(scratch[share].accuracy.values()))
     applies = any(r.applies for r in row.values())
-    gains = None
-    if attack.needs == LABELS and applies:
+    gains, is_cut = None, share in scratch and scratch[share].is_cut
+    if attack.needs == LABELS and applies and not is_cut:
         # Another task has a scratch accuracy of its own.
         gains = np.array(
             [

@@ -19,6 +19,7 @@ from edgepro_tf.audit.thief import Arrays, Target, Thief
 from edgepro_tf.audit.workbench import training
 from edgepro_tf.audit.workbench.answer_map import fit_answers
 from edgepro_tf.audit.workbench.measuring import Meter
+from edgepro_tf.audit.workbench.stopping import SCORES
 from edgepro_tf.audit.workbench.training import Candidate
 from edgepro_tf.inputs import flatten_inputs
 
@@ -140,12 +141,18 @@ class Bench(Meter):
         if len(candidates) == 1:
             return candidates[0]
         folds = folds or thief.draw_folds(self.budget.folds, rng)
-        scores: list[float] = []
-        for i, one in enumerate(candidates):
+        scores = list(self.watch.so_far.get(SCORES, ()))
+        for one in candidates[len(scores) :]:
             # What is chosen is trained once more, on all of the labels.
-            if self.is_over(thief, len(candidates) - i, runs=len(folds) + 1):
+            left = len(candidates) - len(scores)
+            if self.is_over(thief, left, runs=len(folds) + 1):
+                self.watch.keep_scores(scores)
                 break
+            before = self.watch.left_out
             found = [self._validate(trainer, one, thief, f, rng) for f in folds]
+            if self.watch.left_out > before:  # It was not trained to the end.
+                self.watch.keep_scores(scores)
+                break
             scores.append(float(np.mean(found)))
         return candidates[int(np.argmax(scores)) if scores else 0]
 

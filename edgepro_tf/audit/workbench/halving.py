@@ -10,7 +10,7 @@ import numpy as np
 def halve_ways(
     ways: Iterable[str],
     rounds: int,
-    measure: Callable[[str, int], float],
+    measure: Callable[[str, int], float | None],
     *,
     known: Mapping[str, list[float]] | None = None,
     is_over: Callable[[int], bool] = lambda _: False,
@@ -22,10 +22,11 @@ def halve_ways(
     Args:
         ways: their labels.
         rounds: how often the best one is measured.
-        measure: of a label and the number of the round; higher is better.
+        measure: of a label and the number of the round; higher is better; None where
+            there was no time left for it.
         known: what was measured before, as returned.
-        is_over: told before each measurement how many ways the round has left; if it is
-            true, they are left out, and so are later rounds.
+        is_over: told before each measurement how many are left, those of later rounds
+            among them; if it is true, they are left out.
 
     Returns:
         What was measured of each way that was, in the order of the labels.
@@ -39,9 +40,14 @@ def halve_ways(
     for number in range(rounds):
         left = [way for way in running if len(found[way]) <= number]
         for i, way in enumerate(left):
-            if is_over(len(left) - i):
+            later = sum(-(-len(running) // 2**k) for k in range(1, rounds - number))
+            if is_over(len(left) - i + later):
                 return {way: values for way, values in found.items() if values}
-            found[way].append(measure(way, number))
-        running.sort(key=lambda way: -np.mean(found[way]))
+            value = measure(way, number)
+            if value is None:
+                return {way: values for way, values in found.items() if values}
+            found[way].append(value)
+        # Known ways may have later rounds' measurements already.
+        running.sort(key=lambda way: -np.mean(found[way][: number + 1]))
         del running[-(-len(running) // 2) :]
     return found

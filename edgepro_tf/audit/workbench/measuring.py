@@ -120,6 +120,7 @@ class Meter:
 
     def _sample(self, array: np.ndarray) -> Any:
         """The same for measurements."""
+        self.watch.check()
         return _repeat(array, self.measured_rows)
 
     def _in_slices(self, measure: Callable[[Any], Any], x: Any) -> np.ndarray:

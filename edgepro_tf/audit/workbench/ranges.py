@@ -70,6 +70,7 @@ def measure_ranges(
         parameters: float32 arrays in the order of ``Network.parameters``.
         x: float32 [rows, ...], from ``inputs_of``.
     """
+    bench.watch.check()
     network = bench.network
     tensors = tuple(network.ranges)
     run = share(
@@ -130,7 +131,7 @@ def match_ranges(
             out[one.filter] = out[one.filter] * np.float32(gain)
             if one.bias is not None:
                 out[one.bias] = out[one.bias] * np.float32(gain) + np.float32(shift)
-            if max(abs(gain - 1), abs(shift) / wanted.greatest) < _NEAR:
+            if max(abs(gain - 1), abs(shift) / max(wanted.greatest, _LEAST)) < _NEAR:
                 break
     return out
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
 from edgepro_tf.audit.attack import LEFT_OUT, SECONDS_LEFT
+
+SCORES = "scores"  # Detail: of the candidates that a cut choice had validated.
 
 
 class _Run(threading.local):
@@ -21,6 +23,7 @@ class _Run(threading.local):
     diverged: int = 0
     left_out: int = 0
     seconds_left: float = 0.0
+    scores: Sequence[float] = ()
 
 
 class Watch:
@@ -45,7 +48,7 @@ class Watch:
             so_far: details of the same attack, cut short before.
         """
         self._run.until, self._run.is_needed = until, is_needed
-        self._run.so_far = so_far
+        self._run.so_far, self._run.scores = so_far, ()
         self._run.diverged, self._run.left_out, self._run.seconds_left = 0, 0, 0.0
 
     @property
@@ -85,18 +88,28 @@ class Watch:
         self._run.seconds_left += left * ahead
         return True
 
+    @property
+    def left_out(self) -> int:
+        """How much of this attack is left out by now."""
+        return self._run.left_out
+
+    def keep_scores(self, scores: Sequence[float]) -> None:
+        """Those that a choice has, which is cut short: it goes on from there."""
+        self._run.scores = scores
+
     def count_divergence(self) -> None:
         """One training run diverged."""
         self._run.diverged += 1
 
-    def notes(self) -> dict[str, float]:
+    def notes(self) -> dict[str, Any]:
         """Details that the attack's outcome should have, of what there is any."""
         found = {
             "diverged_runs": self._run.diverged,
             LEFT_OUT: self._run.left_out,
             SECONDS_LEFT: round(self._run.seconds_left),
+            SCORES: list(self._run.scores),
         }
-        return {name: count for name, count in found.items() if count}
+        return {name: value for name, value in found.items() if value}
 
     def _is_late(self, ahead: float) -> bool:
         return time.monotonic() + ahead >= self._run.until

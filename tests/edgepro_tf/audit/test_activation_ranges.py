@@ -20,6 +20,7 @@ from edgepro_tf.audit.workbench.ranges import (
 )
 from edgepro_tf.audit.workbench.starts import fresh_start
 from edgepro_tf.audit.workbench.training import Candidate
+from edgepro_tf.flatbuffer.views import Range
 from edgepro_tf.locks import Step
 from tests.edgepro_tf.audit.conftest import lock, make_bench, with_public
 
@@ -89,6 +90,16 @@ def test_heads_may_keep_their_range(int8, data) -> None:  # type: ignore[no-unty
     for tensor in hidden:
         wanted = int8.network.ranges[tensor].greatest
         assert found[tensor][1] == pytest.approx(wanted, rel=0.01)
+
+
+def test_a_layer_whose_output_is_never_above_zero(int8, data) -> None:  # type: ignore[no-untyped-def]
+    """A network on its way, or a dead layer, may have such a one: no division."""
+    ranges = [Range(min(r.least, -1.0), 0.0) for r in int8.network.ranges.values()]
+    target = with_ranges(int8, ranges)
+    bench = make_bench(target, data)
+    x = inputs_of(bench, bench.thief(0.02, 0))
+    found = match_ranges(bench, fresh_start(target, RNG), x)
+    assert all(np.isfinite(value).all() for value in found)
 
 
 def test_rows_are_as_large_as_the_authorized_ones(int8, data) -> None:  # type: ignore[no-untyped-def]

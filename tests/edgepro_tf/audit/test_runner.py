@@ -3,14 +3,22 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from edgepro_tf.audit.attack import LABELS, LEFT_OUT, NOTHING, Attack, Cell, Outcome
+from edgepro_tf.audit.attack import (
+    LABELS,
+    LEFT_OUT,
+    NOTHING,
+    Attack,
+    AttackResult,
+    Cell,
+    Outcome,
+)
 from edgepro_tf.audit.attacks.finetuning import FINE_TUNING
 from edgepro_tf.audit.attacks.guesses import WRONG_LOCKS
 from edgepro_tf.audit.budget import FULL, QUICK
@@ -154,6 +162,23 @@ def test_what_was_cut_short_goes_on_from_there(tmp_path: Path, workers: int) -> 
         (SCRATCH, cut)
     ]
     assert not any(one.is_cut for one in again)
+
+
+def test_what_was_done_whole_replaces_what_was_cut(tmp_path: Path) -> None:
+    """Though the audit was stopped before it told."""
+    cells = list_cells([Attack("one", "f", "s", LABELS, Counter())], QUICK)[:1]
+    path = tmp_path / "results.jsonl"
+    cut = AttackResult("one", cells[0][1], cells[0][2], 0.1, "so", 0.1, {LEFT_OUT: 1})
+    Cache(path, 0).add(cut)
+
+    def stop(done: Iterable[AttackResult], _: int) -> Iterator[AttackResult]:
+        list(done)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_cells(make_bench(), cells, cache=Cache(path, 0), progress=stop)
+    kept = Cache(path, 0).get("one", *cells[0][1:])
+    assert kept is not None and not kept.is_cut
 
 
 def test_an_audit_cut_short_is_one_of_less_data_and_fewer_thieves() -> None:

@@ -95,6 +95,26 @@ def test_what_was_cut_short_is_no_figure_yet() -> None:
     )
 
 
+def test_a_cut_attack_leaves_no_figure_either() -> None:
+    """Fine-tuning that had no time is no proof that nothing is gained."""
+    cells = list_cells(list_attacks(), BUDGET)
+    first = [run(cell) for cell in cells if cell[1:] in ((0.01, 0), (0.0, 0))]
+    results = [
+        dataclasses.replace(one, accuracy=0.1, details={LEFT_OUT: 7})
+        if one.attack == FINE_TUNING
+        else one
+        for one in first
+    ]
+    report = summarise(results, list_attacks(), BUDGET, {}, cells=cells)
+    assert report.worst.is_first_look and report.worst.attack != FINE_TUNING
+    alone = [one for one in results if one.attack == SCRATCH]
+    alone = [dataclasses.replace(alone[0], details=alone[0].details | {LEFT_OUT: 1})]
+    tuned = dataclasses.replace(results[1], attack=FINE_TUNING, applies=False)
+    report = summarise([*alone, tuned], list_attacks(), BUDGET, {}, cells=cells)
+    assert report.worst.is_first_look
+    assert all(summary.advantage is None for summary in report.summaries)
+
+
 def test_the_thief_who_got_furthest_stands_for_a_share() -> None:
     """But not one who has no scratch, or nothing beside it."""
     done = {(name, 0.01, seed) for name in NAMES for seed in (0, 1)}

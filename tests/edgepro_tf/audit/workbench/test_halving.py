@@ -37,26 +37,39 @@ def test_earlier_measurements_are_kept() -> None:
 
 @settings(deadline=None)
 @given(
-    st.lists(st.floats(0, 1), min_size=1, max_size=20, unique=True),
+    st.lists(
+        st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=1, max_size=12
+    ),
     st.lists(st.integers(0, 12), max_size=4),
 )
-def test_what_was_cut_short_goes_on(quality: list[float], cuts: list[int]) -> None:
+def test_what_was_cut_short_goes_on(
+    luck: list[tuple[float, ...]], cuts: list[int]
+) -> None:
     """However often: in the end it is what it would have been in one go."""
-    ways = [str(i) for i in range(len(quality))]
+    ways = [str(i) for i in range(len(luck))]
     measured: list[tuple[str, int]] = []
+    told: list[int] = []
 
     def measure(way: str, number: int) -> float:
         measured.append((way, number))
-        return quality[int(way)]
+        return luck[int(way)][number]
 
     known: dict[str, list[float]] = {}
     for cut in cuts:
         begun = len(measured)
-        known = halve_ways(
-            ways, 3, measure, known=known,
-            is_over=lambda left, b=begun, c=cut: len(measured) - b >= c,  # type: ignore[misc]
-        )  # fmt: skip
+
+        def is_over(left: int, begun: int = begun, cut: int = cut) -> bool:
+            told.append(left + len(measured))
+            return len(measured) - begun >= cut
+
+        known = halve_ways(ways, 3, measure, known=known, is_over=is_over)
         assert all(known.values())
     found = halve_ways(ways, 3, measure, known=known)
     assert len(measured) == len(set(measured))
-    assert found == halve_ways(ways, 3, lambda way, _: quality[int(way)])
+    assert set(told) <= {len(measured)}
+    assert found == halve_ways(ways, 3, lambda way, i: luck[int(way)][i])
+
+
+def test_what_could_not_be_measured_ends_it() -> None:
+    values = iter([0.5, None])
+    assert halve_ways(["a", "b", "c"], 2, lambda *_: next(values)) == {"a": [0.5]}

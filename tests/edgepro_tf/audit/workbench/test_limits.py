@@ -15,7 +15,7 @@ from edgepro_tf.audit.budget import FULL, QUICK
 from edgepro_tf.audit.thief import Target
 from edgepro_tf.audit.workbench import measuring
 from edgepro_tf.audit.workbench.scratch import BY_PROCEDURE, SCRATCH
-from edgepro_tf.audit.workbench.stopping import Watch
+from edgepro_tf.audit.workbench.stopping import SCORES, Watch
 from edgepro_tf.datasets import Dataset
 from tests.edgepro_tf.audit.conftest import make_bench
 
@@ -33,7 +33,7 @@ def test_what_is_needed_makes_do_with_what_it_has(
     nothing = bench.run(find(SCRATCH), thief, until=late, is_needed=True)
     assert nothing.chosen == bench.task.constant
     assert list(nothing.details[BY_PROCEDURE]) == [bench.task.constant]
-    assert nothing.details[LEFT_OUT] == 10
+    assert nothing.details[LEFT_OUT] == 10 + 5 + 3  # The better halves once more.
     tuned = bench.run(find(FINE_TUNING), thief, until=late, is_needed=True)
     assert tuned.details[LEFT_OUT] == 3 + 1 and tuned.chosen.startswith("plain")
     assert tuned.accuracy == bench.accuracy(bench.target.public)
@@ -53,11 +53,49 @@ def test_scratch_goes_on(
     monkeypatch.undo()
     tried = cut.details[BY_PROCEDURE]
     assert list(tried) == ["plain, rate 0.01", bench.task.constant]
-    assert cut.details[LEFT_OUT] == 9
+    assert cut.details[LEFT_OUT] == 9 + 5 + 3
     whole = bench.run(find(SCRATCH), thief, so_far=cut.details)
     found = whole.details[BY_PROCEDURE]
     assert len(found) == 9 + 2 and LEFT_OUT not in whole.details
     assert all(found[label][0] == value for label, (value,) in tried.items())
+
+
+def test_a_way_that_there_was_no_time_to_train_is_not_measured(
+    standard: Target, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time ran out between the question whether there is any, and the training."""
+    bench = make_bench(standard, data)
+    thief, asked = bench.thief(0.02, 0), iter([True, False, True])
+    monkeypatch.setattr(bench.watch, "_is_late", lambda _: next(asked, True))
+    monkeypatch.setattr(bench.watch, "check", lambda *_: None)
+    cut = bench.run(find(SCRATCH), thief, is_needed=True)
+    assert list(cut.details[BY_PROCEDURE]) == [bench.task.constant]
+    assert cut.details[LEFT_OUT] > 0
+
+
+def test_a_choice_goes_on(
+    standard: Target, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was validated is not validated again, and nothing untrained counts."""
+    bench = make_bench(standard, data)
+    thief = bench.thief(0.02, 0)
+    # Two are validated (asked before each, and by each training), the third is not.
+    asked = iter([False] * 2 * (1 + len(thief.draw_folds(1, thief.rng("so")))))
+    monkeypatch.setattr(bench.watch, "_is_late", lambda _: next(asked, True))
+    monkeypatch.setattr(bench.watch, "check", lambda *_: None)
+    cut = bench.run(find(FINE_TUNING), thief, is_needed=True)
+    monkeypatch.undo()
+    scores = cut.details[SCORES]
+    assert len(scores) == 2 and cut.details[LEFT_OUT] > 0
+    validated = []
+    monkeypatch.setattr(
+        bench, "_validate", lambda _, one, *rest: validated.append(one.label) or 0.0
+    )
+    whole = bench.run(find(FINE_TUNING), thief, so_far=cut.details)
+    assert {label.split(",")[0] for label in validated} == {"halved"}
+    assert LEFT_OUT not in whole.details and SCORES not in whole.details
+    best = ["plain", "normalised"][int(np.argmax(scores))]
+    assert whole.chosen.startswith(best)
 
 
 def test_others_end_when_they_would_be_late(standard: Target, data: Dataset) -> None:
