@@ -28,7 +28,7 @@ _STARTS = 3
 _RANGED = 4  # Ways in ranges at each learning rate, of ``list_ways``.
 _HEAVY = "heavy-tailed, "
 # Within five points of the best, on average over the networks of the README's table; of
-# a network of 53 layers He's start as it is learned most.
+# a network of 53 layers plain starts alone learn.
 _TELLING = ("plain", f"{_HEAVY}plain", "halved")
 _KINDS = {"": fresh_start, _HEAVY: heavy_tailed_start}
 Ways = dict[str, Callable[[], Arrays]]
