@@ -67,6 +67,13 @@ class Attack:
 
 
 Cell = tuple[Attack, float, int]  # With a share of the data and a thief's seed.
+Key = tuple[str, float, int]  # The same by the attack's name.
+
+
+def key_of(cell: Cell) -> Key:
+    """What a cell's result is known by."""
+    attack, share, seed = cell
+    return attack.name, share, seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,9 +90,19 @@ class AttackResult:
     applies: bool = True
 
     @property
+    def key(self) -> Key:
+        """Its cell's ``key_of``."""
+        return self.attack, self.share, self.seed
+
+    @property
+    def left_out(self) -> int:
+        """Ways to train, or locks, that it had no time for."""
+        return int(self.details.get(LEFT_OUT, 0))
+
+    @property
     def is_cut(self) -> bool:
         """Whether time was up before it had tried all that it would."""
-        return LEFT_OUT in self.details
+        return self.left_out > 0
 
 
 def read_result(entry: dict[str, Any]) -> AttackResult:

@@ -79,6 +79,11 @@ class Budget:
         """Labels of a thief with this share."""
         return max(least, round(share * examples))
 
+    def most_examples(self, examples: int, least: int) -> int:
+        """Of any thief, with labels or without."""
+        labels = [self.count_labels(share, examples, least) for share in self.shares]
+        return max(*labels, self.unlabelled)
+
     def for_data(self, examples: int, least: int) -> Budget:
         """The same budget without shares that give no more labels than the next one.
 

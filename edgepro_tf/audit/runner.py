@@ -13,7 +13,15 @@ from concurrent import futures
 from pathlib import Path
 from typing import Any
 
-from edgepro_tf.audit.attack import LABELS, Attack, AttackResult, Cell, read_result
+from edgepro_tf.audit.attack import (
+    LABELS,
+    Attack,
+    AttackResult,
+    Cell,
+    Key,
+    key_of,
+    read_result,
+)
 from edgepro_tf.audit.attacks.finetuning import FINE_TUNING
 from edgepro_tf.audit.attacks.guesses import WRONG_LOCKS
 from edgepro_tf.audit.budget import Budget
@@ -47,8 +55,8 @@ class Cache:
         self._context = hashlib.sha256(
             json.dumps([AUDIT_VERSION, context], sort_keys=True, default=str).encode()
         ).hexdigest()[:16]
-        self._found: dict[tuple[str, float, int], AttackResult] = {}
-        self._cut: dict[tuple[str, float, int], AttackResult] = {}
+        self._found: dict[Key, AttackResult] = {}
+        self._cut: dict[Key, AttackResult] = {}
         if path is not None:
             make_folder(path.parent)
         if path is not None and path.exists():
@@ -88,7 +96,7 @@ class Cache:
 
     def _keep(self, result: AttackResult) -> None:
         kept = self._cut if result.is_cut else self._found
-        kept[result.attack, result.share, result.seed] = result
+        kept[result.key] = result
 
 
 def list_cells(
@@ -138,19 +146,19 @@ def run_cells(
     Returns:
         All results that there are, in the order of the cells.
     """
-    missing = [c for c in cells if cache.get(c[0].name, c[1], c[2]) is None]
+    missing = [cell for cell in cells if cache.get(*key_of(cell)) is None]
     if expect is not None and missing:
         expect(estimate_seconds(bench, cells, missing, workers))
     limits = _limit(cells, until, workers)
-    missing.sort(key=lambda cell: limits.get(_name(cell), math.inf))
+    missing.sort(key=lambda cell: limits.get(key_of(cell), math.inf))
     with futures.ThreadPoolExecutor(workers) as pool:
-        running = {}
+        running, needed = [], set()
         for cell in missing:
-            ends = limits.get(_name(cell), until)
-            before = cache.get_any(*_name(cell))
-            one = pool.submit(_run, bench, cell, ends, _name(cell) in limits, before)
-            running[one] = cell
-        needed = {one for one, cell in running.items() if _name(cell) in limits}
+            key = key_of(cell)
+            ends, before = limits.get(key, until), cache.get_any(*key)
+            running.append(pool.submit(_run, bench, cell, ends, key in limits, before))
+            if key in limits:
+                needed.add(running[-1])
         try:
             done = _take_done(set(running), needed, until)
             for one in progress(done, len(running)):
@@ -159,18 +167,11 @@ def run_cells(
             bench.watch.stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
             _keep_done(running, cache)
-    found = [cache.get_any(*_name(cell)) for cell in cells]
+    found = [cache.get_any(*key_of(cell)) for cell in cells]
     return [result for result in found if result is not None]
 
 
-def _name(cell: Cell) -> tuple[str, float, int]:
-    attack, share, seed = cell
-    return attack.name, share, seed
-
-
-def _limit(
-    cells: Sequence[Cell], until: float, workers: int
-) -> dict[tuple[str, float, int], float]:
+def _limit(cells: Sequence[Cell], until: float, workers: int) -> dict[Key, float]:
     """When what any report needs has to be done, by name, share and seed."""
     labelled = [cell for cell in cells if cell[1]]
     if not labelled:
@@ -179,7 +180,7 @@ def _limit(
     started = time.monotonic()
     parts = _NEEDED if workers == 1 else _NEEDED | {SCRATCH: 1.0}
     return {
-        _name(cell): started + parts[cell[0].name] * (until - started)
+        key_of(cell): started + parts[cell[0].name] * (until - started)
         for cell in cells
         if cell[0].name in parts and cell[1:] in ((share, seed), (0.0, seed))
     }
@@ -211,7 +212,7 @@ def _keep_done(running: Iterable[Running], cache: Cache) -> None:
         if one.cancelled() or one.exception():
             continue
         found = one.result()
-        if cache.get_any(found.attack, found.share, found.seed) is not found:
+        if cache.get_any(*found.key) is not found:
             cache.add(found)
 
 

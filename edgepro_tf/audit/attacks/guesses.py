@@ -37,7 +37,7 @@ def guess_locks(bench: Bench, thief: Thief) -> Outcome:
     The details have the mean, and the worst for us: that one is known by the test set
     alone.
     """
-    rng = thief.rng("wrong locks")
+    rng = thief.rng(WRONG_LOCKS)
     none = [0.0] * len(bench.network.parameters)
     count = -(-bench.budget.wrong_locks // len(bench.budget.seeds))
 

@@ -198,21 +198,32 @@ class Network:
     def multiplications(self) -> int:
         """Of one example through the linear operators."""
         shapes, nodes = self.graph.shapes, self.graph.nodes
-        return sum(
-            int(np.prod(shapes[nodes[one.node].outputs[0]][:-1]))
-            * int(np.prod(self.parameters[one.filter].shape))
-            for one in self.linears
-        ) // max(1, shapes[self.graph.inputs[0]][0])
+        return (
+            sum(
+                int(np.prod(shapes[nodes[one.node].outputs[0]][:-1]))
+                * int(np.prod(self.parameters[one.filter].shape))
+                for one in self.linears
+            )
+            // self._examples
+        )
 
     @property
     def activations(self) -> int:
         """Numbers that one example makes on its way through the network."""
         shapes, nodes = self.graph.shapes, self.graph.nodes
-        return sum(
-            int(np.prod(shapes[tensor]))
-            for index in find_computed(self.graph)
-            for tensor in nodes[index].outputs
-        ) // max(1, shapes[self.graph.inputs[0]][0])
+        return (
+            sum(
+                int(np.prod(shapes[tensor]))
+                for index in find_computed(self.graph)
+                for tensor in nodes[index].outputs
+            )
+            // self._examples
+        )
+
+    @property
+    def _examples(self) -> int:
+        """As many as the graph's shapes are of."""
+        return max(1, self.graph.shapes[self.graph.inputs[0]][0])
 
     def knowing(self, constants: dict[int, np.ndarray]) -> Network:
         """The network with these constants in its graph, by tensor number."""

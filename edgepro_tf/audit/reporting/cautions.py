@@ -58,9 +58,8 @@ def _describe_cut(details: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterato
         minutes = max(1, round(seconds / 60))
         yield (
             f"Cut short: {', '.join(named)}. {minutes} minute{'s' * (minutes > 1)} "
-            "more should do for "
-            "these: until then, what scratch lacks makes a difference too large, and "
-            "what an attack lacks too small."
+            "more should do for these: until then, what scratch lacks makes a "
+            "difference too large, and what an attack lacks too small."
         )
 
 

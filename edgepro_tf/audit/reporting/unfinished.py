@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from edgepro_tf.audit.attack import LEFT_OUT, AttackResult, Cell
+from edgepro_tf.audit.attack import AttackResult, Cell, Key, key_of
 from edgepro_tf.audit.attacks.finetuning import FINE_TUNING
 from edgepro_tf.audit.reporting.advantage import name_share
 from edgepro_tf.audit.workbench.scratch import SCRATCH
@@ -25,9 +25,9 @@ def keep_whole(
         results: what there is.
         cells: what the audit asks for.
     """
-    wanted = _by_thief((attack.name, share, seed) for attack, share, seed in cells)
-    found = _by_thief((r.attack, r.share, r.seed) for r in results)
-    uncut = _by_thief((r.attack, r.share, r.seed) for r in results if not r.is_cut)
+    wanted = _by_thief(map(key_of, cells))
+    found = _by_thief(r.key for r in results)
+    uncut = _by_thief(r.key for r in results if not r.is_cut)
     kept = {thief for thief in found if not thief[0]}
     for share in {share for share, _ in found if share}:
         mine = {
@@ -45,7 +45,7 @@ def name_missing(
     results: Sequence[AttackResult], cells: Sequence[Cell]
 ) -> tuple[str, ...]:
     """What is missing among results that ``keep_whole`` kept, a line for each gap."""
-    done = {(r.attack, r.share, r.seed) for r in results}
+    done = {r.key for r in results}
     thieves = len({seed for *_, seed in cells})
     lines = []
     for share in sorted({share for _, share, _ in cells}):
@@ -61,20 +61,13 @@ def name_missing(
             whose = "" if count == thieves else f" of {count} of {thieves} thieves"
             lines.append(f"for want of time, {where}: {what}{whose}")
     return *lines, *(
-        f"for want of time, of {r.attack}: {count_left_out(r):,} of what it would try"
+        f"for want of time, of {r.attack}: {r.left_out:,} of what it would try"
         for r in results
         if r.is_cut
     )
 
 
-def count_left_out(result: AttackResult) -> int:
-    """Ways to train, or locks, that it had no time for."""
-    return int(result.details[LEFT_OUT])
-
-
-def _by_thief(
-    runs: Iterable[tuple[str, float, int]],
-) -> dict[tuple[float, int], set[str]]:
+def _by_thief(runs: Iterable[Key]) -> dict[tuple[float, int], set[str]]:
     """Names of attacks, by share of the data and thief."""
     found: dict[tuple[float, int], set[str]] = defaultdict(set)
     for attack, share, seed in runs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import time
 from collections import deque
@@ -52,7 +53,8 @@ class Bench(Meter):
         self.test_inputs = x_test[picked]
         self.x_test = tf.constant(flatten_inputs(self.test_inputs))
         self.y_test = np.asarray(y_test)[picked]
-        super().__init__(target, budget, self._most_examples(budget))
+        rows = budget.most_examples(len(self._y_train), self.task.least_labels)
+        super().__init__(target, budget, rows)
         self._steps_took: deque[float] = deque(maxlen=_RECENT)
 
     @property
@@ -143,17 +145,17 @@ class Bench(Meter):
         folds = folds or thief.draw_folds(self.budget.folds, rng)
         scores = list(self.watch.so_far.get(SCORES, ()))
         for one in candidates[len(scores) :]:
+            left, score = len(candidates) - len(scores), None
             # What is chosen is trained once more, on all of the labels.
-            left = len(candidates) - len(scores)
-            if self.is_over(thief, left, runs=len(folds) + 1):
+            if not self.is_over(thief, left, runs=len(folds) + 1):
+                validate = functools.partial(
+                    self._validate_all, trainer, one, thief, folds, rng
+                )
+                score = self.watch.if_whole(validate)
+            if score is None:
                 self.watch.keep_scores(scores)
                 break
-            before = self.watch.left_out
-            found = [self._validate(trainer, one, thief, f, rng) for f in folds]
-            if self.watch.left_out > before:  # It was not trained to the end.
-                self.watch.keep_scores(scores)
-                break
-            scores.append(float(np.mean(found)))
+            scores.append(score)
         return candidates[int(np.argmax(scores)) if scores else 0]
 
     def outcome(
@@ -340,6 +342,18 @@ class Bench(Meter):
             for p, value in zip(self.network.parameters, parameters, strict=True)
         ]
 
+    def _validate_all(
+        self,
+        trainer: training.Trainer,
+        candidate: Candidate,
+        thief: Thief,
+        folds: list[np.ndarray],
+        rng: np.random.Generator,
+    ) -> float:
+        """The mean of ``_validate`` over what is held out in turn."""
+        found = [self._validate(trainer, candidate, thief, f, rng) for f in folds]
+        return float(np.mean(found))
+
     def _validate(
         self,
         trainer: training.Trainer,
@@ -357,8 +371,3 @@ class Bench(Meter):
         """Labels of a thief with this share."""
         least = self.task.least_labels
         return self.budget.count_labels(share, len(self._y_train), least)
-
-    def _most_examples(self, budget: Budget) -> int:
-        least, count = self.task.least_labels, len(self._y_train)
-        shares = [budget.count_labels(share, count, least) for share in budget.shares]
-        return max(*shares, budget.unlabelled)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgepro_tf.audit.attack import LABELS, Cell
+from edgepro_tf.audit.budget import FULL, QUICK
 from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.ranges import has_ranges
@@ -16,7 +17,6 @@ from edgepro_tf.audit.workbench.training import Candidate
 _TIMED = 10
 # Training runs of one thief with labels, counted on digits' mlp under ``standard``.
 _QUICK_RUNS, _THOROUGH_RUNS = 80, 550
-_QUICK_RATES, _THOROUGH_RATES = 2, 3  # Of every sweep among them.
 _RANGED = 1.6  # Times that, where the file states ranges (digits' cnn in int8).
 
 
@@ -42,8 +42,7 @@ def estimate_seconds(
     budget = bench.budget
     runs = (_THOROUGH_RUNS if budget.is_thorough else _QUICK_RUNS) / count
     runs *= _RANGED if has_ranges(bench.network) else 1
-    counted = _THOROUGH_RATES if budget.is_thorough else _QUICK_RATES
-    runs *= len(budget.rates) / counted
+    runs *= len(budget.rates) / len((FULL if budget.is_thorough else QUICK).rates)
     steps = runs * sum(
         budget.steps(bench.count_labels(share)) for _, share, _ in labelled
     )

@@ -41,9 +41,8 @@ def halve_ways(
         left = [way for way in running if len(found[way]) <= number]
         for i, way in enumerate(left):
             later = sum(-(-len(running) // 2**k) for k in range(1, rounds - number))
-            if is_over(len(left) - i + later):
-                return {way: values for way, values in found.items() if values}
-            value = measure(way, number)
+            is_late = is_over(len(left) - i + later)
+            value = None if is_late else measure(way, number)
             if value is None:
                 return {way: values for way, values in found.items() if values}
             found[way].append(value)

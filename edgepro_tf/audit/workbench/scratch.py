@@ -67,10 +67,8 @@ def train_scratch(bench: Bench, thief: Thief) -> Outcome:
         ways = _most_telling_first(bench, ways)
 
     def measure(label: str, number: int) -> float | None:
-        before = bench.watch.left_out
-        accuracy = bench.accuracy(starts[number][label]())
-        # A start that there was no time to train is no measure of its way.
-        return accuracy if bench.watch.left_out == before else None
+        train = starts[number][label]
+        return bench.watch.if_whole(lambda: bench.accuracy(train()))
 
     found = halve_ways(
         ways,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -88,10 +88,11 @@ class Watch:
         self._run.seconds_left += left * ahead
         return True
 
-    @property
-    def left_out(self) -> int:
-        """How much of this attack is left out by now."""
-        return self._run.left_out
+    def if_whole(self, measure: Callable[[], float]) -> float | None:
+        """A measurement; None where it had no time for a training run of its own."""
+        before = self._run.left_out
+        found = measure()
+        return found if self._run.left_out == before else None
 
     def keep_scores(self, scores: Sequence[float]) -> None:
         """Those that a choice has, which is cut short: it goes on from there."""

@@ -109,7 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_number,
         metavar="N",
         help=f"that it may take, default {_QUICK_MINUTES} (--full: no limit), and "
-        "however long a single training run of a large network takes",
+        "what is under way by then, a few passes of a large network",
     )
     parser.add_argument(
         "--seeds",

@@ -90,9 +90,8 @@ def test_what_was_cut_short_is_no_figure_yet() -> None:
     whole = [run(cell) for cell in cells if cell[1] == 0.1]
     both = summarise([*results, *whole], list_attacks(), BUDGET, {}, cells=cells)
     assert both.worst.share == 0.1 and both.mean_advantage == both.worst.value
-    assert "class='figure" in write_page(both) and "no figure yet" not in write_page(
-        both
-    )
+    page = write_page(both)
+    assert "class='figure" in page and "no figure yet" not in page
 
 
 def test_a_cut_attack_leaves_no_figure_either() -> None:
