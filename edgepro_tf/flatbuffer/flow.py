@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from edgepro_tf.flatbuffer.number_formats import BOOL, ELEMENT_TYPES, FLOATS, REALS
+from edgepro_tf.flatbuffer.roles import SELECTED
 from edgepro_tf.flatbuffer.views import Constant
 from edgepro_tf.locks import ElementType
 
@@ -75,7 +76,8 @@ def find_counted(
     for name, ins, outs in zip(names[::-1], inputs[::-1], outputs[::-1], strict=True):
         becomes_larger = name == "CAST" and type_of(outs[0]) not in FLOATS
         is_on_the_way = any(out in found and type_of(out) in _SMALL for out in outs)
-        if name == "CUSTOM" or becomes_larger or is_on_the_way:
+        is_custom = name == "CUSTOM" or name.startswith(SELECTED)
+        if is_custom or becomes_larger or is_on_the_way:
             found.update(ins)
             found.discard(-1)  # Of an absent input.
     return found

@@ -26,6 +26,7 @@ from edgepro_tf.flatbuffer.roles import (
     PASSES_CONSTANTS,
     READS_SHAPE,
     RETURN,
+    SELECTED,
     find_operands,
     is_listed,
 )
@@ -56,11 +57,6 @@ class Reader:
         self.custom: set[str] = set()
         self._schema = schema
         self._model = schema.Model.GetRootAs(data, 0)
-        # What an app runs; other subgraphs are branches and bodies.
-        self._entries = {0} | {
-            int(self._model.SignatureDefs(i).SubgraphIndex())
-            for i in range(self._model.SignatureDefsLength())
-        }
         self._size = len(data)
         self._base = np.frombuffer(data, np.uint8).__array_interface__["data"][0]
         self._buffer_at: dict[int, int] = {}
@@ -102,10 +98,9 @@ class Reader:
         names = [self.kind_of(operator.OpcodeIndex()) for operator in operators]
         inputs = [ints(operator.InputsAsNumpy()) for operator in operators]
         outputs = [ints(operator.OutputsAsNumpy()) for operator in operators]
-        if index not in self._entries:
-            names.append(RETURN)
-            inputs.append(ints(graph.OutputsAsNumpy()))
-            outputs.append([])
+        names.append(RETURN)
+        inputs.append(ints(graph.OutputsAsNumpy()))
+        outputs.append([])
         weighted = self._weighted(index, graph, names, inputs, outputs)
         linear = {position for position in weighted if names[position] in LINEAR}
         first = _reached(ints(graph.InputsAsNumpy()), inputs, outputs, linear)
@@ -142,7 +137,8 @@ class Reader:
         value = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         name: str = self._names.get(value, f"BUILTIN_{value}")
         if name == "CUSTOM":
-            self.custom.add((code.CustomCode() or b"").decode("utf-8", "replace"))
+            self.custom.add(custom)
+            return custom if custom.startswith(SELECTED) else name
         return name
 
     def _weighted(

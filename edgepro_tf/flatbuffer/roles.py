@@ -54,9 +54,12 @@ RESHAPES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
 KEEPS_CHANNELS = (*RESHAPES, "BATCH_TO_SPACE_ND")
 MOVES_ELEMENTS = (*RESHAPES, "TRANSPOSE", "SLICE", "STRIDED_SLICE")
 READS_SHAPE = ("SHAPE", "RANK")
-# Stands behind the operators of a branch or a loop's body: it reads what these give,
-# which may be weights themselves.
+# Stands behind a subgraph's operators: it reads what these give, which may be weights
+# themselves, of a branch, a loop's body, or a signature that answers with them.
 RETURN = "RETURN"
+# Custom operators of these names are TensorFlow's own (Select TF), and compute with
+# floats as any other.
+SELECTED = "Flex"
 # What these compute from a shape alone is a shape again, even from floats: x * 2.0.
 COMPUTES_SHAPE = frozenset(
     {

@@ -152,6 +152,43 @@ def test_weights_that_a_loop_gives() -> None:
         assert weights.tobytes() not in protected.public
 
 
+@pytest.mark.parametrize("is_read", [True, False])
+def test_weights_that_are_an_answer(is_read: bool) -> None:
+    """A signature that gives its table, which a layer may read in another order."""
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 16], tf.float32)])
+    def network(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        table = tf.constant(TABLE[:16])
+        answer = x @ table if is_read else tf.nn.relu(x) @ HEAD
+        return {"answer": answer, "table": tf.identity(table)}
+
+    protected = lock_exactly(bytes(converter_of(network).convert()))
+    assert protected.bytes_left == 0
+    for weights in (TABLE[:16], np.ascontiguousarray(TABLE[:16].T)):
+        assert weights.tobytes() not in protected.public
+
+
+def test_weights_of_tensorflows_own_operators() -> None:
+    """Select TF: no runtime here links them, so the bytes alone are verified."""
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 16], tf.float32)])
+    def network(x: tf.Tensor) -> tf.Tensor:
+        filters = TABLE[:4].reshape(4, 4, 4)
+        image = tf.reshape(x, [1, 2, 2, 4])
+        return tf.nn.dilation2d(image, filters, [1] * 4, "SAME", "NHWC", [1] * 4)
+
+    converter = converter_of(network)
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.TFLITE_BUILTINS,
+        tf.lite.OpsSet.SELECT_TF_OPS,
+    ]
+    original = bytes(converter.convert())
+    protected = lock_tflite(original, runs=False)
+    assert TABLE[:4].tobytes() in original
+    assert protected.bytes_left == 16  # A shape.
+    assert bytes(restore_to_buffer(protected.public, protected.payload)) == original
+
+
 def test_halved_weights_that_a_branch_gives() -> None:
     """In float16 a branch is an operator and what that gives."""
     crafted = Crafted()
