@@ -37,7 +37,7 @@ def find_ranges(view: ModelView, model: bytes) -> list[str]:
         constant.name
         for constant in _ranged(view)
         if any(
-            np.ptp(np.frombuffer(model, np.float32, size // 4, offset))
+            np.unique(np.frombuffer(model, np.float32, size // 4, offset)).size > 1
             for offset, size in constant.ranges
         )
     ]

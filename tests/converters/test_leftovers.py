@@ -20,7 +20,7 @@ from edgepro_tf.flatbuffer.views import Role
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import run_model
 from tests import models
-from tests.crafted import Crafted, schema, unpack
+from tests.crafted import Crafted, pack, schema, unpack
 from tests.flatbuffers import build_cached, export_cached, representative
 
 
@@ -80,6 +80,18 @@ def test_a_file_that_names_its_ranges_restores_to_the_bit_and_warns() -> None:
     ) as warned:
         assert lock_tflite(stock).authorized == stock
     assert warned[0].filename == __file__  # The line that locked it.
+
+
+def test_ranges_without_an_end_tell_no_channels_apart() -> None:
+    """As the stock quantiser to int16x8 gives them to a recurrent layer (GRU)."""
+    model = unpack(export_cached("mobile", "int16x8"))
+    for tensor in model.subgraphs[0].tensors:
+        found = tensor.quantization
+        if found is not None and np.size(found.min) > 1:
+            found.min = np.full(np.size(found.min), -np.inf, np.float32)
+            found.max = -found.min
+    content = pack(model)
+    assert not find_ranges(read_model(content), content)
 
 
 def test_a_budget_that_leaves_an_end_open_warns() -> None:
