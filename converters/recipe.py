@@ -278,7 +278,9 @@ def _is_shuffle_behind(data: TensorLock, scales: TensorLock) -> bool:
 def _data_steps(recipe: Recipe, operand: Operand, position: Position) -> Step:
     if operand.role is Role.BIAS:
         return recipe.biases
-    return recipe.hidden if position is Position.HIDDEN else recipe.ends
+    steps = recipe.hidden if position is Position.HIDDEN else recipe.ends
+    # Numbers of rows that are not there would be out of the table.
+    return Step.SHUFFLE if steps and operand.constant.picks_rows else steps
 
 
 def _data_record(

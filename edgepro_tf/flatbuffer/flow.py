@@ -10,7 +10,12 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from edgepro_tf.flatbuffer.number_formats import BOOL, ELEMENT_TYPES, FLOATS, REALS
-from edgepro_tf.flatbuffer.roles import SELECTED
+from edgepro_tf.flatbuffer.roles import (
+    MAKES_REAL,
+    MOVES_ELEMENTS,
+    PASSES_CONSTANTS,
+    SELECTED,
+)
 from edgepro_tf.flatbuffer.views import Constant
 from edgepro_tf.locks import ElementType
 
@@ -18,6 +23,7 @@ _SMALL_ELEMENTS = (ElementType.INT8, ElementType.INT16, ElementType.UINT8)
 _SMALL = {
     type_ for type_, element in ELEMENT_TYPES.items() if element in _SMALL_ELEMENTS
 } - {BOOL, *REALS}
+_KEEPS_CODES = ("CAST", "GATHER", *MOVES_ELEMENTS)  # Their first input's.
 _MOST_PADDINGS = 16  # Two for each axis; newer files have them in small types, too.
 
 
@@ -30,11 +36,13 @@ class Flow:
         moved: likewise small integers in another order or shape, or a part of them.
         counted: tensors that become larger integers, which may be indices, or are a
             custom operator's.
+        picking: tensors that do nothing but pick rows of a constant table.
     """
 
     passed: dict[int, int]
     moved: dict[int, int]
     counted: set[int]
+    picking: set[int]
 
     def source_of(self, tensor: int) -> int:
         """The constant behind a tensor, or itself."""
@@ -81,6 +89,43 @@ def find_counted(
             found.update(ins)
             found.discard(-1)  # Of an absent input.
     return found
+
+
+def find_picking(
+    names: Sequence[str],
+    inputs: Sequence[Sequence[int]],
+    outputs: Sequence[Sequence[int]],
+    tensors: Sequence[Constant | None],
+) -> set[int]:
+    """Tensors that do nothing but pick rows of a constant table of weights.
+
+    Constants among them are weights, too: numbers of values in a codebook.
+
+    Args:
+        names, inputs, outputs: as for ``find_counted``.
+        tensors: constants by tensor number.
+    """
+    source = {
+        outs[0]: ins[0]
+        for name, ins, outs in zip(names, inputs, outputs, strict=True)
+        if name in (*PASSES_CONSTANTS, *MAKES_REAL)
+    }
+
+    def is_table(tensor: int) -> bool:
+        constant = tensors[source.get(tensor, tensor)]
+        return constant is not None and (
+            constant.is_real or constant.scales is not None
+        )
+
+    picking: set[int] = set()
+    others: set[int] = set()
+    for name, ins, outs in zip(names[::-1], inputs[::-1], outputs[::-1], strict=True):
+        goes_on = name in _KEEPS_CODES and outs[0] in picking - others
+        picks = name == "GATHER" and is_table(ins[0])
+        for position, tensor in enumerate(ins):
+            is_code = (goes_on, picks)[position] if position < 2 else False
+            (picking if is_code else others).add(tensor)
+    return picking - others
 
 
 def _is_code(constant: Constant | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgepro_tf.errors import ConversionError
-from edgepro_tf.flatbuffer.flow import Flow, find_counted
+from edgepro_tf.flatbuffer.flow import Flow, find_counted, find_picking
 from edgepro_tf.flatbuffer.number_formats import (
     ANY_BYTE,
     COMPLEX64,
@@ -155,7 +156,8 @@ class Reader:
         counted = find_counted(
             names, inputs, outputs, lambda tensor: graph.Tensors(tensor).Type()
         )
-        flow = Flow({}, {}, counted)
+        picking = find_picking(names, inputs, outputs, tensors)
+        flow = Flow({}, {}, counted, picking)
         shapes: set[int] = set()
         weighted = {}
         for position, (name, ins, outs) in enumerate(
@@ -288,7 +290,14 @@ def _is_table(operand: Operand) -> bool:
 def _operands(
     name: str, inputs: list[int], flow: Flow, tensors: list[Constant | None]
 ) -> Iterator[Operand]:
+    for tensor in sorted(flow.picking.intersection(map(flow.source_of, inputs))):
+        constant = tensors[tensor]
+        if constant is not None and int(np.prod(constant.shape)) > 1:
+            codes = dataclasses.replace(constant, picks_rows=True)
+            yield Operand(Role.FILTER, codes, 0)
     for position, role, axis in find_operands(name, len(inputs)):
+        if inputs[position] in flow.picking:
+            continue
         source = flow.source_of(inputs[position])
         constant = tensors[source] if source >= 0 else None
         if constant is None or not constant.shape:
