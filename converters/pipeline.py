@@ -164,7 +164,7 @@ def convert_keras(
     from converters.precision import in_float32
     from edgepro_tf import locking
 
-    if not hasattr(model, "layers"):
+    if isinstance(model, type) or not hasattr(model, "layers"):
         raise ConversionError(
             f"cannot convert: expected a Keras model, got {type(model).__name__}.",
             "Load it with keras.models.load_model; lock a .tflite with lock_tflite.",

@@ -1,10 +1,11 @@
 """Files that cannot be locked say why; those that only noise does not suit are."""
 
+import keras
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from converters import lock_tflite, verify
+from converters import convert_keras, lock_tflite, verify
 from edgepro_tf import native
 from edgepro_tf.errors import ConversionError, VerificationError
 from edgepro_tf.runtime.interpreters import make_interpreter
@@ -115,3 +116,9 @@ def test_samples_of_another_signature_are_told_the_first() -> None:
     words = "none for code. Samples are for the file's first signature, 'decode'; oth"
     with pytest.raises(ConversionError, match=words):
         lock_tflite(content, samples={"sound": x})
+
+
+def test_what_is_no_keras_model_is_refused() -> None:
+    for other in ("model.keras", keras.Model):
+        with pytest.raises(ConversionError, match=r"a Keras model, got (str|type)"):
+            convert_keras(other)  # type: ignore[arg-type]
