@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -78,13 +79,14 @@ def lock_model(
     Source: EdgePro (arXiv 2303.12397); placement, order and signs are ours.
     """
     config = find_config(config)
-    check_graph(model)
+    check_graph(network_of(model))
     if is_locked(model):
         raise LockError(
             f"cannot lock model {model.name!r}: expected a model without locks, got "
             "one that has them.",
             "Take them out with strip_lock first.",
         )
+    _warn_of_training(model)
     places = choose_places(model, config.layers if layers is None else layers)
     network, locks = _insert(model, places)
     neurons = _choose_neurons(
@@ -164,6 +166,23 @@ def _lock_layers(network: keras.Model) -> dict[str, NeuronLock]:
                 seen.add(id(layer))
                 found[f"{path}{layer.linear}"] = layer
     return found
+
+
+def _warn_of_training(model: keras.Model) -> None:
+    """Warn of a subclass whose own way to train a locked model would not go."""
+    own = [
+        name
+        for name in ("train_step", "compute_loss")
+        if getattr(type(model), name) is not getattr(keras.Model, name)
+    ]
+    if own:
+        warnings.warn(
+            f"lock training has a step of its own: {' and '.join(own)} of "
+            f"{type(model).__name__} are not used. What they do to inputs goes into "
+            "layers or the data, what they add to the loss into compile(loss=...) or "
+            "a layer's add_loss.",
+            stacklevel=3,
+        )
 
 
 def _insert(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import keras
@@ -254,6 +255,11 @@ class _OwnDense(keras.layers.Dense):
     pass
 
 
+class _OwnTraining(keras.Model):
+    def train_step(self, data: object) -> object:
+        return super().train_step(data)
+
+
 def test_refusals_name_the_next_step() -> None:
     model = models.plain_cnn()
     with pytest.raises(LockError, match=r"got MaxPooling2D\. Move .* to 'conv_1'"):
@@ -266,6 +272,8 @@ def test_refusals_name_the_next_step() -> None:
         lock_model(keras.Sequential([keras.layers.Dense(2)]))
     with pytest.raises(LockError, match="strip_lock first"):
         lock_model(lock_model(model).network)
+    with pytest.raises(LockError, match="strip_lock first"):
+        lock_model(lock_model(model))
     with pytest.raises(LockError, match="without locks"):
         strip_lock(model)
     with pytest.raises(LockError, match="paper, default, rich"):
@@ -274,6 +282,16 @@ def test_refusals_name_the_next_step() -> None:
         lock_model(model, config="paper")
     with pytest.raises(LockError, match="fraction from 0 to 1"):
         lock_model(model, config=LockConfig(fraction=1.5))
+
+
+def test_a_way_to_train_that_would_be_lost_is_named() -> None:
+    plain = models.plain_cnn()
+    own = _OwnTraining(plain.inputs, plain.outputs)
+    with pytest.warns(UserWarning, match="train_step of _OwnTraining are not used"):
+        lock_model(own)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        lock_model(plain)
 
 
 def test_a_layer_that_may_compute_something_else_is_refused() -> None:
