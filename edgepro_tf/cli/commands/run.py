@@ -105,6 +105,11 @@ def run(args: argparse.Namespace) -> None:
             )
     if args.output is not None:
         check_targets(args.output, makes_folders=True, remedy="remove it")
+        if args.output.suffix != ".npz":
+            raise EdgeProError(
+                f"cannot write {args.output}: expected a name ending in .npz, which "
+                "outputs are stored as, by name."
+            )
     interpreter = open_interpreter(
         args.model,
         keyring.sidecar_path(args.model, args.sidecar),

@@ -142,6 +142,7 @@ def test_inputs_and_options_of_run(folder: Path, edgepro: Edgepro) -> None:
             ),
             ([*RUN, "--output", "x.npy"], "expected no file of that name"),
             ([*RUN, "--output", "x.npy/y.npz"], "cannot make folder x.npy"),
+            ([*RUN, "--output", "y.npy"], "expected a name ending in .npz"),
         ],
     )
 
