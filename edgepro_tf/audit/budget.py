@@ -77,7 +77,7 @@ class Budget:
 
     def count_labels(self, share: float, examples: int, least: int) -> int:
         """Labels of a thief with this share."""
-        return max(least, round(share * examples))
+        return min(examples, max(least, round(share * examples)))
 
     def most_examples(self, examples: int, least: int) -> int:
         """Of any thief, with labels or without."""

@@ -194,6 +194,7 @@ def _describe(bench: Bench) -> dict[str, Any]:
         "labels_taken_for": bench.task.labels,
         "score": bench.task.score_name,
         "test_examples": len(bench.y_test),
+        "classes_not_trained": bench.count_unseen() or None,
         "labels": {share: bench.count_labels(share) for share in bench.budget.shares},
         "budget": dataclasses.asdict(bench.budget),
         "weights": bench.network.weights,

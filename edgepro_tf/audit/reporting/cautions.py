@@ -44,6 +44,11 @@ def list_cautions(
             f"Few test examples, {count}: one of them is {100 / count:.1f}% of what "
             "every figure rests on."
         )
+    if unseen := facts.get("classes_not_trained"):
+        yield (
+            f"Of {unseen:,} of the classes that are tested the training set has no "
+            "example: scratch and attacks fall short of what they might reach."
+        )
     yield from _describe_room(facts, advantages, score)
     if diverged := sum(_sum_of("diverged_runs", runs) for runs in details.values()):
         yield f"{diverged:,} training runs diverged; where they began stands for them."

@@ -77,7 +77,9 @@ def _headline(report: AuditReport) -> str:
         "file, minus what the same labels give to someone who trains the same network "
         f"from nothing. It is the largest over the shares of data, here with "
         f"{name_share(worst.share, worst.labels)}; the mean is "
-        f"{100 * report.mean_advantage:+.1f}.</p>"
+        f"{100 * report.mean_advantage:+.1f}. At 0 or below the file is worth nothing "
+        f"to him; green is up to {100 * _LIMIT:.0f}, the bar that EdgePro is held to."
+        "</p>"
         "<table><tr><th>data</th><th>scratch</th><th>best attack</th>"
         "<th>advantage, points</th><th>standard error</th><th>held out</th>"
         "<th>by luck</th>"
@@ -87,7 +89,7 @@ def _headline(report: AuditReport) -> str:
         "of many noisy figures is too good by chance; <i>held out</i> "
         "chooses the attack on the other seeds, <i>by luck</i> is what the best of as "
         "many further starts of scratch would show.</p>"
-        f"<p>{report.taken} {report.caution}</p>"
+        f"{_sentences(report)}"
     )
 
 
@@ -97,8 +99,13 @@ def _first_look(report: AuditReport) -> str:
         "<div class='figure'>no figure yet</div>"
         "<p>There was no time to train from nothing, and to attack, in all the ways "
         "that the <b>thief's advantage</b> is the difference of.</p>"
-        f"{rows}<p>{report.taken} {report.caution}</p>"
+        f"{rows}{_sentences(report)}"
     )
+
+
+def _sentences(report: AuditReport) -> str:
+    lines = (f"{report.taken} {report.reached}", *report.cautions)
+    return "".join(f"<p>{html.escape(line)}</p>" for line in lines)
 
 
 def _locks(report: AuditReport) -> str:
@@ -138,7 +145,7 @@ def _share_sections(report: AuditReport) -> Iterable[str]:
 
 def _table(report: AuditReport, summaries: Iterable[Summary]) -> str:
     rows = []
-    for s in summaries:
+    for s in sorted(summaries, key=lambda s: not s.applies):
         gain = "" if s.advantage is None else f"{100 * s.advantage:+.1f}"
         reached = f"{s.accuracy:.1%} &plusmn; {deviation(s.spread)}"
         rows.append(

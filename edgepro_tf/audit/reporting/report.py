@@ -107,17 +107,30 @@ class AuditReport:
         return f"Labels taken for {kind}: figures are {self.score}."
 
     @property
-    def caution(self) -> str:
+    def reached(self) -> str:
+        """What the network reaches with the lock and without, if that is known."""
+        names = ("authorized_accuracy", "released_accuracy", "chance")
+        if not set(names) <= self.facts.keys():
+            return ""
+        authorized, released, chance = (f"{self.facts[name]:.1%}" for name in names)
+        return (
+            f"With its sidecar the network has {self.score} {authorized}, the public "
+            f"file alone {released}, one answer to everything {chance}."
+        )
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
         """Sentences on figures that rest on less than they might, if any."""
         details: dict[str, list[dict[str, Any]]] = {}
         for summary in self.summaries:
             details.setdefault(summary.attack, []).extend(summary.details)
-        return " ".join(list_cautions(self.facts, self.advantages, details, self.score))
+        found = list_cautions(self.facts, self.advantages, details, self.score)
+        return tuple(found)
 
     def __str__(self) -> str:
-        return "\n".join(
-            filter(None, [self.taken, *map(str, self.advantages), self.caution])
-        )
+        figures = map(str, self.advantages)
+        lines = (self.taken, self.reached, *figures, *self.cautions)
+        return "\n".join(filter(None, lines))
 
 
 def summarise(

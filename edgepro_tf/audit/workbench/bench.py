@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from edgepro_tf.audit.attack import Attack, Outcome
 from edgepro_tf.audit.budget import Budget
+from edgepro_tf.audit.scoring.scores import are_numbers
 from edgepro_tf.audit.thief import Arrays, Target, Thief
 from edgepro_tf.audit.workbench import training
 from edgepro_tf.audit.workbench.answer_map import fit_answers
@@ -61,6 +62,12 @@ class Bench(Meter):
     def chance(self) -> float:
         """What the best constant answer scores."""
         return self.task.score_constant(self.y_test, self.y_test)
+
+    def count_unseen(self) -> int:
+        """Classes that are tested, and that no thief has an example of."""
+        if are_numbers(self.y_test):
+            return 0
+        return len(np.setdiff1d(self.y_test, self._y_train))
 
     def thief(self, share: float, seed: int) -> Thief:
         """A thief's draw: as many examples of each class as the share allows."""

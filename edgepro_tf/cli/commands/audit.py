@@ -3,7 +3,8 @@
 The thief holds the public file, knows this source code and the recipe (not the lock),
 and has labels for 1, 5 or 10 % of the training data, or inputs without labels, or
 nothing. What counts is the thief's advantage: the best of all attacks minus what the
-same labels give to someone who trains the same network from nothing (scratch).
+same labels give to someone who trains the same network from nothing (scratch). At 0
+or below the file is worth nothing to him.
 Files of every number format can be audited, as they ship.
 
 Models of any inputs, one answer for each example or one at each place (a pixel, a

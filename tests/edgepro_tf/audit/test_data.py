@@ -84,7 +84,7 @@ def test_the_report_counts_the_examples_that_were_used(
 ) -> None:
     budget = dataclasses.replace(BUDGET, test_examples=100)
     report = audit(model, data, budget=budget)
-    assert report.facts["test_examples"] == 100 and "100" in report.caution
+    assert report.facts["test_examples"] == 100 and "100" in " ".join(report.cautions)
 
 
 def test_a_thief_may_have_labels_for_everything(
@@ -93,6 +93,17 @@ def test_a_thief_may_have_labels_for_everything(
     few = dataclasses.replace(data, x_train=data.x_train[:4], y_train=data.y_train[:4])
     thief = make_bench(standard, few).thief(0.02, 0)
     assert len(thief.x) == len(thief.pool) == 4
+
+
+def test_classes_that_are_tested_alone_are_counted(
+    standard: Target, data: Dataset
+) -> None:
+    is_known = data.y_train < 3
+    few = dataclasses.replace(
+        data, x_train=data.x_train[is_known], y_train=data.y_train[is_known]
+    )
+    assert make_bench(standard, few).count_unseen() == 2
+    assert make_bench(standard, data).count_unseen() == 0
 
 
 def test_a_network_of_a_fixed_batch_is_asked_by_it() -> None:

@@ -168,6 +168,7 @@ def test_labels_are_counted_and_failed_runs_told() -> None:
     # 1 % of 2,000 are a hundred labels as well: one for each class.
     assert every.for_data(2000, 100).shares == (0.05, 0.1)
     assert BUDGET.for_data(1437, 10).shares == BUDGET.shares
+    assert BUDGET.count_labels(0.1, 2, 10) == 2  # There are no more.
 
 
 def test_a_share_alone_is_seen_in_the_plot() -> None:
@@ -175,6 +176,34 @@ def test_a_share_alone_is_seen_in_the_plot() -> None:
     svg = plot_lines([("scratch", [(0.1, 0.8, 0.0)]), ("attack", [(0.1, 0.75, 0.0)])])
     dots = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg)
     assert len(dots) == 2 and dots[0][0] == dots[1][0] and dots[0][1] < dots[1][1]
+
+
+def test_a_report_says_what_its_figures_mean() -> None:
+    reached = {"authorized_accuracy": 0.97, "released_accuracy": 0.08, "chance": 0.1}
+    report = make_report(facts=reached | {"test_examples": 10})
+    words = (
+        "With its sidecar the network has accuracy 97.0%, the public file alone 8.0%, "
+        "one answer to everything 10.0%."
+    )
+    page = write_page(report)
+    assert words in page and words in str(report).splitlines()
+    assert "At 0 or below the file is worth nothing" in page
+    # A sentence a line: together they are a paragraph that nobody reads.
+    assert str(report).splitlines()[-1].startswith("Few test examples")
+    assert "With its sidecar" not in str(make_report())
+
+
+def test_what_does_not_apply_stands_last() -> None:
+    """An attack worse than scratch stood below all that were not run."""
+    rows = write_page(make_report()).partition("With 10% of the data")[2]
+    assert rows.index("lucky &lt;once&gt;<br>") < rows.index("does not apply")
+
+
+def test_classes_that_nobody_can_learn_are_said() -> None:
+    assert "Of 3 of the classes that are tested the training set has no" in str(
+        make_report(facts={"classes_not_trained": 3})
+    )
+    assert "the training set" not in str(make_report(facts={"classes_not_trained": 0}))
 
 
 def test_data_that_leave_nothing_to_gain_are_said() -> None:
