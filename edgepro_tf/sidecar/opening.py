@@ -145,7 +145,7 @@ def _verify_claims(content: bytes, issuer: IssuerKey, task: str) -> Claims:
     if not isinstance(issuer, IssuerKey):
         raise SidecarError(
             f"{task}: expected an issuer key, got a {type(issuer).__name__}.",
-            "Of an issuer give its .issuer_key.",
+            "Load one with load_issuer_key. Of an issuer give its .issuer_key.",
         )
     try:
         compact = decode_secret_text(content)

@@ -31,7 +31,7 @@ def unseal(envelope: Envelope, identity: OpenWith, task: str) -> jose.OpenedCont
         raise SidecarError(
             f"{task}: expected an identity or a passphrase, got a "
             f"{type(identity).__name__}.",
-            "A recipient only seals; load the identity it belongs to.",
+            "Load one with load_identity; a recipient only seals.",
         )
     with_key = identity._wrap_for()
     candidates = [

@@ -221,6 +221,10 @@ def test_models_that_are_no_files(pair, model_check):
 def test_wrong_kinds_of_arguments():
     with pytest.raises(SidecarError, match=r"Of an issuer give its .issuer_key"):
         open_(seal(), issuer=issuer())
+    with pytest.raises(SidecarError, match=r"got a str\. Load one with load_issuer_k"):
+        open_(seal(), issuer="issuer_key.jwk")
+    with pytest.raises(SidecarError, match=r"got a str\. Load one with load_identity"):
+        open_(seal(), identity="identity.jwk")
     with pytest.raises(SidecarError, match="an identity or a passphrase, got a Reci"):
         open_(seal(), identity=identity().recipient)
     with pytest.raises(SidecarError, match="model_check='none'"):
