@@ -86,6 +86,7 @@ def run(args: argparse.Namespace) -> None:
         args.out, overwrite=args.force, makes_folders=True, remedy="pass --force"
     )
     data = load_dataset(args.dataset)
+    console.say(f"data set {data}")  # Whole numbers are classes here, ages too.
     epochs = args.epochs or training_job.default_epochs(data)
     trained = training_job.train_network(
         args.model,

@@ -145,6 +145,18 @@ def test_an_update_opens_by_the_passphrase_that_seals(
     assert public.read_bytes() == before
 
 
+def test_training_says_what_it_takes_the_data_for(tmp_path: Path) -> None:
+    """Ages, as whole numbers, make as many classes."""
+    x, ages = np.zeros((4, 3), np.float32), np.array([41.0, 62.0, 33.0, 50.0])
+    data = tmp_path / "d.npz"
+    np.savez(data, x_train=x, y_train=ages, x_test=x, y_test=ages)
+    arguments = ["--dataset", f"npz:{data}", "--model", "mlp", "--epochs", 1]
+    done = edgepro("train", *arguments, "--out", tmp_path / "m.keras")
+    assert done.returncode == 0, done.stderr
+    words = f"data set npz:{data}: 4 training and 4 test samples of shape (3,), 63 cla"
+    assert done.stdout.startswith(words)
+
+
 def test_convert_takes_samples_of_several_inputs(keys: Path, tmp_path: Path) -> None:
     build_cached("shared").save(tmp_path / "model.keras")
     rng = np.random.default_rng(0)
