@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from edgepro_tf.errors import KeyFileError
+from edgepro_tf.errors import EdgeProError, KeyFileError
 from edgepro_tf.files import (
     PRIVATE_MODE,
     PUBLIC_MODE,
@@ -225,6 +225,21 @@ def sidecar_path(model: Path, sidecar: Path | None) -> Path:
     return sidecar or model.parent / f"{model.stem}.edgepro"
 
 
+def find_sidecar(args: argparse.Namespace) -> Path:
+    """What ``args.sidecar`` names, or the one beside ``args.model``.
+
+    Raises:
+        EdgeProError: none is named, and there is no such model: its name is wrong, not
+            that of a sidecar which nobody wrote.
+    """
+    if args.sidecar is None and not args.model.exists():
+        raise EdgeProError(
+            f"cannot read model {args.model}: No such file or directory.",
+            f"Check the path: {args.model}",
+        )
+    return sidecar_path(args.model, args.sidecar)
+
+
 def open_for_run(args: argparse.Namespace) -> OpenedSidecar:
     """Open the sidecar that ``args.model`` and ``args.sidecar`` name.
 
@@ -232,7 +247,7 @@ def open_for_run(args: argparse.Namespace) -> OpenedSidecar:
         SidecarError: it does not open.
     """
     return open_sidecar(
-        sidecar_path(args.model, args.sidecar),
+        find_sidecar(args),
         identity=find_identity(args),
         issuer=find_issuer_key(args),
         audience=args.audience,

@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> None:
             )
     interpreter = open_interpreter(
         args.model,
-        keyring.sidecar_path(args.model, args.sidecar),
+        keyring.find_sidecar(args),
         identity=keyring.find_identity(args),
         issuer=keyring.find_issuer_key(args),
         audience=args.audience,

@@ -115,6 +115,15 @@ def test_models_that_do_not_belong(folder: Path, edgepro: Edgepro) -> None:
     )
 
 
+def test_a_pair_that_is_not_there_is_named_by_its_model(
+    folder: Path, edgepro: Edgepro
+) -> None:
+    words = "cannot read model nowhere.tflite: No such file"
+    run = ["run", "nowhere.tflite", *OPENING, "--input", "x.npy"]
+    audit = ["audit", "nowhere.tflite", *OPENING, "--dataset", "digits", "--out", "a"]
+    check_refusals(edgepro, [(run, words), (audit, words)])
+
+
 def test_inputs_and_options_of_run(folder: Path, edgepro: Edgepro) -> None:
     check_refusals(
         edgepro,
