@@ -155,6 +155,8 @@ def verify_keras(
             )
             return None
         found = f"got a difference of {difference:.1%}."
+        if not np.isfinite(difference):
+            found = "got NaN, infinity or another shape in the one or the other."
         if number_format not in _KERAS_TOLERANCE:
             warnings.warn(
                 f"expected the {number_format} model to answer nearly as Keras does, "

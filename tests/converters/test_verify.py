@@ -135,3 +135,12 @@ def test_a_stateful_layer_is_left_in_its_state() -> None:
     assert protected.keras_difference is not None and np.any(before)
     for values, state in zip(before, layer.states, strict=True):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(state), values)
+
+
+def test_answers_that_are_no_numbers_are_said_to_be_none() -> None:
+    """Of a vector of zeros TFLite makes NaN, Keras zeros."""
+    layers = [keras.layers.ReLU(), keras.layers.UnitNormalization()]
+    model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(2)])
+    samples = np.array([[1, 2, 3, 4], [-1, -2, -3, -4]], np.float32)
+    with pytest.raises(VerificationError, match="got NaN, infinity or another shape"):
+        convert_keras(model, samples=samples)
