@@ -344,12 +344,12 @@ def _by_name(arrays: Any, names: list[str]) -> dict[str, np.ndarray]:
                 "Gather them in one array for each input, without labels.",
             )
         arrays = dict(zip(names, arrays, strict=False))
-    elif len(arrays) == len(names) == 1:  # A lone input may have any name.
-        arrays = dict(zip(names, arrays.values(), strict=True))
-    if not set(names) <= set(arrays):
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        given = ", ".join([*map(str, arrays), f"none for {', '.join(missing)}"])
         raise ConversionError(
             f"cannot verify model: expected samples for the inputs {', '.join(names)}, "
-            f"got {', '.join(map(str, arrays)) or 'none'}.",
+            f"got {given}.",
             "Pass a dict of arrays by input name.",
         )
     try:

@@ -110,11 +110,12 @@ def run(args: argparse.Namespace) -> None:
                 f"cannot write {args.output}: expected a name ending in .npz, which "
                 "outputs are stored as, by name."
             )
+    identity, issuer = keyring.find_identity(args), keyring.find_issuer_key(args)
     interpreter = open_interpreter(
         args.model,
         keyring.find_sidecar(args),
-        identity=keyring.find_identity(args),
-        issuer=keyring.find_issuer_key(args),
+        identity=identity,
+        issuer=issuer,
         audience=args.audience,
         runtime=args.runtime,
         num_threads=args.threads,
