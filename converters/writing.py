@@ -19,12 +19,11 @@ from edgepro_tf.sidecar import (
     ModelBinding,
     Passphrase,
     Recipient,
-    open_sidecar,
+    reopen_sidecar,
     seal_sidecar,
 )
 
 SIDECAR_SUFFIX = ".edgepro"
-_ANY_TIME_S = 10**12  # Beyond the year 9999, the last one that a sidecar can name.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,18 +115,16 @@ def read_pair(
     *,
     identity: Identity | Passphrase,
     issuer: IssuerKey,
-    audience: str | None = None,
 ) -> ShippedPair:
     """Open a pair that ``write_pair`` wrote.
 
-    An expired one opens, too: a date binds the app, and what replaces an expired
-    version is an update of it.
+    An expired one opens, too, and one for any application: date and audience bind the
+    app, and what replaces the version may have others.
 
     Args:
         model_path: the public model; the sidecar is beside it.
         identity: the private key (or passphrase) that opens the sidecar.
         issuer: the public key of who must have signed it.
-        audience: the application id it must be for.
 
     Raises:
         ConversionError: the model cannot be read.
@@ -136,12 +133,10 @@ def read_pair(
     """
     model_path = Path(model_path)
     public = read_content(model_path)
-    opened = open_sidecar(
+    opened = reopen_sidecar(
         model_path.with_suffix(SIDECAR_SUFFIX),
         identity=identity,
         issuer=issuer,
-        audience=audience,
         model=public,
-        leeway_s=_ANY_TIME_S,
     )
     return ShippedPair(public, opened.payload)

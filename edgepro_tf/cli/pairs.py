@@ -210,7 +210,6 @@ def read_before(
         args.update_of,
         identity=keyring.find_own_identity(args),
         issuer=issuer.issuer_key,
-        audience=args.audience,
     )
     _warn_of_devices(keyring.sidecar_path(args.update_of, None), recipients)
     return before

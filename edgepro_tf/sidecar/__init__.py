@@ -23,7 +23,7 @@ from edgepro_tf.sidecar.keys import (
     generate_identity,
     generate_issuer,
 )
-from edgepro_tf.sidecar.opening import OpenedSidecar, open_sidecar
+from edgepro_tf.sidecar.opening import OpenedSidecar, open_sidecar, reopen_sidecar
 from edgepro_tf.sidecar.sealing import seal_sidecar
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "load_issuer_key",
     "load_recipient",
     "open_sidecar",
+    "reopen_sidecar",
     "seal_sidecar",
     "write_key",
 ]

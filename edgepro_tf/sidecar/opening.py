@@ -124,10 +124,7 @@ def open_sidecar(
             f"model_check={model_check!r}."
         )
     task = describe("open", sidecar)
-    envelope = parse_envelope(read_sidecar(sidecar, task), task)
-    content = unseal(envelope, identity, task).plaintext
-    claims = _verify_claims(content, issuer, task)
-    _check_header(envelope, claims, task)
+    claims = _read_claims(sidecar, identity, issuer, task)
     _check_audience(claims, audience, task)
     if not 0 <= leeway_s < math.inf:
         raise SidecarError(
@@ -138,6 +135,33 @@ def open_sidecar(
         check = check_model if model_check == "full" else check_model_size
         check(claims.model, model, sidecar_name=name_of(sidecar))
     return _opened(claims, issuer)
+
+
+def reopen_sidecar(
+    sidecar: PathOrBytes,
+    *,
+    identity: OpenWith,
+    issuer: IssuerKey,
+    model: PathOrBytes | ModelBinding,
+) -> OpenedSidecar:
+    """Open a sidecar of one's own, to replace it: dates and audience bind the app.
+
+    Args, errors and the rest of the checks are those of ``open_sidecar``.
+    """
+    task = describe("open", sidecar)
+    claims = _read_claims(sidecar, identity, issuer, task)
+    check_model(claims.model, model, sidecar_name=name_of(sidecar))
+    return _opened(claims, issuer)
+
+
+def _read_claims(
+    sidecar: PathOrBytes, identity: OpenWith, issuer: IssuerKey, task: str
+) -> Claims:
+    envelope = parse_envelope(read_sidecar(sidecar, task), task)
+    content = unseal(envelope, identity, task).plaintext
+    claims = _verify_claims(content, issuer, task)
+    _check_header(envelope, claims, task)
+    return claims
 
 
 def _verify_claims(content: bytes, issuer: IssuerKey, task: str) -> Claims:

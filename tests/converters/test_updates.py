@@ -214,7 +214,6 @@ def test_a_pair_of_an_earlier_core_is_drawn_anew() -> None:
         golden / "model.tflite",
         identity=load_identity(golden / "identity.jwk"),
         issuer=load_issuer_key(golden / "issuer_key.jwk"),
-        audience="com.example.golden",
     )
     model = bytes(restore_to_buffer(before.public, before.payload))
     with pytest.warns(UserWarning, match="nothing stays of the version before"):
@@ -296,7 +295,7 @@ def test_a_pair_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert pack_lock(unpack_lock(pair.payload)) == pair.payload
 
 
-def test_an_expired_pair_can_be_updated(tmp_path: Path) -> None:
+def test_an_expired_pair_of_another_application_can_be_updated(tmp_path: Path) -> None:
     identity, issuer = generate_identity(), generate_issuer()
     first = export_cached("mobile")
     path = tmp_path / "model.tflite"
@@ -305,6 +304,7 @@ def test_an_expired_pair_can_be_updated(tmp_path: Path) -> None:
         path,
         recipients=[identity.recipient],
         issuer=issuer,
+        audience="com.example.one",
         expires=datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1),
     )
     before = read_pair(path, identity=identity, issuer=issuer.issuer_key)

@@ -121,7 +121,8 @@ def test_an_update_tells_which_devices_it_leaves_out(
         f"warning: the version before is sealed to key {phone} (ECDH-ES+A256KW), too"
     )
     assert done.returncode == 0 and words in done.stderr
-    done = edgepro(*lock, "--update_of", public)
+    named = ["--audience", "com.example.app"]  # The version before named none.
+    done = edgepro(*lock, "--update_of", public, *named)
     assert done.returncode == 0 and "warning" not in done.stderr
 
 
