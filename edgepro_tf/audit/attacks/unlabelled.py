@@ -113,8 +113,7 @@ def cluster_features(bench: Bench, thief: Thief) -> Outcome:
 def _features(bench: Bench, parameters: Arrays) -> np.ndarray:
     """float32 [test examples, channels]: the last hidden linear output, rectified."""
     last = max(i for i, one in enumerate(bench.network.linears) if not one.is_head)
-    z = bench.outputs(parameters, bench.x_test, last)
-    return np.asarray(z.reshape(len(z), -1, z.shape[-1]).mean(1))
+    return np.asarray(bench.outputs(parameters, bench.x_test, last).mean(1))
 
 
 ATTACKS = (

@@ -100,7 +100,7 @@ class Meter:
         return float(loss), [g.numpy() for g in found]
 
     def outputs(self, parameters: Arrays, x: Any, layer: int) -> np.ndarray:
-        """float32 [examples, ..., channels]: a linear output, rectified."""
+        """float32 [examples, places, channels]: a linear output, rectified."""
         found = {}
 
         def observe(number: int, z: Any) -> Any:
@@ -109,7 +109,8 @@ class Meter:
 
         def measure(values: list[Any], x: Any) -> Any:
             self.network.forward(values, x, observe)
-            return tf.nn.relu(found[layer])
+            z = tf.nn.relu(found[layer])  # A dense layer may have all places as rows.
+            return tf.reshape(z, [tf.shape(x)[0], -1, z.shape[-1]])
 
         values = [tf.constant(p) for p in parameters]
         return self._in_slices(lambda part: run_once(measure, values, part), x)
