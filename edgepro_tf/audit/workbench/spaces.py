@@ -1,6 +1,7 @@
 """What a thief may learn: weights, or locks over frozen public weights.
 
-Each space says how the numbers that are learned become a network's parameters.
+Each space says how the numbers that are learned become a network's parameters. Spaces
+over the same layers are equal: what is compiled for one serves networks of a structure.
 """
 
 from __future__ import annotations
@@ -14,30 +15,20 @@ import tensorflow as tf
 from edgepro_tf.audit.network.importer import Linear, Network
 from edgepro_tf.audit.network.rows import scale_rows
 
+_SINKHORN_ROUNDS = 12
 MIX_LIMIT = 512  # Channels beyond which a mixing matrix costs more than the filter.
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class WeightSpace:
     """The parameters themselves: fine-tuning."""
-
-    network: Network
-    name: str = "weights"
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """Whatever ``materialise`` depends on besides the network's structure."""
-        return (self.name,)
-
-    def start(self, parameters: list[np.ndarray]) -> list[np.ndarray]:
-        return list(parameters)
 
     def materialise(self, theta: list[Any], temperature: Any) -> list[Any]:
         del temperature
         return list(theta)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class MixSpace:
     """A matrix per layer over the rows of its filter; biases are learned as they are.
 
@@ -48,13 +39,8 @@ class MixSpace:
         layers: positions in ``network.linears`` that get a matrix.
     """
 
-    network: Network
+    network: Network = dataclasses.field(compare=False)
     layers: tuple[int, ...]
-    name: str = "mix"
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        return (self.name, self.layers)
 
     def start(self, parameters: list[np.ndarray]) -> list[np.ndarray]:
         eyes = [np.eye(c, dtype=np.float32) for c in self._channels()]
@@ -78,7 +64,7 @@ class MixSpace:
         return [self.network.linears[layer].channels for layer in self.layers]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class SignSpace:
     """A sign learned for every element of a filter, under a mixing of its rows.
 
@@ -96,15 +82,10 @@ class SignSpace:
             nothing to multiply by.
     """
 
-    network: Network
+    network: Network = dataclasses.field(compare=False)
     layers: tuple[int, ...]
     mixed: tuple[int, ...]
-    mixes: bool = True
-    name: str = "signs"
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        return (self.name, self.layers, self.mixed, self.mixes)
+    mixes: bool
 
     def start(
         self,
@@ -145,7 +126,7 @@ class SignSpace:
         return [self.network.linears[layer].channels for layer in self.mixed]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class OrderSpace:
     """A soft permutation and soft signs per layer, harder as the temperature falls.
 
@@ -153,14 +134,8 @@ class OrderSpace:
     ICLR 2018, section 3 (without the Gumbel noise).
     """
 
-    network: Network
+    network: Network = dataclasses.field(compare=False)
     layers: tuple[int, ...]
-    iterations: int = 12
-    name: str = "order"
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        return (self.name, self.layers, self.iterations)
 
     def start(
         self, parameters: list[np.ndarray], rng: np.random.Generator
@@ -188,10 +163,10 @@ class OrderSpace:
 
         # A loop, not an unrolled graph: that took 40 s to compile.
         _, log = tf.while_loop(
-            lambda i, _: i < self.iterations,
+            lambda i, _: i < _SINKHORN_ROUNDS,
             step,
             (0, log),
-            maximum_iterations=self.iterations,
+            maximum_iterations=_SINKHORN_ROUNDS,
         )
         return tf.exp(log)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -25,18 +24,6 @@ from edgepro_tf.audit.workbench.spaces import (
 )
 
 
-def _built_once(build: Callable[[Any], Any]) -> Any:
-    """A property made on first use, by one worker while the others wait."""
-
-    def get(self: Tools) -> Any:
-        with self._building:
-            if build.__name__ not in self._built:
-                self._built[build.__name__] = build(self)
-            return self._built[build.__name__]
-
-    return property(get, doc=build.__doc__)
-
-
 class Tools:
     """Measurements, spaces, trainers and the search for one target.
 
@@ -55,34 +42,32 @@ class Tools:
         self.target, self.budget, self.rows = target, budget, rows
         self.network = target.network
         self.structure = structure_of(self.network)
-        self._building = threading.RLock()
-        self._built: dict[str, Any] = {}
 
-    @_built_once
+    @functools.cached_property
     def forward(self) -> Callable[..., Any]:
         return self._share("forward", self.network.forward)
 
-    @_built_once
+    @functools.cached_property
     def gradient(self) -> Callable[..., Any]:
         measure = functools.partial(_measure_gradient, self.network)
         return self._share("gradient", measure)
 
-    @_built_once
+    @functools.cached_property
     def moments(self) -> Callable[..., Any]:
         measure = functools.partial(_measure_moments, self.network)
         return self._share("moments", measure)
 
-    @_built_once
+    @functools.cached_property
     def normal_moments(self) -> Callable[..., Any]:
         """The same, every layer reading what is normalised."""
         measure = functools.partial(_measure_moments, self.network, normalises=True)
         return self._share("normal moments", measure)
 
-    @_built_once
+    @functools.cached_property
     def weights(self) -> training.Trainer:
-        return self._trainer(WeightSpace(self.network))
+        return self._trainer(WeightSpace())
 
-    @_built_once
+    @functools.cached_property
     def mix_space(self) -> MixSpace:
         layers = [
             i
@@ -91,15 +76,15 @@ class Tools:
         ]
         return MixSpace(self.network, tuple(layers))
 
-    @_built_once
+    @functools.cached_property
     def mix(self) -> training.Trainer:
         return self._trainer(self.mix_space)
 
-    @_built_once
+    @functools.cached_property
     def mix_unlabelled(self) -> training.Trainer:
         return self._trainer(self.mix_space, information)
 
-    @_built_once
+    @functools.cached_property
     def sign_space(self) -> SignSpace:
         linears, layers = self.network.linears, self.target.masked_layers
         # Only the slower attacks mix rows; without them a factor for each is enough.
@@ -107,27 +92,27 @@ class Tools:
         mixed = [i for i in layers if not mixes or linears[i].channels <= MIX_LIMIT]
         return SignSpace(self.network, layers, tuple(mixed), mixes)
 
-    @_built_once
+    @functools.cached_property
     def signs(self) -> training.Trainer:
         return self._trainer(self.sign_space)
 
-    @_built_once
+    @functools.cached_property
     def signs_unlabelled(self) -> training.Trainer:
         return self._trainer(self.sign_space, information)
 
-    @_built_once
+    @functools.cached_property
     def order_space(self) -> OrderSpace:
         return OrderSpace(self.network, self.mix_space.layers)
 
-    @_built_once
+    @functools.cached_property
     def order(self) -> training.Trainer:
         return self._trainer(self.order_space)
 
-    @_built_once
+    @functools.cached_property
     def groups(self) -> tuple[Group, ...]:
         return find_groups(self.target)
 
-    @_built_once
+    @functools.cached_property
     def search(self) -> Search:
         return share(
             (self.structure, "search", self.groups),
@@ -149,7 +134,7 @@ class Tools:
     ) -> training.Trainer:
         most_steps, loss = self.budget.most_steps, loss or self.network.task.loss
         return share(
-            (self.structure, space.key, most_steps, loss.__name__),
+            (self.structure, space, most_steps, loss.__name__),
             lambda: training.Trainer(
                 self.network.forward, space.materialise, most_steps, loss
             ),
