@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from edgepro_tf.audit.attacks import (
+    activation_ranges,
+    element_signs,
+    finetuning,
+    guesses,
+    learned_locks,
+    magnitudes,
+    no_data,
+    own_network,
+    partly_open,
+    pruning,
+    search,
+    sign_search,
+    unlabelled,
+    with_help,
+)
+from edgepro_tf.audit.workbench import scratch
 
 if TYPE_CHECKING:
     from edgepro_tf.audit.attack import Attack
 
-FAMILIES = (
-    "guesses",
-    "finetuning",
-    "pruning",
-    "learned_locks",
-    "element_signs",
-    "sign_search",
-    "magnitudes",
-    "own_network",
-    "search",
-    "unlabelled",
-    "no_data",
-    "helpers",
-    "partly_open",
-    "activation_ranges",
-)
+_FAMILIES = (
+    scratch, guesses, finetuning, pruning, learned_locks, element_signs, sign_search,
+    magnitudes, own_network, search, unlabelled, no_data, with_help, partly_open,
+    activation_ranges,
+)  # fmt: skip
 
 
 def all_attacks() -> tuple[Attack, ...]:
     """Every attack, scratch first; names are unique."""
-    from edgepro_tf.audit.workbench import scratch
-
-    found = list(scratch.ATTACKS)
-    for family in FAMILIES:
-        module = importlib.import_module(f"edgepro_tf.audit.attacks.{family}")
-        found.extend(module.ATTACKS)
-    return tuple(found)
+    return tuple(attack for family in _FAMILIES for attack in family.ATTACKS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgepro_tf.audit.attack import INPUTS, LABELS, Attack, Outcome
-from edgepro_tf.audit.attacks.helpers import tune_start
+from edgepro_tf.audit.attacks.with_help import tune_start
 from edgepro_tf.audit.thief import Arrays, Thief
 from edgepro_tf.audit.workbench.bases import make_base
 from edgepro_tf.audit.workbench.bench import Bench

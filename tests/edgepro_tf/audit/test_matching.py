@@ -5,7 +5,7 @@ import pytest
 
 from converters.recipe import Recipe
 from edgepro_tf.audit import statistics
-from edgepro_tf.audit.attacks import helpers, no_data, own_network
+from edgepro_tf.audit.attacks import no_data, own_network, with_help
 from edgepro_tf.audit.matching import match_filters
 from edgepro_tf.audit.target import relock
 from edgepro_tf.locks import Step
@@ -132,7 +132,7 @@ def test_rows_of_a_public_base_are_found(steps: Step) -> None:
     base = true + 0.1 * RNG.standard_normal(true.shape)
     shape = (20, 1) if steps & Step.SIGNS else true.shape
     public = scramble(true) * RNG.choice([-1.0, 1.0], shape)
-    found, _ = helpers._adopt(public, base, steps | Step.EXPONENTS)
+    found, _ = with_help._adopt(public, base, steps | Step.EXPONENTS)
     large = np.abs(true) > 0.5
     np.testing.assert_allclose(found[large], true[large], rtol=1e-6)
 
