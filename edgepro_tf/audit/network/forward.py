@@ -201,26 +201,17 @@ class Run:
         kind, options = node.kind, node.options
         if index in self._linears:
             return self._linear(index, node)
-        x = self._get(node.inputs[0])
         if kind in CASTS:  # The same numbers, but for rounding.
-            return tf.cast(x, tf.float32)
-        if kind in operators.BINARY:
-            return operators.BINARY[kind](x, self._get(node.inputs[1]))
-        if kind in ("SELECT", "SELECT_V2"):
-            return tf.where(x, *map(self._get, node.inputs[1:]))
-        if kind == "BATCH_MATMUL":
-            return operators.multiply(options, x, self._get(node.inputs[1]))
-        if kind == "PRELU":
-            return tf.nn.relu(x) - self._get(node.inputs[1]) * tf.nn.relu(-x)
+            return tf.cast(self._get(node.inputs[0]), tf.float32)
         if kind in RESHAPES:
-            return tf.reshape(x, [-1, *self._graph.shapes[node.outputs[0]][1:]])
-        if kind in operators.BLOCKS:
-            return operators.BLOCKS[kind](x, *map(self._constant, node.inputs[1:]))
-        if kind in ("CONCATENATION", "PACK"):
-            join = tf.concat if kind == "CONCATENATION" else tf.stack
-            return join([self._get(t) for t in node.inputs], options["axis"])
-        second = self._constant(node.inputs[1]) if len(node.inputs) > 1 else None
-        return operators.unweighted(kind, options, x, second)
+            shape = [-1, *self._graph.shapes[node.outputs[0]][1:]]
+            return tf.reshape(self._get(node.inputs[0]), shape)
+        inputs = [self._get(t) for t in node.inputs]
+        if kind in operators.JOINS:
+            return operators.JOINS[kind](inputs, options["axis"])
+        if kind == "BATCH_MATMUL":
+            return operators.multiply(options, *inputs)
+        return operators.ELEMENT_WISE[kind](*inputs)
 
     def _linear(self, index: int, node: GraphNode) -> Any:
         one = self._network.linears[self._linears[index]]

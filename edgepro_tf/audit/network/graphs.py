@@ -73,11 +73,8 @@ def check_supported(graph: Graph) -> None:
     if len(shape) < 2:
         raise unsupported(f"an output of shape {list(shape)}")
     known = {
-        *operators.LINEAR_INPUTS, *operators.BINARY, *operators.UNARY,
-        *operators.REDUCTIONS, *operators.BLOCKS, *operators.PIECES, *BROADCASTS,
-        *TABLES, *RESHAPES, *CASTS,
-        "MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD", "CONCATENATION", "PACK", "TRANSPOSE",
-        "GELU", "PRELU", "LEAKY_RELU", "SELECT", "SELECT_V2",
+        *operators.LINEAR_INPUTS, *operators.ELEMENT_WISE, *operators.JOINS,
+        *operators.PIECES, *BROADCASTS, *TABLES, *RESHAPES, *CASTS,
     }  # fmt: skip
     made = {t: node for node in graph.nodes for t in node.outputs}
     for index in find_computed(graph):

@@ -53,8 +53,12 @@ _ACTIVATIONS = {
     "ZEROS_LIKE": tf.zeros_like,
     "LOGICAL_NOT": tf.logical_not,
 }
-UNARY = frozenset(_ACTIVATIONS) - {"NONE"}
-BINARY = {
+# Of all inputs alike.
+ELEMENT_WISE = {
+    **{kind: of for kind, of in _ACTIVATIONS.items() if kind != "NONE"},
+    "PRELU": lambda x, slope: tf.nn.relu(x) - slope * tf.nn.relu(-x),
+    "SELECT": tf.where,
+    "SELECT_V2": tf.where,
     "ADD": tf.add,
     "SUB": tf.subtract,
     "MUL": tf.multiply,
@@ -75,23 +79,31 @@ BINARY = {
     "LOGICAL_AND": tf.logical_and,
     "LOGICAL_OR": tf.logical_or,
 }
+JOINS = {"CONCATENATION": tf.concat, "PACK": tf.stack}
 WEIGHTED = ("ADD", "SUB", "MUL", "DIV")  # A constant of theirs may be a weight.
-# Of (input, block shape, paddings or crops): a dilated convolution stands between them.
-BLOCKS = {
-    "SPACE_TO_BATCH_ND": tf.space_to_batch,
-    "BATCH_TO_SPACE_ND": tf.batch_to_space,
+_REDUCTIONS = {
+    "MEAN": tf.reduce_mean,
+    "SUM": tf.reduce_sum,
+    "REDUCE_MAX": tf.reduce_max,
+    "REDUCE_MIN": tf.reduce_min,
+    "REDUCE_PROD": tf.reduce_prod,
+    "REDUCE_ANY": tf.reduce_any,
+    "REDUCE_ALL": tf.reduce_all,
 }
 # What nothing vectorises; they take one image, or many, alike.
 IMAGES = ("LOCAL_RESPONSE_NORMALIZATION", "MIRROR_PAD")
 # Of (options, inputs): one output, whatever else than the first input is constant.
 _REARRANGED = {
     "ADD_N": lambda _, *inputs: tf.add_n(inputs),
+    "BATCH_TO_SPACE_ND": lambda _, x, block, crops: tf.batch_to_space(x, block, crops),
     "CUMSUM": lambda options, x, axis: tf.cumsum(
         x, int(axis), options["exclusive"], options["reverse"]
     ),
     "DEPTH_TO_SPACE": lambda options, x: tf.nn.depth_to_space(x, options["blockSize"]),
     "GATHER_ND": lambda _, x, index: tf.gather_nd(x, index),
+    "GELU": lambda options, x: tf.nn.gelu(x, approximate=options["approximate"]),
     "L2_NORMALIZATION": lambda _, x: tf.math.l2_normalize(x, -1),
+    "LEAKY_RELU": lambda options, x: tf.nn.leaky_relu(x, options["alpha"]),
     "LOCAL_RESPONSE_NORMALIZATION": lambda options, x: (
         tf.nn.local_response_normalization(
             x, options["radius"], options["bias"], options["alpha"], options["beta"]
@@ -103,12 +115,26 @@ _REARRANGED = {
     "ONE_HOT": lambda options, x, depth, on, off: tf.one_hot(
         tf.cast(x, tf.int32), int(depth), float(on), float(off), options["axis"]
     ),
+    "PAD": lambda _, x, pads: tf.pad(x, pads),
     "PADV2": lambda _, x, pads, value: tf.pad(x, pads, constant_values=float(value)),
     "REVERSE_V2": lambda _, x, axes: tf.reverse(x, axes),
+    # A dilated convolution stands between this and its counterpart.
+    "SPACE_TO_BATCH_ND": lambda _, x, block, pads: tf.space_to_batch(x, block, pads),
     "SPACE_TO_DEPTH": lambda options, x: tf.nn.space_to_depth(x, options["blockSize"]),
+    "TRANSPOSE": lambda _, x, axes: tf.transpose(x, axes),
+    **{
+        kind: functools.partial(windows.pool, kind)
+        for kind in ("MAX_POOL_2D", "AVERAGE_POOL_2D")
+    },
     **{
         kind: functools.partial(resizing.resize, kind)
         for kind in ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
+    },
+    **{
+        kind: lambda options, x, axes, reduce=reduce: reduce(
+            x, [int(axis) for axis in np.atleast_1d(axes)], keepdims=options["keepDims"]
+        )
+        for kind, reduce in _REDUCTIONS.items()
     },
 }
 # Of (options, inputs): parts of a tensor, as many as the operator has outputs.
@@ -127,16 +153,6 @@ PIECES = {
         kind: lambda options, *inputs, take=take: [take(options, *inputs)]
         for kind, take in _REARRANGED.items()
     },
-}
-POOLS = ("MAX_POOL_2D", "AVERAGE_POOL_2D")
-REDUCTIONS = {
-    "MEAN": tf.reduce_mean,
-    "SUM": tf.reduce_sum,
-    "REDUCE_MAX": tf.reduce_max,
-    "REDUCE_MIN": tf.reduce_min,
-    "REDUCE_PROD": tf.reduce_prod,
-    "REDUCE_ANY": tf.reduce_any,
-    "REDUCE_ALL": tf.reduce_all,
 }
 
 
@@ -187,24 +203,6 @@ def multiply(options: dict[str, Any], x: Any, y: Any) -> Any:
     return tf.linalg.matmul(
         x, y, transpose_a=options["adjX"], transpose_b=options["adjY"]
     )
-
-
-def unweighted(
-    kind: str, options: dict[str, Any], x: Any, constant: np.ndarray | None
-) -> Any:
-    """Any other operator with one tensor input and perhaps one integer constant."""
-    if kind in UNARY:
-        return activate(kind, x)
-    if kind in POOLS:
-        return windows.pool(kind, options, x)
-    if kind in REDUCTIONS:
-        axes = [int(axis) for axis in np.atleast_1d(constant)]
-        return REDUCTIONS[kind](x, axes, keepdims=options["keepDims"])
-    if kind == "LEAKY_RELU":
-        return tf.nn.leaky_relu(x, options["alpha"])
-    if kind == "GELU":
-        return tf.nn.gelu(x, approximate=options["approximate"])
-    return tf.pad(x, constant) if kind == "PAD" else tf.transpose(x, constant)
 
 
 def _take_strided(
