@@ -152,14 +152,13 @@ def _train_all(bench: Bench, thief: Thief) -> dict[str, list[float]]:
 
     rng = thief.rng("ranges, all ways")
     starts = [
-        {candidate.label: (trainer, candidate) for trainer, candidate in ways}
+        {candidate.label: candidate for candidate in ways}
         for ways in (list_ways(bench, thief, rng, every=True) for _ in range(_STARTS))
     ]
 
     def measure(label: str, number: int) -> float:
-        trainer, candidate = starts[number][label]
         batches = thief.rng(f"{label} {number}")
-        return bench.accuracy(bench.fit(trainer, candidate, thief, batches))
+        return bench.accuracy(bench.fit(starts[number][label], thief, batches))
 
     return halve_ways(starts[0], _STARTS, measure)
 
@@ -172,7 +171,7 @@ def _train_own(bench: Bench, thief: Thief) -> Bench:
     rng = thief.rng("ranges of his own")
     start = bench.settle(fresh_start(bench.target, rng), thief.x)
     candidate = bench.sweep(thief, {"own": start})[-1]
-    trained = bench.fit(bench.tools.weights, candidate, thief, rng)
+    trained = bench.fit(candidate, thief, rng)
     return in_ranges_of(bench, trained, thief)
 
 

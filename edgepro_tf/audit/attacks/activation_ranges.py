@@ -60,9 +60,8 @@ def pull_ranges(bench: Bench, thief: Thief) -> Outcome:
         return _no_ranges(bench)
     purpose = "ranges pulled"
     most = bench.budget.is_thorough
-    ways = pulled_ways(bench, thief, thief.rng(purpose), every=most)
-    candidates = [candidate for _, candidate in ways]
-    return bench.outcome(candidates, thief, purpose, trainer=ways[0][0])
+    candidates = pulled_ways(bench, thief, thief.rng(purpose), every=most)
+    return bench.outcome(candidates, thief, purpose)
 
 
 def match_unlabelled(bench: Bench, thief: Thief) -> Outcome:

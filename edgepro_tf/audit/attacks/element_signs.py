@@ -32,7 +32,7 @@ def learn_signs(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
     rng = thief.rng(purpose)
     start = public_start(bench, thief, fresh=shuffled(bench))
     candidates = sign_candidates(bench, thief, rng, start, full=full)
-    return bench.outcome(candidates, thief, purpose, trainer=bench.tools.signs)
+    return bench.outcome(candidates, thief, purpose)
 
 
 def guess_signs(bench: Bench, thief: Thief) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -41,6 +42,7 @@ def learn_rows(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
             theta,
             _two_stages(bench, thief, theta, rate, frozen, thaws),
             masks,
+            trainer=bench.tools.mix,
         )
         for thaws in (True, False)
         for rate in bench.budget.rates
@@ -53,8 +55,12 @@ def learn_rows(bench: Bench, thief: Thief, *, full: bool) -> Outcome:
         ]
         rate = bench.budget.rates[-1]
         plan = _two_stages(bench, thief, theta, rate, frozen, True)
-        candidates.append(Candidate("random signs, thaw", flipped, plan, masks))
-    return bench.outcome(candidates, thief, purpose, trainer=bench.tools.mix)
+        candidates.append(
+            dataclasses.replace(
+                candidates[0], label="random signs, thaw", theta=flipped, plan=plan
+            )
+        )
+    return bench.outcome(candidates, thief, purpose)
 
 
 def learn_orders(bench: Bench, thief: Thief) -> Outcome:
@@ -77,9 +83,9 @@ def learn_orders(bench: Bench, thief: Thief) -> Outcome:
     plan = bench.plan(thief, theta, rate, lambda i: i not in frozen)
     plan[:, count:] *= 3  # Logits of a permutation move further than weights.
     everything = np.arange(len(thief.y))
-    soft = Candidate("", theta, plan, temperature=temperature)
+    soft = Candidate("", theta, plan, None, temperature, bench.tools.order)
     y = bench.task.make_targets(thief.y)
-    learned = bench.train(bench.tools.order, soft, thief.x, y, everything, rng)
+    learned = bench.train(soft, thief.x, y, everything, rng)
     hard = _round(bench, learned)
     candidates = bench.sweep(thief, bench.variants(hard, thief.x))
     return bench.outcome(candidates, thief, "orders tuned")

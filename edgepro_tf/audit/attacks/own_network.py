@@ -93,10 +93,7 @@ def stitch_own(bench: Bench, thief: Thief) -> Outcome:
                 if not plain
                 else _mixed(bench, thief, start, layer, rate, label)
             )
-    trainer = bench.tools.mix if plain else bench.tools.signs
-    return bench.outcome(
-        candidates, thief, "stitched", trainer=trainer, folds=[own.held_out]
-    )
+    return bench.outcome(candidates, thief, "stitched", folds=[own.held_out])
 
 
 def train_own(bench: Bench, thief: Thief) -> OwnNetwork:
@@ -106,9 +103,7 @@ def train_own(bench: Bench, thief: Thief) -> OwnNetwork:
     seen = thief.examples_but(held_out)
     start = bench.settle(fresh_start(bench.target, rng), thief.x)
     plan = bench.plan(thief, start, bench.budget.rates[0])
-    trained = bench.fit(
-        bench.tools.weights, Candidate("", start, plan), thief, rng, seen
-    )
+    trained = bench.fit(Candidate("", start, plan), thief, rng, seen)
     return OwnNetwork(trained, held_out)
 
 
@@ -219,7 +214,8 @@ def _mixed(
     for position, other in enumerate(space.layers):
         if other != layer:
             plan[:, len(start) + position] = 0
-    return Candidate(f"{label}, rate {rate:g}", theta, plan, masks)
+    label, trainer = f"{label}, rate {rate:g}", bench.tools.mix
+    return Candidate(label, theta, plan, masks, trainer=trainer)
 
 
 _REBASIN = "Ainsworth et al. (Git Re-Basin), ICLR 2023"

@@ -63,7 +63,7 @@ def first_guess(
     start = bench.renormalise(start, thief.x)
     plan = bench.plan(thief, start, bench.budget.rates[0], set(free).__contains__)
     candidate = Candidate("", start, plan)
-    return bench.fit(bench.tools.weights, candidate, thief, rng, seen)
+    return bench.fit(candidate, thief, rng, seen)
 
 
 def _flatten(bench: Bench, parameters: Arrays) -> Arrays:

@@ -14,6 +14,7 @@ from edgepro_tf.audit.thief import Arrays, Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.sign_training import sign_candidates
 from edgepro_tf.audit.workbench.starts import fresh_start
+from edgepro_tf.audit.workbench.training import Candidate
 
 
 def match_statistics(bench: Bench, thief: Thief) -> Outcome:
@@ -55,7 +56,7 @@ def minimise_entropy(bench: Bench, thief: Thief) -> Outcome:
     rng, space = thief.rng("entropy"), bench.tools.mix_space
     labels = np.zeros(len(thief.pool), np.int64)  # Read by no one.
     blind = dataclasses.replace(thief, x=thief.pool, y=labels)
-    runs = []
+    runs: list[Candidate] = []
     start = bench.renormalise(bench.target.public, thief.pool)
     for label, full in (("factors", False), ("everything", True)):
         theta = space.start(start)
@@ -63,19 +64,18 @@ def minimise_entropy(bench: Bench, thief: Thief) -> Outcome:
             i for i in range(len(theta))
             if i >= len(start) or bench.network.parameters[i].role == "bias"
         ]  # fmt: skip
-        drawn = bench.sweep(
+        runs += bench.sweep(
             thief,
             {label: theta},
             learns=set(moves).__contains__,
             masks=space.masks(start, full),
+            trainer=bench.tools.mix_unlabelled,
         )
-        runs += [(bench.tools.mix_unlabelled, one) for one in drawn]
     if bench.tools.sign_space.layers:
         drawn = sign_candidates(bench, thief, rng, bench.target.public, full=False)
-        runs += [(bench.tools.signs_unlabelled, one) for one in drawn]
-    learned = {}
-    for trainer, one in runs:
-        learned[one.label] = bench.fit(trainer, one, blind, rng)
+        trainer = bench.tools.signs_unlabelled
+        runs += [dataclasses.replace(one, trainer=trainer) for one in drawn]
+    learned = {one.label: bench.fit(one, blind, rng) for one in runs}
     return bench.choose_unlabelled(learned.items(), thief)
 
 

@@ -62,8 +62,8 @@ def distil_answers(bench: Bench, thief: Thief) -> Outcome:
         rate = bench.budget.rates[len(bench.budget.rates) // 2 - 1]
         plan = bench.plan(thief, theta, rate)
         theta = bench.train(
-            bench.tools.weights, Candidate("", theta, plan), asked, answers,
-            np.arange(len(asked)), thief.rng(f"distil {name}"),
+            Candidate("", theta, plan), asked, answers, np.arange(len(asked)),
+            thief.rng(f"distil {name}"),
         )  # fmt: skip
         found[name] = bench.accuracy(theta)
     gained = found["from the public file"] - found["from nothing"]

@@ -73,7 +73,5 @@ def make_base(bench: Bench, thief: Thief, rng: np.random.Generator) -> Arrays:
     x, y = bench.public_task(thief.seed)
     other = bench.task.change(y, rng)
     candidate = Candidate("", start, bench.plan(thief, start, _RATE))
-    return bench.train(
-        bench.tools.weights, candidate, x, bench.task.make_targets(other),
-        np.arange(len(y)), rng,
-    )  # fmt: skip
+    targets = bench.task.make_targets(other)
+    return bench.train(candidate, x, targets, np.arange(len(y)), rng)

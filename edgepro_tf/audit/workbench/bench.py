@@ -114,28 +114,25 @@ class Bench(Meter):
         thief: Thief,
         purpose: str,
         *,
-        trainer: training.Trainer | None = None,
         folds: list[np.ndarray] | None = None,
     ) -> tuple[Arrays, str]:
         """``choose``, then train what was chosen on all of the labels.
 
         Args:
-            candidates: made for the trainer.
+            candidates: to choose among.
             thief: his labels choose and train.
             purpose: names the random numbers.
-            trainer: None for that of the weights.
             folds: as in ``choose``.
 
         Returns:
             The network's parameters, and the label of what was chosen.
         """
-        rng, trainer = thief.rng(purpose), trainer or self.tools.weights
-        best = self.choose(trainer, candidates, thief, rng, folds)
-        return self.fit(trainer, best, thief, rng), best.label
+        rng = thief.rng(purpose)
+        best = self.choose(candidates, thief, rng, folds)
+        return self.fit(best, thief, rng), best.label
 
     def choose(
         self,
-        trainer: training.Trainer,
         candidates: list[Candidate],
         thief: Thief,
         rng: np.random.Generator,
@@ -155,9 +152,7 @@ class Bench(Meter):
             left, score = len(candidates) - len(scores), None
             # What is chosen is trained once more, on all of the labels.
             if not self.is_over(thief, left, runs=len(folds) + 1):
-                validate = functools.partial(
-                    self._validate_all, trainer, one, thief, folds, rng
-                )
+                validate = functools.partial(self._validate_all, one, thief, folds, rng)
                 score = self.watch.if_whole(validate)
             if score is None:
                 self.watch.keep_scores(scores)
@@ -178,7 +173,6 @@ class Bench(Meter):
 
     def fit(
         self,
-        trainer: training.Trainer,
         candidate: Candidate,
         thief: Thief,
         rng: np.random.Generator,
@@ -188,9 +182,10 @@ class Bench(Meter):
         if examples is None:
             examples = np.arange(len(thief.y))
         y = self.task.make_targets(thief.y)
-        theta = self.train(trainer, candidate, thief.x, y, examples, rng)
+        theta = self.train(candidate, thief.x, y, examples, rng)
         last = 1.0 if candidate.temperature is None else candidate.temperature[-1]
-        return self.calibrate(trainer.parameters(theta, float(last)), thief, examples)
+        learned = self._trainer_of(candidate).parameters(theta, float(last))
+        return self.calibrate(learned, thief, examples)
 
     def calibrate(
         self, parameters: Arrays, thief: Thief, examples: np.ndarray | None = None
@@ -205,7 +200,6 @@ class Bench(Meter):
 
     def train(
         self,
-        trainer: training.Trainer,
         candidate: Candidate,
         x: np.ndarray,
         y: np.ndarray,
@@ -228,18 +222,18 @@ class Bench(Meter):
         batches = training.draw_batches(examples, steps, self.budget.batch, rng)
         plan = np.array(candidate.plan)
         plan[:, self.network.answer_map] = 0  # In units that no learning rate fits.
-        temperature = candidate.temperature
-        if temperature is None:
-            temperature = np.ones(steps)
-        schedule = training.Schedule(plan, batches, temperature)
-        learned = trainer.train(
-            candidate.theta, self._pad(x), self._pad(y), schedule, candidate.masks
+        planned = dataclasses.replace(candidate, plan=plan)
+        learned = self._trainer_of(candidate).train(
+            planned, self._pad(x), self._pad(y), batches
         )
         self._steps_took.append((time.perf_counter() - started) / steps)
         if learned is not None:
             return learned
         self.watch.count_divergence()
         return candidate.theta
+
+    def _trainer_of(self, candidate: Candidate) -> training.Trainer:
+        return candidate.trainer or self.tools.weights
 
     def run(
         self,
@@ -305,6 +299,7 @@ class Bench(Meter):
         rates: Sequence[float] | None = None,
         learns: Callable[[int], bool] = lambda _: True,
         masks: Arrays | None = None,
+        trainer: training.Trainer | None = None,
     ) -> list[Candidate]:
         """Every start at every learning rate, for ``outcome`` to choose among.
 
@@ -314,6 +309,7 @@ class Bench(Meter):
             rates: None for the budget's.
             learns: of a parameter's number; the others stay as they are.
             masks: elements that move; None for all.
+            trainer: as in ``Candidate``.
         """
         return [
             Candidate(
@@ -321,6 +317,7 @@ class Bench(Meter):
                 theta,
                 self.plan(thief, theta, rate, learns),
                 masks,
+                trainer=trainer,
             )
             for label, theta in starts.items()
             for rate in (self.budget.rates if rates is None else rates)
@@ -351,26 +348,24 @@ class Bench(Meter):
 
     def _validate_all(
         self,
-        trainer: training.Trainer,
         candidate: Candidate,
         thief: Thief,
         folds: list[np.ndarray],
         rng: np.random.Generator,
     ) -> float:
         """The mean of ``_validate`` over what is held out in turn."""
-        found = [self._validate(trainer, candidate, thief, f, rng) for f in folds]
+        found = [self._validate(candidate, thief, f, rng) for f in folds]
         return float(np.mean(found))
 
     def _validate(
         self,
-        trainer: training.Trainer,
         candidate: Candidate,
         thief: Thief,
         held_out: np.ndarray,
         rng: np.random.Generator,
     ) -> float:
         rest = thief.examples_but(held_out)
-        parameters = self.fit(trainer, candidate, thief, rng, rest)
+        parameters = self.fit(candidate, thief, rng, rest)
         answers = self.logits(parameters, self._pad(thief.x))[held_out]
         return self.task.prefer(answers, thief.y[held_out])
 

@@ -60,7 +60,6 @@ def _train(bench: Bench, thief: Thief, steps: int) -> None:
     theta = bench.target.public
     plan = np.zeros((steps, len(theta)), np.float32)
     bench.train(
-        bench.tools.weights,
         Candidate("timed", theta, plan),
         thief.x,
         bench.task.make_targets(thief.y),

@@ -19,12 +19,10 @@ from edgepro_tf.audit.workbench.ranges import (
     with_ranges,
 )
 from edgepro_tf.audit.workbench.starts import fresh_start, heavy_tailed_start
-from edgepro_tf.audit.workbench.training import Candidate, Trainer
+from edgepro_tf.audit.workbench.training import Candidate
 from edgepro_tf.flatbuffer.views import Range
 
 _PULLS = (0.1, 1.0)
-# Trainer and candidate of one way to train.
-Way = tuple[Trainer, Candidate]
 
 
 def in_ranges_of(bench: Bench, parameters: Arrays, thief: Thief) -> Bench:
@@ -65,9 +63,9 @@ def fresh_starts(
 
 def pulled_ways(
     bench: Bench, thief: Thief, rng: np.random.Generator, *, every: bool
-) -> list[Way]:
+) -> list[Candidate]:
     """Ways to train from nothing while ranges are pulled; the best, or all."""
-    network, trainer = bench.network, make_trainer(bench, thief)
+    network = bench.network
     start = bench.settle(fresh_start(bench.target, rng), thief.x)
     x = inputs_of(bench, thief)
     start = match_ranges(bench, start, x, keeps_answers=True)
@@ -76,14 +74,14 @@ def pulled_ways(
     if every:
         aims["logits pulled"] = aim_at(network, _PULLS[-1], answers_alone=True)
     starts = {label: [*start, aim] for label, aim in aims.items()}
-    candidates = bench.sweep(thief, starts, learns=lambda i: i < count)
-    return [(trainer, candidate) for candidate in candidates]
+    return bench.sweep(
+        thief, starts, learns=lambda i: i < count, trainer=make_trainer(bench, thief)
+    )
 
 
 def list_ways(
     bench: Bench, thief: Thief, rng: np.random.Generator, *, every: bool
-) -> list[Way]:
+) -> list[Candidate]:
     """Both, from starts drawn anew; the best of them, or all."""
-    starts = bench.sweep(thief, dict(fresh_starts(bench, thief, rng, every=every)))
-    plain = [(bench.tools.weights, candidate) for candidate in starts]
+    plain = bench.sweep(thief, dict(fresh_starts(bench, thief, rng, every=every)))
     return plain + pulled_ways(bench, thief, rng, every=every)

@@ -20,6 +20,7 @@ from edgepro_tf.audit.network.sharing import compile_function, share
 from edgepro_tf.audit.thief import Arrays, Target, Thief
 from edgepro_tf.audit.workbench import training
 from edgepro_tf.audit.workbench.bench import Bench
+from edgepro_tf.audit.workbench.spaces import WeightSpace
 from edgepro_tf.flatbuffer.views import Range
 
 _LEAST = 1e-6  # Of a range that is divided by.
@@ -181,7 +182,8 @@ class RangeTrainer(training.Trainer):
             answers, distance = measured
             return task.loss(answers, targets[:batch]) + distance
 
-        super().__init__(forward, lambda theta, _: list(theta), budget.most_steps, loss)
+        keep = WeightSpace().materialise
+        super().__init__(forward, keep, budget.most_steps, loss)
         self._inputs: Any = None
 
     def beside(self, x: np.ndarray) -> RangeTrainer:
@@ -191,23 +193,16 @@ class RangeTrainer(training.Trainer):
         return mine
 
     def train(
-        self,
-        theta: Arrays,
-        x: Any,
-        y: Any,
-        schedule: training.Schedule,
-        masks: Arrays | None = None,
+        self, candidate: training.Candidate, x: Any, y: Any, batches: np.ndarray
     ) -> list[np.ndarray] | None:
         labelled, others = len(x), len(self._inputs)
         rng = np.random.default_rng(0)  # Which of them; who they are is the thief's.
-        drawn = rng.integers(others, size=(len(schedule.batches), _BESIDE))
-        batches = np.concatenate([schedule.batches, labelled + drawn], 1)
+        drawn = rng.integers(others, size=(len(batches), _BESIDE))
         return super().train(
-            theta,
+            candidate,
             tf.concat([x, self._inputs], 0),
             tf.pad(y, [[0, others]] + [[0, 0]] * (len(y.shape) - 1)),
-            training.Schedule(schedule.rates, batches, schedule.temperature),
-            masks,
+            np.concatenate([batches, labelled + drawn], 1),
         )
 
     def parameters(self, theta: Arrays, temperature: float = 1.0) -> list[np.ndarray]:

@@ -19,7 +19,7 @@ from edgepro_tf.audit.workbench.starts import (
     heavy_tailed_start,
     histogram_start,
 )
-from edgepro_tf.audit.workbench.training import Candidate, Trainer
+from edgepro_tf.audit.workbench.training import Candidate
 from edgepro_tf.locks import Step
 
 SCRATCH, HISTOGRAM = "scratch", "scratch, histograms"
@@ -93,21 +93,21 @@ def _procedures(bench: Bench, thief: Thief, rng: np.random.Generator) -> Ways:
     """Every way to train from one start of each kind, to be called if it is wanted."""
     ways: Ways = {}
 
-    def add(trainer: Trainer, candidate: Candidate, prefix: str = "") -> None:
-        fit = functools.partial(bench.fit, trainer, candidate, thief, rng)
+    def add(candidate: Candidate, prefix: str = "") -> None:
+        fit = functools.partial(bench.fit, candidate, thief, rng)
         ways[prefix + candidate.label] = functools.cache(fit)
 
     def train_again(first: Callable[[], Arrays], label: str, rate: float) -> Arrays:
         starts = {label: bench.settle(first(), thief.x)}
         (candidate,) = bench.sweep(thief, starts, rates=[rate])
-        return bench.fit(bench.tools.weights, candidate, thief, rng)
+        return bench.fit(candidate, thief, rng)
 
     for kind, draw in _KINDS.items():
         start = draw(bench.target, rng)
         starts = bench.variants(start, thief.x)
         starts = {kind + name: theta for name, theta in starts.items()}
         for candidate in bench.sweep(thief, starts):
-            add(bench.tools.weights, candidate)
+            add(candidate)
         once = ways[candidate.label]  # Halved weights, at the highest rate.
         for rate in bench.budget.rates:
             label = f"{kind}halved and trained twice"
@@ -115,7 +115,7 @@ def _procedures(bench: Bench, thief: Thief, rng: np.random.Generator) -> Ways:
             ways[f"{label}, rate {rate:g}"] = again
         if kind == _HEAVY and bench.tools.sign_space.layers:
             for candidate in sign_candidates(bench, thief, rng, start, full=False):
-                add(bench.tools.signs, candidate, kind)
+                add(candidate, kind)
     return ways
 
 
@@ -145,9 +145,9 @@ def _range_ways(
     mine = in_ranges_of(bench, first(), thief)
     return {
         f"own ranges, {candidate.label}": functools.partial(
-            mine.fit, trainer, candidate, thief, rng
+            mine.fit, candidate, thief, rng
         )
-        for trainer, candidate in list_ways(mine, thief, rng, every=False)
+        for candidate in list_ways(mine, thief, rng, every=False)
     }
 
 

@@ -60,7 +60,10 @@ def learn_signs_of(
     theta = space.start(start, rng, sizes)
     plan, temperature = _anneal(bench, thief, theta, rate, learned)
     masks = space.masks(start, full)
-    return Candidate(f"{label}, rate {rate:g}", theta, plan, masks, temperature)
+    trainer = bench.tools.signs
+    return Candidate(
+        f"{label}, rate {rate:g}", theta, plan, masks, temperature, trainer
+    )
 
 
 def _anneal(

@@ -40,30 +40,16 @@ def differentiate(
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Schedule:
-    """What a run does at each step.
-
-    Args:
-        rates: float32 [steps, parameters] learning rates; 0 freezes.
-        batches: int32 [steps, batch] numbers of examples.
-        temperature: float32 [steps], passed to the parametrisation.
-    """
-
-    rates: np.ndarray
-    batches: np.ndarray
-    temperature: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
 class Candidate:
     """A start and a plan; the thief's validation chooses among several.
 
     Args:
         label: in words, for the report.
-        theta: the start.
-        plan: float32 [steps, parameters], learning rates.
-        masks: elements that move; None for all.
-        temperature: float32 [steps]; None for ones.
+        theta: the start, in the trainer's space.
+        plan: float32 [steps, arrays of theta], learning rates; 0 freezes.
+        masks: 0 or 1 for each element of theta; where 0 it stays as it is. None for 1.
+        temperature: float32 [steps], passed to the parametrisation; None for ones.
+        trainer: None for that of the weights.
     """
 
     label: str
@@ -71,6 +57,7 @@ class Candidate:
     plan: np.ndarray
     masks: Arrays | None = None
     temperature: np.ndarray | None = None
+    trainer: Trainer | None = None
 
 
 def draw_batches(
@@ -102,7 +89,7 @@ class Trainer:
     Args:
         forward: (network parameters, x) -> answers.
         materialise: (what is learned, temperature) -> network parameters.
-        most_steps: of any schedule; shorter ones do not compile anew.
+        most_steps: of any plan; shorter ones do not compile anew.
         loss: of (answers, targets).
 
     Source: Kingma and Ba, ICLR 2015, algorithm 1 with the reordering of section 2.
@@ -121,35 +108,33 @@ class Trainer:
         self._parameters = tf.function(materialise, autograph=False)
 
     def train(
-        self,
-        theta: Arrays,
-        x: Any,
-        y: Any,
-        schedule: Schedule,
-        masks: Arrays | None = None,
+        self, candidate: Candidate, x: Any, y: Any, batches: np.ndarray
     ) -> list[np.ndarray] | None:
         """Train from a start.
 
         Args:
-            theta: float32 arrays, the start.
+            candidate: the start, its plan, what moves.
             x: float32 [examples, ...]; keep its shape the same between calls.
             y: float32 [examples, ..., units], targets.
-            schedule: rates, batches, temperature.
-            masks: 0 or 1 for each element of theta; where 0 it stays as it is.
+            batches: int32 [steps, batch], numbers of examples.
 
         Returns:
             theta after the last step; None where training diverged.
         """
+        theta, masks = candidate.theta, candidate.masks
+        temperature = candidate.temperature
         masks = [np.ones_like(t) for t in theta] if masks is None else masks
+        if temperature is None:
+            temperature = np.ones(len(batches))
         out = self._run(
             [tf.constant(t, tf.float32) for t in theta],
             [tf.constant(m, tf.float32) for m in masks],
             x,
             y,
-            tf.constant(len(schedule.rates)),
-            tf.constant(self._lengthen(schedule.rates), tf.float32),
-            tf.constant(self._lengthen(schedule.batches), tf.int32),
-            tf.constant(self._lengthen(schedule.temperature), tf.float32),
+            tf.constant(len(batches)),
+            tf.constant(self._lengthen(candidate.plan), tf.float32),
+            tf.constant(self._lengthen(batches), tf.int32),
+            tf.constant(self._lengthen(temperature), tf.float32),
         )
         result = [t.numpy() for t in out]
         return result if all(np.isfinite(t).all() for t in result) else None

@@ -144,7 +144,8 @@ def test_training_pulls_ranges_to_the_files(int8, data) -> None:  # type: ignore
     for pull in (0.0, 3.0):
         theta = [*start, aim_at(int8.network, pull)]
         plan = bench.plan(thief, theta, 1e-2, lambda i: i < len(start))
-        fitted = bench.fit(trainer, Candidate("", theta, plan), thief, thief.rng("t"))
+        candidate = Candidate("", theta, plan, trainer=trainer)
+        fitted = bench.fit(candidate, thief, thief.rng("t"))
         assert bench.accuracy(fitted) > bench.chance + 0.2
         off[pull] = distance(int8, measure_ranges(bench, fitted, x))
     assert off[3.0] < 0.3 * off[0.0]

@@ -38,7 +38,7 @@ def test_the_signs_of_a_masked_head_are_learned(unlocked, data) -> None:  # type
     candidate = learn_signs_of(
         bench, thief, thief.rng("t"), target.public, {HEAD}, 1e-2, "", full=False
     )
-    found = bench.fit(bench.tools.signs, candidate, thief, thief.rng("b"))
+    found = bench.fit(candidate, thief, thief.rng("b"))
     large = np.abs(true) > np.median(np.abs(true))
     before = np.mean(np.sign(target.public[i]) == np.sign(true), where=large)
     after = np.mean(np.sign(found[i]) == np.sign(true), where=large)

@@ -22,7 +22,6 @@ def test_recipes_of_one_network_share_their_trainers(model, data, standard) -> N
     assert first.accuracy(first.target.public) != second.accuracy(second.target.public)
     thief = first.thief(0.02, 0)
     theta = second.train(
-        second.tools.weights,
         _brief(second, thief),
         thief.x,
         second.task.make_targets(thief.y),

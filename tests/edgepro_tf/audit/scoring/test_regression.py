@@ -220,7 +220,7 @@ def test_answers_are_mapped_by_labels(prices: Dataset, estimator: keras.Model) -
     # What training moves are the weights; the map stays where it was.
     (candidate,) = bench.sweep(thief, {"": normal}, rates=[1e-2])
     trained = bench.train(
-        bench.tools.weights, candidate, thief.x, bench.task.make_targets(thief.y),
+        candidate, thief.x, bench.task.make_targets(thief.y),
         np.arange(len(thief.y)), thief.rng(""),
     )  # fmt: skip
     assert trained[by] == normal[by] and trained[to] == normal[to]

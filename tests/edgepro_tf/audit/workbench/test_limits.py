@@ -89,7 +89,7 @@ def test_a_choice_goes_on(
     assert len(scores) == 2 and cut.details[LEFT_OUT] > 0
     validated = []
     monkeypatch.setattr(
-        bench, "_validate", lambda _, one, *rest: validated.append(one.label) or 0.0
+        bench, "_validate", lambda one, *rest: validated.append(one.label) or 0.0
     )
     whole = bench.run(find(FINE_TUNING), thief, so_far=cut.details)
     assert {label.split(",")[0] for label in validated} == {"halved"}

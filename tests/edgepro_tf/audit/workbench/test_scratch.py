@@ -79,7 +79,7 @@ def test_runs_that_diverge_are_counted(standard: Target, data: Dataset) -> None:
     def diverge(bench: Bench, thief: Thief) -> Outcome:
         start = {"public": [np.full_like(p, 1e30) for p in bench.target.public]}
         (candidate,) = bench.sweep(thief, start, rates=[1e30])
-        found = bench.fit(bench.tools.weights, candidate, thief, thief.rng("d"))
+        found = bench.fit(candidate, thief, thief.rng("d"))
         assert all(np.all(p == np.float32(1e30)) for p in found)
         return Outcome(0.0, details={"figure": 1})
 
