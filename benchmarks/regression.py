@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.security import UNTRAINED, draw_pairs, summarise_report
+from benchmarks.security import UNTRAINED, audit_draws, draw_pairs, summarise_report
 from converters.recipe import PRESETS, Recipe
 from edgepro_tf.datasets import Dataset, load_dataset
 from edgepro_tf.locks import Step
@@ -40,7 +40,6 @@ def main() -> None:
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(args.workers))
     from converters import convert_keras
     from edgepro_tf.audit.budget import QUICK
-    from edgepro_tf.audit.pair import CACHE_FILE, audit_pair, progress_bar, write_report
     from edgepro_tf.files import make_folder
 
     data = turn_digits()
@@ -48,31 +47,22 @@ def main() -> None:
         folder = args.out / recipe
         model = train_network(data, recipe)
         make_folder(folder)
-        (public, payload), *others = draw_pairs(
-            folder,
-            args.locks,
-            functools.partial(
-                convert_keras,
-                model,
-                recipe=_RECIPES.get(recipe, recipe),
-                samples=data.x_train[:16],
-            ),
+        convert = functools.partial(
+            convert_keras,
+            model,
+            recipe=_RECIPES.get(recipe, recipe),
+            samples=data.x_train[:16],
         )
-        report = audit_pair(
-            public,
-            payload,
+        report = audit_draws(
+            draw_pairs(folder, args.locks, convert),
             data,
+            folder,
+            args,
             name=f"{data.name}, cnn",
             recipe=recipe,
-            others=others,
-            is_control=recipe == UNTRAINED,
             budget=QUICK.with_seeds(args.seeds),
-            cache=folder / CACHE_FILE,
-            workers=args.workers,
-            progress=progress_bar(recipe),
             facts={"unprotected_accuracy": None},
         )
-        write_report(report, folder)
         row = summarise_report(report)
         print(f"{recipe}\n{report}")
         for name in ("authorized", "released", "wrong_mean", "wrong_worst"):

@@ -147,13 +147,12 @@ def _parse() -> argparse.Namespace:
 def _run_cell(cell: Cell, data: Dataset, args: argparse.Namespace) -> dict[str, Any]:
     """Train (or load), lock (or load), audit (or go on), measure."""
     from edgepro_tf.audit.budget import FULL, QUICK
-    from edgepro_tf.audit.pair import CACHE_FILE, audit_pair, progress_bar, write_report
 
     started = time.time()
     print(f"{cell.subject}, recipe {cell.recipe}", flush=True)
     folder = args.out / cell.folder
     folder.mkdir(parents=True, exist_ok=True)
-    (public, payload), *others = make_pairs(cell, data, folder, args)
+    pairs = make_pairs(cell, data, folder, args)
     budget = (FULL if args.budget == "full" else QUICK).with_seeds(args.seeds)
     if args.shares:
         budget = dataclasses.replace(budget, shares=tuple(args.shares))
@@ -164,25 +163,52 @@ def _run_cell(cell: Cell, data: Dataset, args: argparse.Namespace) -> dict[str, 
         x, batch_size=256, verbose=0
     )
     facts = {"unprotected_accuracy": float(np.mean(np.argmax(scores, -1) == y))}
+    report = audit_draws(
+        pairs, data, folder, args,
+        name=cell.subject, recipe=cell.recipe, budget=budget, facts=facts,
+    )  # fmt: skip
+    row = dataclasses.asdict(cell) | {"subject": cell.subject}
+    row |= summarise_report(report) | _measure_restore(*pairs[0])
+    print(f"{report}\n{time.time() - started:.0f} s", flush=True)
+    return row
+
+
+def audit_draws(
+    pairs: list[tuple[bytes, bytes]],
+    data: Dataset,
+    folder: Path,
+    args: argparse.Namespace,
+    *,
+    recipe: str,
+    **options: Any,
+) -> AuditReport:
+    """Attack draws of one network's lock, or go on, and write the report.
+
+    Args:
+        pairs: public file and payload of each draw.
+        data: the thieves'.
+        folder: of the report, and of what an earlier run left.
+        args: the flags.
+        recipe: its name, or ``UNTRAINED``.
+        **options: of ``audit_pair``.
+    """
+    from edgepro_tf.audit.pair import CACHE_FILE, audit_pair, progress_bar, write_report
+
+    (public, payload), *others = pairs
     report = audit_pair(
         public,
         payload,
         data,
-        name=cell.subject,
-        recipe=cell.recipe,
+        recipe=recipe,
         others=others,
-        is_control=cell.recipe == UNTRAINED,
-        budget=budget,
+        is_control=recipe == UNTRAINED,
         cache=folder / CACHE_FILE,
         workers=args.workers,
-        progress=progress_bar(cell.folder),
-        facts=facts,
+        progress=progress_bar(folder.name),
+        **options,
     )
     write_report(report, folder)
-    row = dataclasses.asdict(cell) | {"subject": cell.subject}
-    row |= summarise_report(report) | _measure_restore(public, payload)
-    print(f"{report}\n{time.time() - started:.0f} s", flush=True)
-    return row
+    return report
 
 
 def make_pairs(
