@@ -29,28 +29,19 @@ _KERAS_TOLERANCE = {"float32": 1e-3, "float16": 5e-2}
 _WORTH_A_WORD = 0.5
 
 
-def compare_with_keras(
-    model: keras.Model,
-    samples: Sequence[Sample],
-    outputs: Sequence[Mapping[Any, np.ndarray]],
+def compare_answers(
+    asked: Sequence[list[np.ndarray]], outputs: Sequence[Mapping[Any, np.ndarray]]
 ) -> float:
-    """How far the authorized flatbuffer is from the Keras model it came from.
+    """How far a flatbuffer's answers are from those of the Keras model it came from.
 
     Args:
-        model: the authorized network, without locks.
-        samples: float inputs of batch 1 by input name.
-        outputs: the flatbuffer's outputs for them.
+        asked: Keras' outputs for each sample.
+        outputs: the flatbuffer's, by name.
 
     Returns:
         Largest absolute difference over all outputs, as a share of the largest
         absolute Keras output. Outputs are matched by shape, then by nearest value.
     """
-    return _compare(_ask_keras(model, samples), outputs)
-
-
-def _compare(
-    asked: Sequence[list[np.ndarray]], outputs: Sequence[Mapping[Any, np.ndarray]]
-) -> float:
     worst = 0.0
     for expected, answers in zip(asked, outputs, strict=True):
         largest = max(_largest(output) for output in expected) or 1.0
@@ -124,7 +115,13 @@ def verify_keras(
     outputs: Sequence[Sample],
     number_format: str,
 ) -> float | None:
-    """``compare_with_keras``, and refuse a difference that rounding cannot explain.
+    """``compare_answers``, and refuse a difference that rounding cannot explain.
+
+    Args:
+        model: the authorized network, without locks.
+        samples: inputs of one batch by name, as the flatbuffer was given them.
+        outputs: its answers to each.
+        number_format: the flatbuffer's.
 
     Returns:
         The difference; None, with a warning, where Keras itself cannot run the model
@@ -136,38 +133,39 @@ def verify_keras(
     """
     try:
         asked = _ask_keras(model, samples)
-        difference = _compare(asked, outputs)
+        difference = compare_answers(asked, outputs)
     except Exception as error:  # Whatever the model's own code raises.
-        warnings.warn(
+        _warn(
             f"Keras could not run the model on the samples ({type(error).__name__}): "
-            "the pair is verified, its agreement with Keras is not.",
-            stacklevel=3,
+            "the pair is verified, its agreement with Keras is not."
         )
         return None
     tolerance = _KERAS_TOLERANCE.get(number_format, _WORTH_A_WORD)
-    if not difference <= tolerance:
-        again = [dict(enumerate(answers)) for answers in _ask_keras(model, samples)]
-        if _compare(asked, again) > tolerance:
-            warnings.warn(
-                "Keras' answers differ from run to run: the pair is verified, its "
-                "agreement with Keras cannot be.",
-                stacklevel=3,
-            )
-            return None
-        found = f"got a difference of {difference:.1%}."
-        if not np.isfinite(difference):
-            found = "got NaN, infinity or another shape in the one or the other."
-        if number_format not in _KERAS_TOLERANCE:
-            warnings.warn(
-                f"expected the {number_format} model to answer nearly as Keras does, "
-                f"{found} Compare its accuracy before it ships; real inputs as samples "
-                "calibrate it better.",
-                stacklevel=3,
-            )
-            return difference
+    if difference <= tolerance:
+        return difference
+    again = [dict(enumerate(answers)) for answers in _ask_keras(model, samples)]
+    if compare_answers(asked, again) > tolerance:
+        _warn(
+            "Keras' answers differ from run to run: the pair is verified, its "
+            "agreement with Keras cannot be."
+        )
+        return None
+    found = f"got a difference of {difference:.1%}."
+    if not np.isfinite(difference):
+        found = "got NaN, infinity or another shape in the one or the other."
+    if number_format in _KERAS_TOLERANCE:
         raise VerificationError(
             f"cannot verify pair: expected the {number_format} model to agree with "
             f"Keras within {tolerance:.1%}, {found}",
             _COMPARE,
         )
+    _warn(
+        f"expected the {number_format} model to answer nearly as Keras does, {found} "
+        "Compare its accuracy before it ships; real inputs as samples calibrate it "
+        "better."
+    )
     return difference
+
+
+def _warn(words: str) -> None:
+    warnings.warn(words, stacklevel=4)  # Of whoever converts.
