@@ -28,8 +28,8 @@ from edgepro_tf import zoo
 from edgepro_tf.audit.attack import Outcome
 from edgepro_tf.audit.attacks.finetuning import tune_all
 from edgepro_tf.audit.network.importer import import_model
-from edgepro_tf.audit.target import make_target
-from edgepro_tf.audit.thief import Arrays, Target, Thief
+from edgepro_tf.audit.target import Arrays, Target, make_target
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.scratch import train_scratch
 from edgepro_tf.cli.training_job import LEARNING_RATE

@@ -34,8 +34,8 @@ from converters import convert_keras
 from edgepro_tf import zoo
 from edgepro_tf.audit.attack import Outcome
 from edgepro_tf.audit.attacks.finetuning import tune_all
-from edgepro_tf.audit.target import make_target, relock
-from edgepro_tf.audit.thief import Target, Thief
+from edgepro_tf.audit.target import Target, make_target, relock
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.scratch import train_scratch
 from edgepro_tf.datasets import Dataset

@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 
 from edgepro_tf.audit.guessing import draw_stored, place_stored
-from edgepro_tf.audit.thief import Arrays, Target
+from edgepro_tf.audit.target import Arrays, Target
 from edgepro_tf.locks import Step
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import keras
 
     from edgepro_tf.audit.attack import Outcome
-    from edgepro_tf.audit.thief import Target
+    from edgepro_tf.audit.target import Target
     from edgepro_tf.audit.workbench.bench import Bench
 
 Cell = dict[str, Any]

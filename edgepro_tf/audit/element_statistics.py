@@ -11,7 +11,7 @@ from edgepro_tf.audit.network.importer import Linear
 from edgepro_tf.audit.network.operators import DENSE
 from edgepro_tf.audit.network.rows import filter_rows
 from edgepro_tf.audit.statistics import area_from_ranks, true_order
-from edgepro_tf.audit.thief import Draw, Target
+from edgepro_tf.audit.target import Draw, Target
 
 Areas = dict[str, list[float]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
@@ -13,8 +13,10 @@ from scipy.stats import kurtosis, rankdata, skew
 
 from edgepro_tf.audit.network.importer import Linear
 from edgepro_tf.audit.network.rows import filter_rows, scale_rows
-from edgepro_tf.audit.thief import Arrays, Draw, Target
 from edgepro_tf.locks import Step
+
+if TYPE_CHECKING:
+    from edgepro_tf.audit.target import Arrays, Draw, Target
 
 Columns = dict[str, np.ndarray]
 

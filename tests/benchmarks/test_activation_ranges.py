@@ -14,8 +14,7 @@ from benchmarks.activation_ranges import (
     format_rows,
 )
 from converters import convert_keras
-from edgepro_tf.audit.target import make_target
-from edgepro_tf.audit.thief import Target
+from edgepro_tf.audit.target import Target, make_target
 from edgepro_tf.audit.workbench.ranges import with_ranges
 from edgepro_tf.flatbuffer.views import Range
 from tests import models

@@ -7,8 +7,7 @@ import pytest
 from benchmarks.partial_keys import guess_lock, update_dump
 from converters import convert_keras
 from edgepro_tf import zoo
-from edgepro_tf.audit.target import make_target
-from edgepro_tf.audit.thief import Arrays, Target
+from edgepro_tf.audit.target import Arrays, Target, make_target
 from edgepro_tf.locking import lock_model
 
 

@@ -6,7 +6,8 @@ import functools
 from collections.abc import Iterator
 
 from edgepro_tf.audit.attack import INPUTS, LABELS, Attack, Outcome
-from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.target import Arrays
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.range_training import fresh_starts, pulled_ways
 from edgepro_tf.audit.workbench.ranges import (

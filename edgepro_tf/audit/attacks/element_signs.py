@@ -9,7 +9,8 @@ import numpy as np
 
 from edgepro_tf.audit.attack import LABELS, Attack, Outcome
 from edgepro_tf.audit.network.rows import filter_rows, make_filter
-from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.target import Arrays
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.sign_training import sign_candidates
 from edgepro_tf.audit.workbench.starts import public_start, shuffled

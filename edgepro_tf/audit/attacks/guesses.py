@@ -14,7 +14,8 @@ import numpy as np
 from edgepro_tf import native
 from edgepro_tf.audit.attack import DEVELOPER, LABELS, NOTHING, Attack, Outcome
 from edgepro_tf.audit.scoring.accuracy import public_accuracy
-from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.target import Arrays
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.starts import public_start, unreadable
 from edgepro_tf.locks import SEED_BYTES

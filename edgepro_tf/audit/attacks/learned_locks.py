@@ -9,7 +9,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from edgepro_tf.audit.attack import LABELS, NO_ROWS, Attack, Outcome
-from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.target import Arrays
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.spaces import apply_rows
 from edgepro_tf.audit.workbench.starts import public_start, unreadable

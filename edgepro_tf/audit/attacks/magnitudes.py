@@ -9,8 +9,8 @@ from edgepro_tf.audit.attacks.element_signs import nothing_masked, set_signs
 from edgepro_tf.audit.element_statistics import element_areas, element_statistics
 from edgepro_tf.audit.network.rows import make_filter
 from edgepro_tf.audit.statistics import summarise_areas
-from edgepro_tf.audit.target import relock
-from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.target import Arrays, relock
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.starts import fresh_start, public_start, shuffled
 from edgepro_tf.locks import SEED_BYTES

@@ -13,8 +13,8 @@ from edgepro_tf.audit import statistics
 from edgepro_tf.audit.attack import NOTHING, Attack, Outcome
 from edgepro_tf.audit.element_statistics import true_elements
 from edgepro_tf.audit.network.rows import drop_rows, filter_rows, scale_rows
-from edgepro_tf.audit.target import relock
-from edgepro_tf.audit.thief import Arrays, Draw, Thief
+from edgepro_tf.audit.target import Arrays, Draw, relock
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.locks import SEED_BYTES, Step
 

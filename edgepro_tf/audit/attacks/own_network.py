@@ -12,7 +12,8 @@ from edgepro_tf.audit.attack import LABELS, NO_ROWS, Attack, Outcome
 from edgepro_tf.audit.matching import match_filters
 from edgepro_tf.audit.network.operators import DENSE
 from edgepro_tf.audit.network.rows import make_filter
-from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.target import Arrays
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.sign_training import learn_signs_of
 from edgepro_tf.audit.workbench.starts import fresh_start

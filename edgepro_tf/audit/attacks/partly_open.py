@@ -10,7 +10,8 @@ import numpy as np
 
 from edgepro_tf.audit.attack import INPUTS, LABELS, Attack, Outcome
 from edgepro_tf.audit.attacks.with_help import tune_start
-from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.target import Arrays
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bases import make_base
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.starts import fresh_parameter

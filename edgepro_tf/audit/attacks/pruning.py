@@ -9,7 +9,8 @@ import numpy as np
 
 from edgepro_tf.audit.attack import INPUTS, LABELS, Attack, Outcome
 from edgepro_tf.audit.network.rows import drop_rows
-from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.target import Arrays
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.starts import public_start
 

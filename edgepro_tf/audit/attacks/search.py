@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 
 from edgepro_tf.audit.attack import LABELS, Attack, Outcome
-from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.target import Arrays
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.searching import draw_proposals
 from edgepro_tf.audit.workbench.starts import public_start, unreadable

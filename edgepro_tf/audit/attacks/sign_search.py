@@ -9,7 +9,8 @@ import numpy as np
 from edgepro_tf.audit.attack import LABELS, Attack, Outcome
 from edgepro_tf.audit.attacks.element_signs import nothing_masked
 from edgepro_tf.audit.attacks.search import first_guess
-from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.target import Arrays
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.starts import shuffled
 

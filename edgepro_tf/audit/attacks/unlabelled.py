@@ -10,7 +10,8 @@ from scipy.optimize import linear_sum_assignment
 
 from edgepro_tf.audit.attack import INPUTS, Attack, Outcome
 from edgepro_tf.audit.network.rows import scale_rows
-from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.target import Arrays
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.sign_training import sign_candidates
 from edgepro_tf.audit.workbench.starts import fresh_start

@@ -10,7 +10,8 @@ from scipy.optimize import linear_sum_assignment
 from edgepro_tf.audit import statistics
 from edgepro_tf.audit.attack import LABELS, Attack, Outcome
 from edgepro_tf.audit.network.rows import filter_rows, make_filter
-from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.target import Arrays
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bases import make_base
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.starts import fresh_start, public_start, unreadable

@@ -12,7 +12,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from edgepro_tf.audit.network.importer import Network
-    from edgepro_tf.audit.thief import Arrays
+    from edgepro_tf.audit.target import Arrays
 
 _NARROWEST = 1e-3  # Deviation of answers that say anything, in that of the labels.
 

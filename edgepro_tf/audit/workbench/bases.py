@@ -8,7 +8,8 @@ import numpy as np
 
 from edgepro_tf.audit.network.answers import find_answers
 from edgepro_tf.audit.network.importer import Network, import_model
-from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.target import Arrays
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.starts import fresh_start
 from edgepro_tf.audit.workbench.training import Candidate

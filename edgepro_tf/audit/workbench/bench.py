@@ -17,7 +17,8 @@ import tensorflow as tf
 from edgepro_tf.audit.attack import Attack, Outcome
 from edgepro_tf.audit.budget import Budget
 from edgepro_tf.audit.scoring.scores import are_numbers
-from edgepro_tf.audit.thief import Arrays, Target, Thief
+from edgepro_tf.audit.target import Arrays, Target
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench import training
 from edgepro_tf.audit.workbench.answer_map import fit_answers
 from edgepro_tf.audit.workbench.measuring import Meter

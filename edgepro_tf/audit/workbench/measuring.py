@@ -12,7 +12,7 @@ import tensorflow as tf
 from edgepro_tf.audit.budget import Budget
 from edgepro_tf.audit.network.rows import scale_rows
 from edgepro_tf.audit.network.sharing import run_once
-from edgepro_tf.audit.thief import Arrays, Target
+from edgepro_tf.audit.target import Arrays, Target
 from edgepro_tf.audit.workbench.answer_map import normalise_answers
 from edgepro_tf.audit.workbench.stopping import Watch
 from edgepro_tf.audit.workbench.tools import Tools

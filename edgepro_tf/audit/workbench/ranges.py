@@ -17,7 +17,8 @@ from edgepro_tf.audit.network.forward import find_computed
 from edgepro_tf.audit.network.importer import Linear, Network
 from edgepro_tf.audit.network.rows import filter_rows, scale_rows
 from edgepro_tf.audit.network.sharing import compile_function, share
-from edgepro_tf.audit.thief import Arrays, Target, Thief
+from edgepro_tf.audit.target import Arrays, Target
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench import training
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.spaces import WeightSpace

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from edgepro_tf.audit.attack import LABELS, Attack, Outcome
-from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.target import Arrays
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.halving import halve_ways
 from edgepro_tf.audit.workbench.range_training import in_ranges_of, list_ways

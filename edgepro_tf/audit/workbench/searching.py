@@ -11,7 +11,7 @@ import tensorflow as tf
 from edgepro_tf.audit.network.importer import Network
 from edgepro_tf.audit.network.rows import scale_rows
 from edgepro_tf.audit.network.sharing import compile_function
-from edgepro_tf.audit.thief import Arrays, Target
+from edgepro_tf.audit.target import Arrays, Target
 from edgepro_tf.locks import Step
 
 FLIP, FLIP_BOTH, DROP, SWAP, DOUBLE, HALVE = range(6)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgepro_tf.audit.thief import Arrays, Thief
+from edgepro_tf.audit.target import Arrays
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.starts import fresh_parameter
 from edgepro_tf.audit.workbench.training import Candidate, cosine_twice

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from edgepro_tf.audit.network.importer import Parameter
-from edgepro_tf.audit.thief import Arrays, Target, Thief
+from edgepro_tf.audit.target import Arrays, Target
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.locks import MASK_WINDOWS
 

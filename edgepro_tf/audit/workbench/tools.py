@@ -12,7 +12,7 @@ from edgepro_tf.audit.budget import Budget
 from edgepro_tf.audit.network.importer import Network
 from edgepro_tf.audit.network.sharing import compile_function, share, structure_of
 from edgepro_tf.audit.scoring.tasks import information
-from edgepro_tf.audit.thief import Target
+from edgepro_tf.audit.target import Target
 from edgepro_tf.audit.workbench import training
 from edgepro_tf.audit.workbench.searching import Group, Search, find_groups
 from edgepro_tf.audit.workbench.spaces import (

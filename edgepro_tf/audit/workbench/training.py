@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from edgepro_tf.audit.network.sharing import compile_function
-from edgepro_tf.audit.thief import Arrays
+from edgepro_tf.audit.target import Arrays
 
 Loss = Callable[[Any, Any], Any]
 Materialise = Callable[[list[Any], Any], list[Any]]

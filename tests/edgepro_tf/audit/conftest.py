@@ -9,8 +9,7 @@ import pytest
 from converters import convert_keras
 from converters.recipe import Recipe
 from edgepro_tf.audit.budget import QUICK
-from edgepro_tf.audit.target import make_target
-from edgepro_tf.audit.thief import Target
+from edgepro_tf.audit.target import Target, make_target
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.datasets import Dataset
 from edgepro_tf.locks import Step

@@ -7,7 +7,7 @@ import pytest
 
 from edgepro_tf.audit.attacks import activation_ranges
 from edgepro_tf.audit.network.rows import filter_rows
-from edgepro_tf.audit.thief import Target
+from edgepro_tf.audit.target import Target
 from edgepro_tf.audit.workbench import scratch
 from edgepro_tf.audit.workbench.ranges import (
     aim_at,

@@ -12,7 +12,7 @@ from edgepro_tf.audit.attacks import all_attacks
 from edgepro_tf.audit.network.answers import check_answers
 from edgepro_tf.audit.network.importer import import_model
 from edgepro_tf.audit.pair import audit_pair
-from edgepro_tf.audit.thief import Target
+from edgepro_tf.audit.target import Target
 from edgepro_tf.datasets import Dataset
 from edgepro_tf.errors import ConversionError, InterpreterError
 from tests.edgepro_tf.audit.conftest import BUDGET, make_bench

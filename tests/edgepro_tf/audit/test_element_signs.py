@@ -13,8 +13,7 @@ from edgepro_tf.audit.attacks import (
 from edgepro_tf.audit.attacks.element_signs import balance_signs
 from edgepro_tf.audit.element_statistics import element_areas
 from edgepro_tf.audit.network.rows import filter_rows
-from edgepro_tf.audit.target import relock
-from edgepro_tf.audit.thief import Draw
+from edgepro_tf.audit.target import Draw, relock
 from edgepro_tf.audit.workbench.scratch import train_scratch
 from edgepro_tf.audit.workbench.sign_training import learn_signs_of
 from edgepro_tf.locks import Step

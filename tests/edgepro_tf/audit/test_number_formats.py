@@ -7,8 +7,7 @@ from edgepro_tf.audit.attacks import guesses
 from edgepro_tf.audit.element_statistics import element_areas
 from edgepro_tf.audit.network.importer import Linear
 from edgepro_tf.audit.network.rows import filter_rows
-from edgepro_tf.audit.target import relock
-from edgepro_tf.audit.thief import Target
+from edgepro_tf.audit.target import Target, relock
 from edgepro_tf.audit.workbench.starts import heavy_tailed_start
 from edgepro_tf.locks import Step
 from tests.edgepro_tf.audit.conftest import lock, make_bench

@@ -20,8 +20,7 @@ from edgepro_tf.audit.scoring.accuracy import public_accuracy, restored_accuracy
 from edgepro_tf.audit.scoring.labels import fit_labels
 from edgepro_tf.audit.scoring.regression import Numbers
 from edgepro_tf.audit.scoring.scores import r_squared
-from edgepro_tf.audit.target import make_target
-from edgepro_tf.audit.thief import Target
+from edgepro_tf.audit.target import Target, make_target
 from edgepro_tf.audit.workbench.bases import read_base
 from edgepro_tf.audit.workbench.scratch import train_scratch
 from edgepro_tf.datasets import Dataset

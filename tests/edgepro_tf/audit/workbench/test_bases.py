@@ -11,7 +11,7 @@ from converters import convert_keras
 from converters.keras_export import ExportOptions, export_keras
 from edgepro_tf.audit.attacks import all_attacks
 from edgepro_tf.audit.pair import audit_pair
-from edgepro_tf.audit.thief import Target
+from edgepro_tf.audit.target import Target
 from edgepro_tf.audit.workbench.bases import make_base, read_base
 from edgepro_tf.datasets import Dataset
 from edgepro_tf.errors import ConversionError

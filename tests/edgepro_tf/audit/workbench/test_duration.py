@@ -6,7 +6,8 @@ import pytest
 
 from edgepro_tf.audit.attack import LABELS, NOTHING, Attack, Outcome
 from edgepro_tf.audit.runner import Cache, list_cells, run_cells
-from edgepro_tf.audit.thief import Target, Thief
+from edgepro_tf.audit.target import Target
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.duration import estimate_seconds
 from edgepro_tf.datasets import Dataset

@@ -12,7 +12,7 @@ from edgepro_tf.audit.attacks import all_attacks
 from edgepro_tf.audit.attacks.finetuning import FINE_TUNING
 from edgepro_tf.audit.attacks.guesses import WRONG_LOCKS
 from edgepro_tf.audit.budget import FULL, QUICK
-from edgepro_tf.audit.thief import Target
+from edgepro_tf.audit.target import Target
 from edgepro_tf.audit.workbench import measuring
 from edgepro_tf.audit.workbench.scratch import BY_PROCEDURE, SCRATCH
 from edgepro_tf.audit.workbench.stopping import SCORES, Watch

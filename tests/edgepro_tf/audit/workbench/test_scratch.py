@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from edgepro_tf.audit.attack import LABELS, Attack, Outcome
-from edgepro_tf.audit.target import relock
-from edgepro_tf.audit.thief import Target, Thief
+from edgepro_tf.audit.target import Target, relock
+from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.scratch import train_scratch
 from edgepro_tf.audit.workbench.starts import fresh_start, heavy_tailed_start
