@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _CHANNELS = Step.ORDER | Step.SIGNS | Step.EXPONENTS
 _SHUFFLE = Step.SHUFFLE | Step.SIGNS
 UNTRAINED = "untrained"
-# Recipes to compare with; none of them is a preset. "channels" was the default.
+# Recipes to compare with; none of them is a preset.
 EXTRA_RECIPES = {
     "channels": Recipe("channels", _CHANNELS, _SHUFFLE, _SHUFFLE, Step.SHUFFLE),
     "mask-only": Recipe("mask-only", Step.MASK, Step.MASK, Step.MASK, Step(0)),

@@ -24,10 +24,7 @@ from tests import models
 def target() -> Target:
     model = models.plain_cnn()
     samples = models.make_inputs(model)
-    pair = convert_keras(
-        model, samples=samples, number_format="int8",
-        representative_dataset=lambda: ([one[None]] for one in samples),
-    )  # fmt: skip
+    pair = convert_keras(model, samples=samples, number_format="int8")
     return make_target(pair.public, pair.payload, name="m", recipe="standard")
 
 

@@ -66,13 +66,8 @@ def lock(
     recipe: str | Recipe,
     number_format: str = "float32",
 ) -> Target:
-    samples = data.x_train[:64]
     pair = convert_keras(
-        model,
-        recipe=recipe,
-        samples=samples,
-        number_format=number_format,
-        representative_dataset=lambda: ([one[None]] for one in samples),
+        model, recipe=recipe, samples=data.x_train[:64], number_format=number_format
     )
     return make_target(pair.public, pair.payload, name="m", recipe=str(recipe))
 

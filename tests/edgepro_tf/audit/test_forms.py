@@ -188,12 +188,7 @@ def test_an_audit_reads_an_answer_at_every_pixel(
     model.compile(keras.optimizers.Adam(1e-2), loss)
     labels = data.y_train if units > 1 else data.y_train[..., None]
     model.fit(data.x_train, labels, epochs=6, batch_size=16, verbose=0)
-    pair = convert_keras(
-        model,
-        samples=data.x_test,
-        number_format=number_format,
-        representative_dataset=lambda: ([one[None]] for one in data.x_train[:64]),
-    )
+    pair = convert_keras(model, samples=data.x_test, number_format=number_format)
     right = restored_accuracy(pair.public, pair.payload, data.x_test, data.y_test)
     target = make_target(pair.public, pair.payload, name="m", recipe="standard")
     bench = make_bench(target, data)

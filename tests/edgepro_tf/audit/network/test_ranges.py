@@ -18,10 +18,7 @@ from tests.edgepro_tf.audit.conftest import lock
 def test_ranges_are_the_files_own(model, data, number_format: str) -> None:  # type: ignore[no-untyped-def]
     """As the interpreter reads them, of the three layers; neither input nor softmax."""
     samples = data.x_train[:64]
-    pair = convert_keras(
-        model, samples=samples, number_format=number_format,
-        representative_dataset=lambda: ([one[None]] for one in samples),
-    )  # fmt: skip
+    pair = convert_keras(model, samples=samples, number_format=number_format)
     network = import_model(pair.public)
     interpreter = make_interpreter(pair.public)
     details = {d["index"]: d for d in interpreter.get_tensor_details()}
