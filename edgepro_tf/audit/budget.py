@@ -113,9 +113,13 @@ class Budget:
 
 
 QUICK = Budget(
-    "quick", 15, 150, 1500, 16, (3e-3, 1e-2), 1, 16, 128, 3e10, 1, 200,
-    test_examples=2000, unlabelled=256, is_thorough=False, redraws=8, sign_rounds=100,
+    "quick", epochs=15, least_steps=150, most_steps=1500, batch=16,
+    rates=(3e-3, 1e-2), folds=1, sweeps=16, search_rows=128, search_work=3e10,
+    search_starts=1, wrong_locks=200, test_examples=2000, unlabelled=256,
+    is_thorough=False, redraws=8, sign_rounds=100,
 )  # fmt: skip
 FULL = Budget(
-    "full", 60, 600, 6000, 16, (1e-3, 3e-3, 1e-2), 2, 100, 512, 2e12, 3, 200
+    "full", epochs=60, least_steps=600, most_steps=6000, batch=16,
+    rates=(1e-3, 3e-3, 1e-2), folds=2, sweeps=100, search_rows=512, search_work=2e12,
+    search_starts=3, wrong_locks=200,
 )  # fmt: skip

@@ -230,13 +230,5 @@ def _run(
         is_needed=is_needed,
         so_far={} if before is None else before.details,
     )
-    return AttackResult(
-        attack.name,
-        share,
-        seed,
-        outcome.accuracy,
-        outcome.chosen,
-        round(time.perf_counter() - started, 3),
-        outcome.details,
-        outcome.applies,
-    )
+    seconds = round(time.perf_counter() - started, 3)
+    return AttackResult(attack.name, share, seed, seconds=seconds, **vars(outcome))

@@ -20,6 +20,7 @@ class Advantage:
     Args:
         attack: the best one, by mean accuracy over the seeds.
         scratch: mean scratch accuracy, of the procedure that is best over the seeds.
+        accuracy: the attack's, a mean over the seeds.
         value, spread: mean and standard deviation over seeds of best minus scratch, the
             latter None where there is one seed. The best of many noisy figures is too
             good by chance; hence also:
@@ -103,10 +104,9 @@ def find_advantage(
         and any(result.applies for result in table[key].values())
     ]
     if not names:
-        mean = base.mean
         return Advantage(
-            share, SCRATCH, mean, mean, 0.0, 0.0, 0.0, 0.0,
-            is_first_look=base.is_cut,
+            share, SCRATCH, scratch=base.mean, accuracy=base.mean, value=0.0,
+            spread=0.0, held_out=0.0, error=0.0, is_first_look=base.is_cut,
         )  # fmt: skip
     accuracy = np.array([[table[k][s].accuracy for s in seeds] for k in names])
     best = int(np.argmax(accuracy.mean(1)))
@@ -119,13 +119,13 @@ def find_advantage(
     return Advantage(
         share,
         names[best][0],
-        base.mean,
-        float(accuracy[best].mean()),
-        float(gains.mean()),
-        spread,
-        float(np.mean(held_out)),
-        None if spread is None else spread / float(np.sqrt(len(gains))),
-        _luck(base, sum(key[1] > 0 for key in names)),
+        scratch=base.mean,
+        accuracy=float(accuracy[best].mean()),
+        value=float(gains.mean()),
+        spread=spread,
+        held_out=float(np.mean(held_out)),
+        error=None if spread is None else spread / float(np.sqrt(len(gains))),
+        luck=_luck(base, sum(key[1] > 0 for key in names)),
         is_first_look=base.is_cut
         or any(_is_cut(table[key]) for key in names if key[1] or key == names[best]),
     )

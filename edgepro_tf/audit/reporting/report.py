@@ -203,14 +203,14 @@ def _summary(
         attack.needs,
         attack.counts,
         share,
-        float(accuracy.mean()),
-        spread_of(accuracy),
-        None if gains is None else float(gains.mean()),
-        None if gains is None else spread_of(gains),
-        float(np.mean([r.seconds for r in row.values()])),
-        tuple(r.chosen for r in row.values()),
-        tuple(r.details for r in row.values()),
-        applies,
+        accuracy=float(accuracy.mean()),
+        spread=spread_of(accuracy),
+        advantage=None if gains is None else float(gains.mean()),
+        advantage_spread=None if gains is None else spread_of(gains),
+        seconds=float(np.mean([r.seconds for r in row.values()])),
+        chosen=tuple(r.chosen for r in row.values()),
+        details=tuple(r.details for r in row.values()),
+        applies=applies,
     )
 
 
