@@ -238,7 +238,6 @@ def test_golden_pairs_keep_all_of_their_bytes(golden: str, recipe: str) -> None:
         folder / "model.tflite",
         identity=load_identity(folder / "identity.jwk"),
         issuer=load_issuer_key(folder / "issuer_key.jwk"),
-        audience="com.example.golden",
     )
     model = (folder / "authorized.tflite").read_bytes()
     after = lock_tflite(model, recipe=recipe, update_of=before)
