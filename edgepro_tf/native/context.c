@@ -1,6 +1,7 @@
 #include "context.h"
 
 #include <limits.h>
+#include <string.h>
 
 int has_known_layout(const TfLiteContext* context) {
   return context != NULL && context->impl_ != NULL &&
@@ -58,6 +59,14 @@ void* find_target(const TfLiteContext* context, const record* r) {
   return tensor->bytes == record_bytes(r) ? tensor->data : NULL;
 }
 
+/* Where it is linked, the runtime itself applies the delegate of Select TF before any
+ * other. It reads constants only when tensors are allocated, after they are restored. */
+static int is_select_tf(const TfLiteRegistration* registration) {
+  return registration != NULL && registration->builtin_code == kTfLiteBuiltinDelegate &&
+         registration->custom_name != NULL &&
+         strcmp(registration->custom_name, "TfLiteFlexDelegate") == 0;
+}
+
 int has_delegated_nodes(TfLiteContext* context) {
   TfLiteIntArray* plan = NULL;
   if (context->GetExecutionPlan(context, &plan) != kTfLiteOk || plan == NULL) return -1;
@@ -69,7 +78,7 @@ int has_delegated_nodes(TfLiteContext* context) {
         node == NULL) {
       return -1;
     }
-    if (node->delegate != NULL) return 1;
+    if (node->delegate != NULL && !is_select_tf(registration)) return 1;
   }
   return 0;
 }

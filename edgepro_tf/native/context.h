@@ -12,7 +12,8 @@ int has_known_layout(const TfLiteContext* context);
  * constant, or is of another size. Only what it returns may be read. */
 void* find_target(const TfLiteContext* context, const record* r);
 
-/* Whether another delegate has taken nodes of this subgraph already; -1 if unknown. */
+/* Whether another delegate, not that of Select TF, has taken nodes of this subgraph
+ * already; -1 if unknown. */
 int has_delegated_nodes(TfLiteContext* context);
 
 /* Whether the subgraph has constants, and none of them from this model file. */

@@ -15,6 +15,7 @@ typedef enum { kTfLiteOk = 0, kTfLiteError = 1 } TfLiteStatus;
 enum { kTfLiteMmapRo = 1 };
 enum { kTfLiteAffineQuantization = 1 };
 enum { kTfLiteDelegateFlagsAllowDynamicTensors = 1 };
+enum { kTfLiteBuiltinDelegate = 51 };
 
 struct TfLiteContext;
 struct TfLiteDelegate;
@@ -72,6 +73,13 @@ typedef struct TfLiteNode {
   int custom_initial_data_size;
   struct TfLiteDelegate* delegate;
 } TfLiteNode;
+
+typedef struct {
+  void (*functions[5])(void); /* init, free, prepare, invoke, profiling_string */
+  int32_t builtin_code;
+  const char* custom_name;
+  /* More fields follow. */
+} TfLiteRegistration;
 
 typedef struct TfLiteContext {
   size_t tensors_size;
