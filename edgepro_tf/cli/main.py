@@ -48,7 +48,7 @@ A first walk:
   edgepro demo                                      see it work, on real data
   edgepro keygen --out keys                         keys of an issuer and of a device
   edgepro train --dataset digits --out digits.keras
-  edgepro convert digits.keras --keys keys --out shipped/digits.tflite
+  edgepro convert digits.keras --samples digits --keys keys --out shipped/digits.tflite
   edgepro run shipped/digits.tflite --keys keys --dataset digits
 
 Each command explains itself: edgepro convert --help

@@ -15,7 +15,7 @@ recipes:
   paper      only what lock training set; nothing drawn
 
 example:
-  edgepro convert digits.keras --keys keys --out shipped/digits.tflite
+  edgepro convert digits.keras --samples digits --keys keys --out shipped/digits.tflite
 """
 
 from __future__ import annotations

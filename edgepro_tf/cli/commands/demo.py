@@ -1,11 +1,11 @@
 """Train, convert, split, seal, restore, and print what it all gives.
 
 Trains a network on real data twice, without a lock and under the paper's lock, and
-locks the first one after training, by default's recipe. Converts and seals both, opens
-them with their key, without it and with wrong ones, and compares accuracy, size, load
-time and latency with the unprotected model. Writes the pairs, their keys, the figures
-(JSON) and a picture to the output folder, over those of an earlier demo; keys that are
-there are used again.
+locks the first one after training, by the recipe 'standard'. Converts and seals both,
+opens them with their key, without it and with wrong ones, and compares accuracy, size,
+load time and latency with the unprotected model. Writes the pairs, their keys, the
+figures (JSON) and a picture to the output folder, over those of an earlier demo; keys
+that are there are used again.
 
 The data set is scikit-learn's digits; the variable EDGEPRO_DATASET=fashion-mnist (or
 --dataset) takes the larger one.
