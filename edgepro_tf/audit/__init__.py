@@ -6,7 +6,9 @@
     network/        the public file as a network that can be trained
     scoring/        how right its answers are
     workbench/      starts, trainers, searches, and training from scratch beside them
-    attacks/        one family a file
+    attack, budget  what an attack is, and what it may spend
+    attacks/        one family a file, which use wrong_locks, guessing, matching,
+                    statistics and element_statistics
     runner          every attack once
     reporting/      the thief's advantage, as JSON and as a page
 """

@@ -5,14 +5,14 @@ and has labels for 1, 5 or 10 % of the training data, or inputs without labels, 
 nothing. What counts is the thief's advantage: the best of all attacks minus what the
 same labels give to someone who trains the same network from nothing (scratch). At 0
 or below the file is worth nothing to him.
-Files of every number format can be audited, as they ship.
 
-Models of any inputs, one answer for each example or one at each place (a pixel, a
-step); several outputs are audited one at a time (--answers). Labels that are class
-numbers make it a classifier's audit, by accuracy. Labels that are numbers (floats,
-integers of more than two values that cannot be classes, or 0 and 1 for each of several
-units), in the shape of the answers, make it one of regression, by R2 in percent: 0 is
-always the mean. The report says which it was.
+Models of any inputs and number format, as they ship; one answer for each example or one
+at each place (a pixel, a step). Several outputs are audited one at a time (--answers).
+
+What the labels are decides what is counted; the report says which it was:
+  class numbers    accuracy
+  numbers, in the  R2 in percent: 0 is always the mean. Floats, integers of more than
+  answers' shape   two values that cannot be classes, 0 and 1 for each of several units
 
 Three ways:
   - audit a pair that ships; you hold the sidecar's key, some measurements need it
