@@ -100,7 +100,7 @@ def test_large_payloads(whole):
 @pytest.mark.parametrize("neurons", [0, 6])
 @pytest.mark.parametrize("tensors", [2, 10, 60, 240])
 def test_size_bar(tensors, neurons):
-    """DESIGN.md, 3: 2 KB + 16 bytes a tensor + 8 bytes an authorization neuron."""
+    """At most 2 KB + 16 bytes a tensor + 8 bytes an authorization neuron."""
     locked = neurons * (tensors // 2)  # Filter and bias are one layer's.
     for seed in range(5):
         sidecar = seal(payload=payload(tensors=tensors, neurons=neurons, seed=seed))
