@@ -1,6 +1,7 @@
 """How long an audit takes is told first; one that is stopped ends soon."""
 
 import time
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from edgepro_tf.audit.target import Target
 from edgepro_tf.audit.thief import Thief
 from edgepro_tf.audit.workbench.bench import Bench
 from edgepro_tf.audit.workbench.duration import estimate_seconds
+from edgepro_tf.audit.workbench.training import Candidate
 from edgepro_tf.datasets import Dataset
 from tests.edgepro_tf.audit.conftest import make_bench
 
@@ -34,6 +36,27 @@ def test_an_estimate_grows_with_what_is_left(standard: Target, data: Dataset) ->
         estimate_seconds(bench, cells, cells, 1)  # What it compiles is shared.
         seconds.append(estimate_seconds(bench, cells, cells, 1))
     assert 0 < 4 * seconds[0] < seconds[1]
+
+
+def test_an_estimate_bears_a_machine_that_stalls(
+    standard: Target, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a second within ten steps once made 67 minutes of two."""
+    bench = make_bench(standard, data, least_steps=1000, most_steps=1000)
+    cells = list_cells([Attack("labels", "f", "s", LABELS, _name)], bench.budget)
+    estimate_seconds(bench, cells, cells, 1)  # What it compiles is shared.
+    expected = estimate_seconds(bench, cells, cells, 1)
+    calls = []
+
+    def stall(self: Bench, candidate: Candidate, *args: Any) -> Any:
+        calls.append(candidate)
+        if len(calls) == 2:
+            time.sleep(0.5)
+        return train(self, candidate, *args)
+
+    train = Bench.train
+    monkeypatch.setattr(Bench, "train", stall)
+    assert estimate_seconds(bench, cells, cells, 1) < 4 * expected
 
 
 def test_what_trains_nothing_takes_no_time(standard: Target, data: Dataset) -> None:
