@@ -31,6 +31,12 @@ def test_maven_and_gradle_take_the_same_versions() -> None:
         assert catalog["versions"][name] == version, name
 
 
+def test_gradle_takes_what_the_tests_of_the_app_depend_on() -> None:
+    assert "libs.robolectric" in (APP / "build.gradle.kts").read_text()
+    properties = (DEMO / "gradle.properties").read_text().splitlines()
+    assert "android.useAndroidX=true" in properties
+
+
 def test_the_app_asks_for_nothing_and_is_not_backed_up() -> None:
     manifest = ElementTree.parse(APP / "src" / "main" / "AndroidManifest.xml").getroot()
     assert [child.tag for child in manifest] == ["application"]
