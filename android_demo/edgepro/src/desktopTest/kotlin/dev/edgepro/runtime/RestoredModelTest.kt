@@ -149,46 +149,46 @@ class RestoredModelTest {
     @Test
     fun `native calls refuse what no caller should pass`() {
         val pair = GoldenPair.first
-        val mapping = NativeCore.mapPath(pair.model.path, 0, -1)
-        val other = NativeCore.mapPath(pair.authorized.path, 0, -1)
+        val mapping = nativeCore.mapPath(pair.model.path, 0, -1)
+        val other = nativeCore.mapPath(pair.authorized.path, 0, -1)
         val sidecar = openSidecar(pair.sidecar, pair.identity, pair.issuer, GoldenPair.AUDIENCE)
         try {
             assertTells<PayloadException>("cannot read lock payload") {
-                NativeCore.restore(mapping, ByteArray(0), 1)
+                nativeCore.restore(mapping, ByteArray(0), 1)
             }
             assertTells<PayloadException>("cannot read lock payload") {
-                NativeCore.restore(mapping, ByteArray(99), 1)
+                nativeCore.restore(mapping, ByteArray(99), 1)
             }
             assertTells<WrongModelException>("another model file") {
-                NativeCore.restore(other, sidecar.payload, 1)
+                nativeCore.restore(other, sidecar.payload, 1)
             }
-            NativeCore.restore(mapping, sidecar.payload, 1)
+            nativeCore.restore(mapping, sidecar.payload, 1)
             assertTells<NativeException>(
                 "restored before",
-            ) { NativeCore.restore(mapping, sidecar.payload, 1) }
-            assertTells<NativeException>("closed") { NativeCore.restore(0, sidecar.payload, 1) }
-            assertTells<NativeException>("closed") { NativeCore.bufferOf(0) }
+            ) { nativeCore.restore(mapping, sidecar.payload, 1) }
+            assertTells<NativeException>("closed") { nativeCore.restore(0, sidecar.payload, 1) }
+            assertTells<NativeException>("closed") { nativeCore.bufferOf(0) }
         } finally {
-            NativeCore.closeMapping(mapping)
-            NativeCore.closeMapping(other)
+            nativeCore.closeMapping(mapping)
+            nativeCore.closeMapping(other)
         }
         val noise = File(folder, "noise.tflite").apply { writeBytes(ByteArray(5000) { 7 }) }
-        val noModel = NativeCore.mapPath(noise.path, 0, -1)
+        val noModel = nativeCore.mapPath(noise.path, 0, -1)
         assertTells<ModelException>("cannot restore this model") {
             openSidecar(pair.sidecar, pair.identity, pair.issuer, GoldenPair.AUDIENCE).use {
-                NativeCore.restore(noModel, it.payload, 1)
+                nativeCore.restore(noModel, it.payload, 1)
             }
         }
-        NativeCore.closeMapping(noModel)
-        NativeCore.closeMapping(0)
-        NativeCore.destroyDelegate(0)
-        assertEquals(false, NativeCore.isComplete(0))
-        assertTrue(Regex("\\d+\\.\\d+\\.\\d+").matches(NativeCore.version()))
+        nativeCore.closeMapping(noModel)
+        nativeCore.closeMapping(0)
+        nativeCore.destroyDelegate(0)
+        assertEquals(false, nativeCore.isComplete(0))
+        assertTrue(Regex("\\d+\\.\\d+\\.\\d+").matches(nativeCore.version()))
     }
 
     @Test
     fun `null reaches native code as an error, not as a crash`() {
-        val natives = NativeCore::class.java
+        val natives = nativeCore.javaClass
 
         fun call(
             name: String,

@@ -29,11 +29,11 @@ import org.tensorflow.lite.Delegate
 class EdgeProDelegate(
     payload: ByteArray,
 ) : Delegate {
-    private var handle = NativeCore.createDelegate(payload)
+    private var handle = nativeCore.createDelegate(payload)
 
     /** Whether every constant of the lock is restored; false once closed. */
     val isComplete: Boolean
-        @Synchronized get() = NativeCore.isComplete(handle)
+        @Synchronized get() = nativeCore.isComplete(handle)
 
     /**
      * Checks that the interpreter has restored the whole lock.
@@ -69,7 +69,7 @@ class EdgeProDelegate(
     /** Wipes the lock and frees the restored constants; the interpreter must have ended. */
     @Synchronized
     override fun close() {
-        NativeCore.destroyDelegate(handle)
+        nativeCore.destroyDelegate(handle)
         handle = 0
     }
 

@@ -29,7 +29,7 @@ class ModelFile private constructor(
         /** A whole file; it is read by [restoreModel], not here. */
         @JvmStatic
         fun of(file: File): ModelFile =
-            ModelFile(file.name) { NativeCore.mapPath(file.path, 0, TO_THE_END) }
+            ModelFile(file.name) { nativeCore.mapPath(file.path, 0, TO_THE_END) }
 
         /**
          * A region of a file.
@@ -43,7 +43,7 @@ class ModelFile private constructor(
             offset: Long,
             sizeBytes: Long,
         ): ModelFile =
-            ModelFile(file.name) { NativeCore.mapPath(file.path, offset, checked(sizeBytes)) }
+            ModelFile(file.name) { nativeCore.mapPath(file.path, offset, checked(sizeBytes)) }
 
         /**
          * A region behind an open file descriptor, as `AssetFileDescriptor` names one; it
@@ -61,7 +61,7 @@ class ModelFile private constructor(
             sizeBytes: Long,
             name: String = "the model",
         ): ModelFile =
-            ModelFile(name) { NativeCore.mapDescriptor(descriptor, offset, checked(sizeBytes)) }
+            ModelFile(name) { nativeCore.mapDescriptor(descriptor, offset, checked(sizeBytes)) }
 
         private fun checked(sizeBytes: Long): Long {
             if (sizeBytes >= 0) return sizeBytes

@@ -3,27 +3,37 @@ package dev.edgepro.runtime
 import dev.edgepro.NativeException
 import java.nio.ByteBuffer
 
+private const val LIBRARY = "edgepro_jni"
+
 /**
- * The calls of `src/main/cpp/edgepro_jni.c`, the only door to native code.
+ * The native core, loaded at the first call.
+ *
+ * Not by its own initialiser, whose failure would be an Error, and a class that is not
+ * found from the second call on.
+ *
+ * @throws NativeException there is no library for this device's processor.
+ */
+internal val nativeCore: NativeCore by lazy {
+    try {
+        System.loadLibrary(LIBRARY)
+    } catch (error: UnsatisfiedLinkError) {
+        throw NativeException(
+            "cannot load the native core: expected a library for this device's " +
+                "processor, found none (${error.message}).",
+            "Build the app for its ABI (ndk.abiFilters).",
+        )
+    }
+    NativeCore
+}
+
+/**
+ * The calls of `src/main/cpp/edgepro_jni.c`, the only door to native code; to be made
+ * through [nativeCore].
  *
  * Delegates and mappings are numbers, each given back once; 0 stands for none. Payloads
  * are read where they lie and not kept.
  */
 internal object NativeCore {
-    private const val LIBRARY = "edgepro_jni"
-
-    init {
-        try {
-            System.loadLibrary(LIBRARY)
-        } catch (error: UnsatisfiedLinkError) {
-            throw NativeException(
-                "cannot load the native core: expected a library for this device's " +
-                    "processor, found none (${error.message}).",
-                "Build the app for its ABI (ndk.abiFilters).",
-            )
-        }
-    }
-
     /** Makes the delegate that restores one interpreter: a `TfLiteDelegate*`. */
     @JvmStatic external fun createDelegate(payload: ByteArray): Long
 

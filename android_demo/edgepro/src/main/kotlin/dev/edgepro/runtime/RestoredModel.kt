@@ -21,7 +21,7 @@ class RestoredModel private constructor(
     private var handle: Long,
 ) : AutoCloseable {
     /** Size of the model in bytes. */
-    val sizeBytes: Int = NativeCore.bufferOf(handle).capacity()
+    val sizeBytes: Int = nativeCore.bufferOf(handle).capacity()
 
     /**
      * The authorized model's bytes: direct, in native order, read-only.
@@ -34,7 +34,7 @@ class RestoredModel private constructor(
     /** Wipes the restored model; its memory is given back. */
     @Synchronized
     override fun close() {
-        NativeCore.closeMapping(handle)
+        nativeCore.closeMapping(handle)
         handle = 0
     }
 
@@ -64,15 +64,15 @@ class RestoredModel private constructor(
             val mapping = model.map()
             try {
                 checkModel(binding, bufferOf(mapping), ModelCheck.FULL, model.name, sidecarName)
-                NativeCore.restore(mapping, payload, threads)
+                nativeCore.restore(mapping, payload, threads)
                 return RestoredModel(mapping)
             } catch (error: Throwable) {
-                NativeCore.closeMapping(mapping)
+                nativeCore.closeMapping(mapping)
                 throw error
             }
         }
 
         private fun bufferOf(mapping: Long): ByteBuffer =
-            NativeCore.bufferOf(mapping).asReadOnlyBuffer().order(ByteOrder.nativeOrder())
+            nativeCore.bufferOf(mapping).asReadOnlyBuffer().order(ByteOrder.nativeOrder())
     }
 }
