@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jni.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,13 +120,38 @@ NATIVE(void, destroyDelegate)(JNIEnv* env, jclass self, jlong delegate) {
 
 /* ---- The mapping. ---- */
 
-typedef struct {
-  uint8_t* base; /* of whole pages */
-  size_t mapped_size;
-  size_t skipped; /* bytes of the first page that stand before the model */
+typedef struct mapping {
+  uint8_t* base;
+  size_t mapped_size; /* of whole pages */
+  size_t skipped;     /* bytes of the first page that stand before the model */
   size_t size;
   int is_restored;
+  struct mapping* next; /* closed one */
 } mapping;
+
+/* Closed mappings keep their addresses, which read as zero: a buffer that is still held
+ * somewhere then shows nothing, instead of ending the process. The next model of as many
+ * pages takes them over: else a process that opens and closes models would run out. */
+static mapping* closed;
+static pthread_mutex_t closed_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void keep_closed(mapping* model) {
+  pthread_mutex_lock(&closed_mutex);
+  model->next = closed;
+  closed = model;
+  pthread_mutex_unlock(&closed_mutex);
+}
+
+/* A closed mapping of this size, or a new one without addresses; NULL without memory. */
+static mapping* take_closed(size_t mapped_size) {
+  pthread_mutex_lock(&closed_mutex);
+  mapping** link = &closed;
+  while (*link != NULL && (*link)->mapped_size != mapped_size) link = &(*link)->next;
+  mapping* found = *link;
+  if (found != NULL) *link = found->next;
+  pthread_mutex_unlock(&closed_mutex);
+  return found != NULL ? found : calloc(1, sizeof *found);
+}
 
 /* The region of a file, or what is left of it where length is below 0. */
 static int find_region(JNIEnv* env, int descriptor, jlong offset, jlong* length) {
@@ -155,21 +181,25 @@ static int find_region(JNIEnv* env, int descriptor, jlong offset, jlong* length)
 
 static jlong map_region(JNIEnv* env, int descriptor, jlong offset, jlong length) {
   if (!find_region(env, descriptor, offset, &length)) return 0;
-  mapping* out = malloc(sizeof *out);
+  size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (size_t)length;
+  size_t skipped = (size_t)(offset % (jlong)page);
+  size_t mapped_size = (skipped + size + page - 1) / page * page;
+  mapping* out = take_closed(mapped_size);
   if (out == NULL) {
     throw_plain(env, kIOException, strerror(ENOMEM));
     return 0;
   }
-  out->skipped = (size_t)(offset % (jlong)sysconf(_SC_PAGESIZE));
-  out->size = (size_t)length;
-  out->mapped_size = out->skipped + out->size;
-  void* base = mmap(NULL, out->mapped_size, PROT_READ | PROT_WRITE, MAP_PRIVATE,
-                    descriptor, (off_t)(offset - (jlong)out->skipped));
+  int flags = MAP_PRIVATE | (out->base != NULL ? MAP_FIXED : 0);
+  void* base = mmap(out->base, mapped_size, PROT_READ | PROT_WRITE, flags, descriptor,
+                    (off_t)(offset - (jlong)skipped));
   if (base == MAP_FAILED) {
     throw_plain(env, kIOException, strerror(errno));
     free(out);
     return 0;
   }
+  out->mapped_size = mapped_size;
+  out->skipped = skipped;
+  out->size = size;
   out->base = base;
   out->is_restored = 0;
   return (jlong)(intptr_t)out;
@@ -250,16 +280,19 @@ NATIVE(void, restore)(JNIEnv* env, jclass self, jlong handle, jbyteArray array,
   }
 }
 
-/* Gives the memory back. Its addresses stay reserved and read as zero: a buffer that is
- * still held somewhere then shows nothing, instead of ending the process. */
+/* Gives the memory back, not its addresses. */
 NATIVE(void, closeMapping)(JNIEnv* env, jclass self, jlong handle) {
   (void)env, (void)self;
   mapping* model = (mapping*)(intptr_t)handle;
   if (model == NULL) return;
   void* zeros = mmap(model->base, model->mapped_size, PROT_READ,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
-  if (zeros == MAP_FAILED) munmap(model->base, model->mapped_size);
-  free(model);
+  if (zeros != MAP_FAILED) {
+    keep_closed(model);
+  } else {
+    munmap(model->base, model->mapped_size);
+    free(model);
+  }
 }
 
 NATIVE(jstring, version)(JNIEnv* env, jclass self) {

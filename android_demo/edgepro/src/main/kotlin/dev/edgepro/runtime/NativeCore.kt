@@ -76,7 +76,7 @@ internal object NativeCore {
         threads: Int,
     )
 
-    /** Gives the memory back; its addresses stay reserved and read as zero. */
+    /** Gives the memory back; its addresses read as zero until another model takes them. */
     @JvmStatic external fun closeMapping(mapping: Long)
 
     /** `major.minor.patch` of the native core. */

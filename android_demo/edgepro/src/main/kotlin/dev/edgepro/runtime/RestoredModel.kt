@@ -14,8 +14,9 @@ import java.nio.ByteOrder
  * The file is mapped copy-on-write: pages that restoring does not touch stay shared with
  * the page cache, and nothing is ever written to the file. [restoreModel] makes it.
  *
- * Close it after what uses its buffer has ended. A buffer kept longer reads as zeros: the
- * addresses (no memory) stay reserved until the process ends.
+ * Close it after what uses its buffer has ended. A buffer kept longer reads as zeros, or as
+ * a model of the same size that was restored later: the addresses (no memory) stay reserved
+ * until the process ends.
  */
 class RestoredModel private constructor(
     private var handle: Long,
