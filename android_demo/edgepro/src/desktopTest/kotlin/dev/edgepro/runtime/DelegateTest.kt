@@ -70,6 +70,20 @@ class DelegateTest {
     }
 
     @Test
+    fun `what is compared is what TFLite takes, all of the buffer`() {
+        val pair = GoldenPair.first
+        val model = mapped(pair.model)
+        model.position(model.limit())
+        delegateOf(pair, model).close()
+        assertEquals(0, model.remaining())
+        val bytes = pair.model.readBytes()
+        val behindOthers = ByteBuffer.allocateDirect(64 + bytes.size)
+        behindOthers.position(64)
+        behindOthers.put(bytes).position(64)
+        assertTells<WrongModelException>("this file is") { delegateOf(pair, behindOthers) }
+    }
+
+    @Test
     fun `another model of the same size is refused by the interpreter`() {
         val pair = GoldenPair.first
         delegateOf(pair, mapped(pair.authorized), ModelCheck.SIZE).use { delegate ->

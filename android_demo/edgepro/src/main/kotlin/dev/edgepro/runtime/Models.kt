@@ -23,7 +23,8 @@ import java.nio.ByteBuffer
  * @param opener the private key (or passphrase) that opens the sidecar.
  * @param issuer the public key of who must have signed it.
  * @param audience the application id it must be for; null if it names none.
- * @param model the public model's bytes (a `MappedByteBuffer`), to check that it belongs;
+ * @param model the public model (a `MappedByteBuffer`), to check that it belongs: all of
+ *   the buffer, as the interpreter takes it, wherever its position and its limit stand;
  *   null leaves that to the core's fingerprints.
  * @param modelCheck FULL by default, since TFLite follows a file's offsets unverified.
  * @throws dev.edgepro.SidecarException the sidecar does not open; its subclasses say why.
@@ -38,9 +39,12 @@ fun loadDelegate(
     model: ByteBuffer? = null,
     modelCheck: ModelCheck = ModelCheck.FULL,
 ): EdgeProDelegate = openSidecar(sidecar, opener, issuer, audience).use { opened ->
-    model?.let { checkModel(opened.model, it, modelCheck, sidecarName = sidecar.name) }
+    model?.let { checkModel(opened.model, whole(it), modelCheck, sidecarName = sidecar.name) }
     EdgeProDelegate(opened.payload)
 }
+
+/** A buffer as TFLite's interpreter takes it, which asks for no position and no limit. */
+private fun whole(buffer: ByteBuffer): ByteBuffer = buffer.duplicate().apply { clear() }
 
 /**
  * Restores a public model into private memory, for what takes a buffer and no delegate.

@@ -63,7 +63,7 @@ class ProtectedInterpreter private constructor(
  * Cost: SHA-256 of the model (about 1 ms for each megabyte), the sidecar's opening, and
  * one pass over the protected constants; none later.
  *
- * @param model the public model, mapped.
+ * @param model the public model, mapped; all of the buffer.
  * @param opener the private key (or passphrase) that opens the sidecar.
  * @param issuer the public key of who must have signed it.
  * @param audience the application id it must be for; null if it names none.
