@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
+from cryptography.exceptions import InternalError
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap, aes_key_wrap
 from jwcrypto.common import JWException
@@ -89,7 +90,8 @@ def import_jwk(members: dict[str, Any]) -> Any:
             if JWK.from_pem(data).thumbprint() != key.thumbprint():
                 raise ValueError
         return key
-    except (JWException, ValueError, TypeError, KeyError):
+    # OpenSSL does not write a private number beyond its curve's order.
+    except (JWException, ValueError, TypeError, KeyError, InternalError):
         raise JoseError from None
 
 

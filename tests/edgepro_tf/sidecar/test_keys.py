@@ -22,7 +22,7 @@ from edgepro_tf.sidecar import (
     seal_sidecar,
     write_key,
 )
-from edgepro_tf.sidecar.encoding import encode_base64url
+from edgepro_tf.sidecar.encoding import decode_base64url, encode_base64url
 from tests.edgepro_tf.sidecar.material import MODEL, identity, issuer, payload, seal
 
 KINDS = ["P-256", "RSA-3072", "A256KW"]
@@ -148,6 +148,16 @@ def test_halves_of_an_issuer_that_do_not_belong_together_are_refused():
     members["x"] = json.loads(export_key(issuer("EdDSA", 1)))["x"]
     with pytest.raises(KeyFileError, match="it is damaged"):
         load_issuer(json.dumps(members).encode())
+
+
+def test_a_private_number_beyond_the_curve_s_order_is_refused():
+    """It makes the same public half."""
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    members = json.loads(export_key(identity()))
+    number = order + int.from_bytes(decode_base64url(members["d"]), "big")
+    members["d"] = encode_base64url(number.to_bytes(33, "big"))
+    with pytest.raises(KeyFileError, match="it is damaged"):
+        load_identity(json.dumps(members).encode())
 
 
 def test_a_key_that_cannot_encrypt_seals_nothing():
