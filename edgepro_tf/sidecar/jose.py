@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from cryptography.exceptions import InternalError
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap, aes_key_wrap
 from jwcrypto.common import JWException
@@ -98,7 +98,7 @@ def import_jwk(members: dict[str, Any]) -> Any:
 def import_pem(data: bytes, passphrase: bytes | None) -> Any:
     try:
         return JWK.from_pem(data, password=passphrase)
-    except (JWException, ValueError, TypeError):
+    except (JWException, ValueError, TypeError, UnsupportedAlgorithm):
         raise JoseError from None
 
 

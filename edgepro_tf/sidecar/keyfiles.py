@@ -206,10 +206,10 @@ def _parse_pem(data: bytes, label: str, passphrase: str | None, task: str) -> An
     try:
         return jose.import_pem(data, secret)
     except jose.JoseError:
-        reason = "the passphrase is wrong, or it is damaged"
-        raise KeyFileError(
-            f"{task}: {reason if encrypted else 'it is damaged'}."
-        ) from None
+        reason = "it is damaged, or no key of a kind used here"
+        if encrypted:
+            reason = "the passphrase is wrong, or it is damaged"
+        raise KeyFileError(f"{task}: {reason}.") from None
 
 
 def _check_halves(jwk: Any, role: type[Key]) -> None:

@@ -1,3 +1,4 @@
+import base64
 import copy
 import json
 import os
@@ -127,6 +128,17 @@ def test_wrong_files_are_refused(load, data, text):
     with pytest.raises(KeyFileError, match=text) as caught:
         load(data)
     assert str(caught.value).startswith("cannot load ")
+
+
+def test_a_curve_that_nothing_here_knows_is_refused():
+    """SM2's, named in a key that is sound but for its bits."""
+    data = export_key(identity(), key_format="pem").decode()
+    head, *lines, end = data.strip().split("\n")
+    key = base64.b64decode("".join(lines))
+    p256, sm2 = bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a811ccf5501822d")
+    other = base64.b64encode(key.replace(p256, sm2)).decode()
+    with pytest.raises(KeyFileError, match="no key of a kind used here"):
+        load_identity(f"{head}\n{other}\n{end}\n".encode())
 
 
 def test_point_off_the_curve_is_refused():
