@@ -146,10 +146,13 @@ def plan_lock(
     stored, stored_scales = stored or {}, stored_scales or {}
     ranked: list[tuple[int, TensorLock]] = []
     seen_buffers, seen_scales = set(view.structural), set()
+    # Equal bytes are stored once: others may compute with what picks rows here.
+    picking = {c.buffer for c in view.constants.values() if c.picks_rows}
     for position, operand in _positions(view):
         constant = operand.constant
         rank = _rank(operand, position)
-        if constant.buffer not in seen_buffers:
+        decides = constant.picks_rows or constant.buffer not in picking
+        if decides and constant.buffer not in seen_buffers:
             seen_buffers.add(constant.buffer)
             drawn = fit_steps(
                 _data_steps(recipe, operand, position),

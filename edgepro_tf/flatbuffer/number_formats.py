@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,14 @@ ELEMENT_TYPES = {
 }
 # Whatever their bytes are, they are integers; a float's may be no number.
 ANY_BYTE = (_UINT8, _INT8, 17, 19, 20, *_UNSIGNED)
+# Bytes that move together where they are numbers of rows, as an integer of their size.
+_WHOLE = {
+    _FLOAT64: ElementType.INT64,
+    12: ElementType.INT64,
+    15: ElementType.INT32,
+    16: ElementType.INT16,
+    18: ElementType.INT16,
+}
 FLOATS = (0, 1, _FLOAT64, 18)  # What a CAST makes weights of.
 REALS = (*FLOATS, COMPLEX64, _COMPLEX128, 21, 22)  # Weights whatever reads them.
 _BITS = {17: 4, 19: 2}  # Signed, with a zero point of 0.
@@ -81,6 +90,22 @@ def find_range(tensor: Any) -> Range | None:
         scale * (int(level) - found.zero_point) for level in (levels.min, levels.max)
     )
     return Range(least, greatest, tensor.type == _INT16)
+
+
+def as_numbers_of_rows(constant: Constant, type_: int) -> Constant:
+    """A constant that picks rows of a table, in elements that may change places.
+
+    Args:
+        constant: as found in the file.
+        type_: TensorType of the schema.
+    """
+    element_type, shape = constant.element_type, constant.shape
+    if type_ in _WHOLE:
+        element_type = _WHOLE[type_]
+        shape = (constant.data[1] // element_type.dtype.itemsize,)
+    return dataclasses.replace(
+        constant, element_type=element_type, shape=shape, picks_rows=True
+    )
 
 
 def packed_in_byte(type_: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -17,6 +16,7 @@ from edgepro_tf.flatbuffer.number_formats import (
     ELEMENT_TYPES,
     FLOATS,
     REALS,
+    as_numbers_of_rows,
 )
 from edgepro_tf.flatbuffer.roles import (
     COMPUTES_SHAPE,
@@ -157,6 +157,12 @@ class Reader:
             names, inputs, outputs, lambda tensor: graph.Tensors(tensor).Type()
         )
         picking = find_picking(names, inputs, outputs, tensors)
+        tensors = [
+            as_numbers_of_rows(constant, graph.Tensors(tensor).Type())
+            if constant is not None and tensor in picking
+            else constant
+            for tensor, constant in enumerate(tensors)
+        ]
         flow = Flow({}, {}, counted, picking)
         shapes: set[int] = set()
         weighted = {}
@@ -293,8 +299,7 @@ def _operands(
     for tensor in sorted(flow.picking.intersection(map(flow.source_of, inputs))):
         constant = tensors[tensor]
         if constant is not None and int(np.prod(constant.shape)) > 1:
-            codes = dataclasses.replace(constant, picks_rows=True)
-            yield Operand(Role.FILTER, codes, 0)
+            yield Operand(Role.FILTER, constant, 0)
     for position, role, axis in find_operands(name, len(inputs)):
         if inputs[position] in flow.picking:
             continue

@@ -249,63 +249,6 @@ def test_codes_that_go_a_long_way(
         assert each.tobytes() not in protected.public
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int32])
-@pytest.mark.parametrize("is_looked_up", [False, True])
-def test_numbers_of_a_codebook_are_moved(dtype: type, is_looked_up: bool) -> None:
-    """Clustered weights; all of them, or rows by the input (a packed embedding)."""
-    crafted = Crafted()
-    int32 = schema.TensorType.INT32
-    type_ = {1: schema.TensorType.UINT8, 4: int32}[np.dtype(dtype).itemsize]
-    type_ = schema.TensorType.INT8 if dtype is np.int8 else type_
-    book = crafted.add_tensor([16], crafted.draw(16))
-    codes = crafted.rng.integers(0, 16, (50, 8)).astype(dtype)
-    source = crafted.add_tensor([50], type_=int32)
-    drawn = crafted.add_tensor([50, 8], codes, type_=type_)
-    if is_looked_up:
-        rows = crafted.add_tensor([50, 8], type_=type_)
-        crafted.add_operator("GATHER", [drawn, source], [rows])
-    else:
-        rows = drawn
-    places = rows
-    if dtype is not np.int32:
-        places = crafted.add_tensor([50, 8], type_=int32)
-        crafted.add_operator(
-            "CAST", [rows], [places], inDataType=type_, outDataType=int32
-        )
-    weights = crafted.add_tensor([50, 8])
-    crafted.add_operator("GATHER", [book, places], [weights])
-    if not is_looked_up:
-        source = crafted.add_tensor([1, 8])
-        weights = crafted.add_dense(source, weights, 50)
-    original = crafted.finish([source], [weights])
-    protected = lock_exactly(original)
-    assert codes.tobytes() not in protected.public and protected.bytes_left == 0
-    place = original.index(codes.tobytes())
-    moved = np.frombuffer(protected.public, dtype, codes.size, place)
-    np.testing.assert_array_equal(np.sort(moved), np.sort(codes.ravel()))
-
-
-def test_numbers_of_a_codebook_in_another_shape() -> None:
-    """16 bits, which a GATHER takes as they are, turned and used a second time."""
-    crafted = Crafted()
-    int16 = schema.TensorType.INT16
-    codes = crafted.rng.integers(0, 16, 400).astype(np.int16)
-    drawn = crafted.add_tensor([400], codes, type_=int16)
-    shape = crafted.add_tensor([2], np.int32([50, 8]))
-    places = crafted.add_tensor([50, 8], type_=int16)
-    crafted.add_operator("RESHAPE", [drawn, shape], [places])
-    source = crafted.add_tensor([1, 8])
-    answers = []
-    for _ in range(2):
-        weights = crafted.add_tensor([50, 8])
-        book = crafted.add_tensor([16], crafted.draw(16))
-        crafted.add_operator("GATHER", [book, places], [weights])
-        answers.append(crafted.add_dense(source, weights, 50))
-    protected = lock_tflite(crafted.finish([source], answers), runs=False)
-    assert codes.tobytes() not in protected.public
-    assert protected.bytes_left == 8  # The shape.
-
-
 @pytest.mark.parametrize("way", ["", "RESHAPE", "TILE"])
 def test_small_integers_that_become_indices_stay(way: str) -> None:
     """PyTorch keeps an order of channels in a byte each."""
