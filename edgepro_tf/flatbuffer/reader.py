@@ -337,8 +337,9 @@ def _input_scale(graph: Any, inputs: list[int], operands: tuple[Operand, ...]) -
 
 
 def ints(values: Any) -> list[int]:
-    """Of a vector, or of what stands for an absent one."""
-    return [int(value) for value in np.atleast_1d(values)]
+    """Of a vector; an absent one, for which flatbuffers gives 0 or None, is empty."""
+    is_absent = values is None or np.isscalar(values)
+    return [] if is_absent else [int(value) for value in values]
 
 
 def _reached(

@@ -385,3 +385,13 @@ def test_a_first_signature_that_reads_no_weight() -> None:
     np.testing.assert_allclose(
         run_model(restored, x, "score")["y"], x["x"] @ pair.w.numpy(), rtol=1e-5
     )
+
+
+def test_an_operator_without_a_vector_of_inputs_reads_none() -> None:
+    """Not the first tensor, which may be weights."""
+    crafted = Crafted()
+    weights, source = crafted.add_weights(8, 8), crafted.add_tensor([1, 8])
+    out = crafted.add_dense(source, weights, 8)
+    crafted.add_operator("CUSTOM", [], [], custom="Ours").inputs = None
+    protected = lock_tflite(crafted.finish([source], [out]), runs=False)
+    assert protected.bytes_left == 0
