@@ -105,11 +105,10 @@ def find_picking(
         names, inputs, outputs: as for ``find_counted``.
         tensors: constants by tensor number.
     """
-    source = {
-        outs[0]: ins[0]
-        for name, ins, outs in zip(names, inputs, outputs, strict=True)
-        if name in (*PASSES_CONSTANTS, *MAKES_REAL)
-    }
+    source: dict[int, int] = {}
+    for name, ins, outs in zip(names, inputs, outputs, strict=True):
+        if name in (*PASSES_CONSTANTS, *MAKES_REAL):
+            source[outs[0]] = source.get(ins[0], ins[0])
 
     def is_table(tensor: int) -> bool:
         constant = tensors[source.get(tensor, tensor)]

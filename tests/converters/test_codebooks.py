@@ -100,3 +100,21 @@ def test_numbers_of_a_codebook_in_another_shape() -> None:
     protected = lock_tflite(crafted.finish([source], answers), runs=False)
     assert codes.tobytes() not in protected.public
     assert protected.bytes_left == 8  # The shape.
+
+
+def test_numbers_of_a_sparse_codebook_in_float16() -> None:
+    """Two operators make its values of the constant."""
+    crafted = Crafted()
+    float16, int32 = schema.TensorType.FLOAT16, schema.TensorType.INT32
+    codes = crafted.rng.integers(0, 16, (50, 8)).astype(np.int32)
+    places = crafted.add_tensor([50, 8], codes, type_=int32)
+    stored = crafted.add_tensor([16], crafted.draw(16).astype(np.float16))
+    dense = crafted.add_tensor([16], type_=float16)
+    book, weights = crafted.add_tensor([16]), crafted.add_tensor([50, 8])
+    crafted.add_operator("DENSIFY", [stored], [dense])
+    crafted.add_operator("DEQUANTIZE", [dense], [book])
+    crafted.add_operator("GATHER", [book, places], [weights])
+    source = crafted.add_tensor([1, 8])
+    out = crafted.add_dense(source, weights, 50)
+    protected = lock_tflite(crafted.finish([source], [out]), runs=False)
+    assert codes.tobytes() not in protected.public and protected.bytes_left == 0
