@@ -13,25 +13,6 @@
 enum { FLOAT32 = 1, INT8 = 9, BUILTIN_MUL = 18 };
 
 typedef struct {
-  void* (*init)(TfLiteContext*, const char*, size_t);
-  void (*free)(TfLiteContext*, void*);
-  TfLiteStatus (*prepare)(TfLiteContext*, TfLiteNode*);
-  TfLiteStatus (*invoke)(TfLiteContext*, TfLiteNode*);
-  const char* (*profiling_string)(const TfLiteContext*, const TfLiteNode*);
-  int32_t builtin_code;
-  const char* custom_name;
-  int version;
-  void *registration_external, *async_kernel;
-  uint64_t inplace_operator;
-} registration;
-
-typedef struct {
-  TfLiteContext base;
-  TfLiteStatus (*ReplaceNodeSubsets)(TfLiteContext*, registration,
-                                     const TfLiteIntArray*, TfLiteDelegate*);
-} claiming_context;
-
-typedef struct {
   TfLiteDelegate* delegate;
   TfLiteIntArray *nodes, *inputs, *outputs;
 } claimed_nodes;
@@ -48,9 +29,9 @@ typedef struct {
 
 static int claimed_count;
 
-static TfLiteNode* find_node(TfLiteContext* context, int index, registration** is) {
+static TfLiteNode* find_node(TfLiteContext* context, int index, TfLiteRegistration** is) {
   TfLiteNode* node = NULL;
-  TfLiteStatus got = context->GetNodeAndRegistration(context, index, &node, (void**)is);
+  TfLiteStatus got = context->GetNodeAndRegistration(context, index, &node, is);
   return got == kTfLiteOk ? node : NULL;
 }
 
@@ -62,7 +43,7 @@ static int is_by_channel(const TfLiteTensor* input, const TfLiteTensor* factors)
 }
 
 static int is_claimable(TfLiteContext* context, int index) {
-  registration* is = NULL;
+  TfLiteRegistration* is = NULL;
   const TfLiteNode* node = find_node(context, index, &is);
   if (node == NULL || is->builtin_code != BUILTIN_MUL) return 0;
   const TfLiteTensor* input = &context->tensors[node->inputs->data[0]];
@@ -98,7 +79,7 @@ static void* kernel_init(TfLiteContext* context, const char* buffer, size_t size
   kernel* self = malloc(sizeof *self + (size_t)count * sizeof *self->of);
   self->count = count;
   for (int i = 0; i < count; i++) {
-    registration* is = NULL;
+    TfLiteRegistration* is = NULL;
     const TfLiteNode* node = find_node(context, claimed->nodes->data[i], &is);
     read_factors(context, node, &self->of[i]);
   }
@@ -174,14 +155,14 @@ static TfLiteStatus prepare(TfLiteContext* context, TfLiteDelegate* delegate) {
     }
   }
   claimed_count = nodes->size;
-  registration claims = {.init = kernel_init,
-                         .free = kernel_free,
-                         .prepare = kernel_prepare,
-                         .invoke = kernel_invoke,
-                         .custom_name = "ClaimedMultiplications",
-                         .version = 1};
-  claiming_context* whole = (claiming_context*)context;
-  TfLiteStatus status = whole->ReplaceNodeSubsets(context, claims, nodes, delegate);
+  TfLiteRegistration claims = {.init = kernel_init,
+                               .free = kernel_free,
+                               .prepare = kernel_prepare,
+                               .invoke = kernel_invoke,
+                               .custom_name = "ClaimedMultiplications",
+                               .version = 1};
+  TfLiteStatus status = context->ReplaceNodeSubsetsWithDelegateKernels(
+      context, claims, nodes, delegate);
   free(nodes);
   return status;
 }

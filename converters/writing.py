@@ -118,8 +118,8 @@ def read_pair(
 ) -> ShippedPair:
     """Open a pair that ``write_pair`` wrote.
 
-    An expired one opens, too, and one for any application: date and audience bind the
-    app, and what replaces the version may have others.
+    Expired or not, and whatever application it is for: date and audience bind the app,
+    and what replaces the version may have others.
 
     Args:
         model_path: the public model; the sidecar is beside it.

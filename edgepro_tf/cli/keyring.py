@@ -10,6 +10,7 @@ from edgepro_tf.errors import EdgeProError, KeyFileError
 from edgepro_tf.files import (
     PRIVATE_MODE,
     PUBLIC_MODE,
+    check_path,
     check_targets,
     filling_folder,
     write_files,
@@ -235,7 +236,7 @@ def find_sidecar(args: argparse.Namespace) -> Path:
     if args.sidecar is None and not args.model.exists():
         raise EdgeProError(
             f"cannot read model {args.model}: No such file or directory.",
-            f"Check the path: {args.model}",
+            check_path(args.model),
         )
     return sidecar_path(args.model, args.sidecar)
 

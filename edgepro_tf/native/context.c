@@ -72,7 +72,7 @@ int has_delegated_nodes(TfLiteContext* context) {
   if (context->GetExecutionPlan(context, &plan) != kTfLiteOk || plan == NULL) return -1;
   for (int i = 0; i < plan->size; i++) {
     TfLiteNode* node = NULL;
-    void* registration = NULL;
+    TfLiteRegistration* registration = NULL;
     if (context->GetNodeAndRegistration(context, plan->data[i], &node, &registration) !=
             kTfLiteOk ||
         node == NULL) {

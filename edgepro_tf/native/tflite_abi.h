@@ -74,11 +74,18 @@ typedef struct TfLiteNode {
   struct TfLiteDelegate* delegate;
 } TfLiteNode;
 
-typedef struct {
-  void (*functions[5])(void); /* init, free, prepare, invoke, profiling_string */
+typedef struct TfLiteRegistration {
+  void* (*init)(struct TfLiteContext*, const char*, size_t);
+  void (*free)(struct TfLiteContext*, void*);
+  TfLiteStatus (*prepare)(struct TfLiteContext*, TfLiteNode*);
+  TfLiteStatus (*invoke)(struct TfLiteContext*, TfLiteNode*);
+  const char* (*profiling_string)(const struct TfLiteContext*, const TfLiteNode*);
   int32_t builtin_code;
   const char* custom_name;
-  /* More fields follow. */
+  int version;
+  /* Not every version has what follows. */
+  void *registration_external, *async_kernel;
+  uint64_t inplace_operator;
 } TfLiteRegistration;
 
 typedef struct TfLiteContext {
@@ -90,7 +97,11 @@ typedef struct TfLiteContext {
   void (*ReportError)(struct TfLiteContext*, const char*, ...);
   TfLiteStatus (*AddTensors)(struct TfLiteContext*, int, int*);
   TfLiteStatus (*GetNodeAndRegistration)(struct TfLiteContext*, int, TfLiteNode**,
-                                         void** registration);
+                                         TfLiteRegistration**);
+  TfLiteStatus (*ReplaceNodeSubsetsWithDelegateKernels)(struct TfLiteContext*,
+                                                        TfLiteRegistration,
+                                                        const TfLiteIntArray*,
+                                                        struct TfLiteDelegate*);
   /* More fields follow. */
 } TfLiteContext;
 

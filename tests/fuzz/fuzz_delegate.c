@@ -58,7 +58,7 @@ static TfLiteStatus get_plan(TfLiteContext* of, TfLiteIntArray** plan) {
 }
 
 static TfLiteStatus get_node(TfLiteContext* of, int index, TfLiteNode** node,
-                             void** registration) {
+                             TfLiteRegistration** registration) {
   (void)index;
   *node = &((context*)of)->node;
   *registration = NULL;

@@ -13,25 +13,6 @@ enum { BUILTIN_CUSTOM = 32 };
 #endif
 
 typedef struct {
-  void* (*init)(TfLiteContext*, const char*, size_t);
-  void (*free)(TfLiteContext*, void*);
-  TfLiteStatus (*prepare)(TfLiteContext*, TfLiteNode*);
-  TfLiteStatus (*invoke)(TfLiteContext*, TfLiteNode*);
-  const char* (*profiling_string)(const TfLiteContext*, const TfLiteNode*);
-  int32_t builtin_code;
-  const char* custom_name;
-  int version;
-  void *registration_external, *async_kernel;
-  uint64_t inplace_operator;
-} registration;
-
-typedef struct {
-  TfLiteContext base;
-  TfLiteStatus (*ReplaceNodeSubsets)(TfLiteContext*, registration,
-                                     const TfLiteIntArray*, TfLiteDelegate*);
-} replacing_context;
-
-typedef struct {
   float addend[8];
 } kernel;
 
@@ -78,18 +59,18 @@ static TfLiteStatus prepare(TfLiteContext* context, TfLiteDelegate* delegate) {
   taken->size = 0;
   for (int i = 0; i < plan->size; i++) {
     TfLiteNode* node = NULL;
-    registration* is = NULL;
-    context->GetNodeAndRegistration(context, plan->data[i], &node, (void**)&is);
+    TfLiteRegistration* is = NULL;
+    context->GetNodeAndRegistration(context, plan->data[i], &node, &is);
     if (is->builtin_code == BUILTIN_CUSTOM) taken->data[taken->size++] = plan->data[i];
   }
-  registration adds = {.init = kernel_init,
-                       .free = kernel_free,
-                       .prepare = kernel_prepare,
-                       .invoke = kernel_invoke,
-                       .custom_name = DELEGATE_NAME,
-                       .version = 1};
-  replacing_context* whole = (replacing_context*)context;
-  TfLiteStatus status = whole->ReplaceNodeSubsets(context, adds, taken, delegate);
+  TfLiteRegistration adds = {.init = kernel_init,
+                             .free = kernel_free,
+                             .prepare = kernel_prepare,
+                             .invoke = kernel_invoke,
+                             .custom_name = DELEGATE_NAME,
+                             .version = 1};
+  TfLiteStatus status = context->ReplaceNodeSubsetsWithDelegateKernels(
+      context, adds, taken, delegate);
   free(taken);
   return status;
 }
