@@ -14,6 +14,7 @@ _UINT8, BOOL, COMPLEX64, _FLOAT64, _COMPLEX128 = 3, 6, 8, 10, 11
 _INT16, _INT8 = 7, 9
 _UINT64, _UINT32, _UINT16, _BFLOAT16 = 12, 15, 16, 18
 _UNSIGNED = (_UINT64, _UINT32, _UINT16)
+_PACKED, _FLOAT8 = (17, 19, 20), (21, 22)
 # TensorType of the schema -> element type of a lock. Others cannot be locked. To a lock
 # uint8 is bytes without a meaning: packed integers of 2 and 4 bits, larger ones without
 # a sign, bfloat16, float8, float64 and complex numbers of these, booleans. A complex64
@@ -21,30 +22,19 @@ _UNSIGNED = (_UINT64, _UINT32, _UINT16)
 ELEMENT_TYPES = {
     0: ElementType.FLOAT32,
     COMPLEX64: ElementType.FLOAT32,
+    _COMPLEX128: ElementType.UINT8,
     1: ElementType.FLOAT16,
     2: ElementType.INT32,
     4: ElementType.INT64,
     _INT16: ElementType.INT16,
     _INT8: ElementType.INT8,
     **dict.fromkeys(
-        (
-            _UINT8,
-            BOOL,
-            _FLOAT64,
-            _COMPLEX128,
-            *_UNSIGNED,
-            17,
-            _BFLOAT16,
-            19,
-            20,
-            21,
-            22,
-        ),
+        (_UINT8, BOOL, *_PACKED, *_UNSIGNED, _BFLOAT16, _FLOAT64, *_FLOAT8),
         ElementType.UINT8,
     ),
 }
 # Whatever their bytes are, they are integers; a float's may be no number.
-ANY_BYTE = (_UINT8, _INT8, 17, 19, 20, *_UNSIGNED)
+ANY_BYTE = (_UINT8, _INT8, *_PACKED, *_UNSIGNED)
 # Bytes that move together where they are numbers of rows, as an integer of their size.
 _WHOLE = {
     _FLOAT64: ElementType.INT64,
@@ -54,7 +44,7 @@ _WHOLE = {
     _BFLOAT16: ElementType.INT16,
 }
 FLOATS = (0, 1, _FLOAT64, _BFLOAT16)  # What a CAST makes weights of.
-REALS = (*FLOATS, COMPLEX64, _COMPLEX128, 21, 22)  # Weights whatever reads them.
+REALS = (*FLOATS, COMPLEX64, _COMPLEX128, *_FLOAT8)  # Weights whatever reads them.
 _BITS = {17: 4, 19: 2}  # Signed, with a zero point of 0.
 _UNREAD = {
     COMPLEX64: "complex numbers",
@@ -62,7 +52,7 @@ _UNREAD = {
     _FLOAT64: "numbers of float64",
     _BFLOAT16: "numbers of bfloat16",
     20: "4 bits and no sign",
-    **dict.fromkeys((21, 22), "numbers of float8"),
+    **dict.fromkeys(_FLOAT8, "numbers of float8"),
     **dict.fromkeys(_UNSIGNED, "more than 8 bits and no sign"),
 }
 
