@@ -10,7 +10,7 @@
 enum { ALIGNMENT = 64, SLACK = 64 };
 /* Bytes: a shorter run of constants is not worth the search for its mapping, a larger gap
  * is not of the run. */
-enum { SMALLEST_RELEASE = 1 << 20, LARGEST_GAP = 1 << 16 };
+enum { SMALLEST_RELEASE = 1 << 17, LARGEST_GAP = 1 << 16 };
 
 struct copies {
   copies* next;
