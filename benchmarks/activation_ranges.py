@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.security import UNTRAINED, Cell, make_pairs
+from edgepro_tf.cli.quiet import quieten_tensorflow
 
 if TYPE_CHECKING:
     from edgepro_tf.audit.thief import Thief
@@ -43,7 +44,7 @@ Found = dict[str, dict[str, list[float]]]  # Accuracies by whose ranges, and way
 
 def main() -> None:
     args = _parse()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    quieten_tensorflow()
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     from edgepro_tf.datasets import load_dataset
 

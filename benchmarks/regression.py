@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks.security import UNTRAINED, audit_draws, draw_pairs, summarise_report
 from converters.recipe import PRESETS, Recipe
+from edgepro_tf.cli.quiet import quieten_tensorflow
 from edgepro_tf.datasets import Dataset, load_dataset
 from edgepro_tf.locks import Step
 
@@ -36,7 +37,7 @@ _RECIPES = {
 
 def main() -> None:
     args = _parse()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    quieten_tensorflow()
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(args.workers))
     from converters import convert_keras
     from edgepro_tf.audit.budget import QUICK

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import signal
 import sys
 import warnings
@@ -124,8 +123,6 @@ def main(arguments: argparse.Namespace) -> int:
 def run(argv: Sequence[str] | None = None) -> None:
     """Entry point of the console script."""
     warnings.showwarning = _show_warning
-    # Else TensorFlow tells its progress, and of graphics cards that are not there.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     quieten_tensorflow()
     console.prepare_output()
     for name in ("SIGTERM", "SIGHUP"):  # Half-written files go, as with Ctrl-C.

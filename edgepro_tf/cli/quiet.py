@@ -1,4 +1,4 @@
-"""Imports TensorFlow without what it says of processors and graphics cards."""
+"""TensorFlow without what it says of its progress, processors and graphics cards."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 _STDERR = 2
 _NAME = "tensorflow"
+_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 class _Finder:
@@ -44,12 +45,12 @@ class _Finder:
 
 
 def quieten_tensorflow() -> None:
-    """From now on its import says nothing, unless it fails.
+    """From now on it says nothing, on its import neither, unless that fails.
 
     Its libraries write six lines before their logging is set up, which no variable
-    silences. ``TF_CPP_MIN_LOG_LEVEL`` below 3 leaves them.
+    silences. ``TF_CPP_MIN_LOG_LEVEL`` below 3 leaves all that it says.
     """
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3") == "3" and _NAME not in sys.modules:
+    if os.environ.setdefault(_LEVEL, "3") == "3" and _NAME not in sys.modules:
         sys.meta_path.insert(0, _Finder())  # type: ignore[arg-type]
 
 

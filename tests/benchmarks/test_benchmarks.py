@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -23,6 +26,13 @@ from converters.keras_export import ExportOptions, export_keras
 from edgepro_tf.locks import Step
 
 SHAPE = (1, 16, 16, 3)
+_GROWTH = """
+import sys
+from benchmarks import __main__ as program
+program.measure_growth = lambda **_: __import__("tensorflow") and {}
+sys.argv[1:] = ["--only", "growth", "--out", sys.argv[1]]
+program.main()
+"""
 
 
 def network(factors: np.ndarray | None = None) -> keras.Model:
@@ -100,6 +110,15 @@ def test_every_part_of_a_subject(tmp_path: Path) -> None:
     assert table.count("missed by") == 2 * missed
     draw_charts(document, tmp_path / "chart.png")
     assert (tmp_path / "chart.png").stat().st_size > 10_000
+
+
+def test_tensorflow_is_imported_quietly(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _GROWTH, str(tmp_path)],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )  # fmt: skip
+    assert done.stdout.startswith("growth") and done.stderr == ""
 
 
 def test_bars() -> None:

@@ -18,21 +18,28 @@ print(tensorflow.what)
 
 
 def import_with(
-    folder: Path, says: str, level: str
+    folder: Path, says: str, level: str | None
 ) -> subprocess.CompletedProcess[str]:
     """Another library of that name: what it says stands for native code's messages."""
     (folder / "tensorflow.py").write_text(f"import os\nos.write(2, b'noise')\n{says}\n")
-    path = os.pathsep.join([str(folder), *sys.path])
+    variables = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    variables["PYTHONPATH"] = os.pathsep.join([str(folder), *sys.path])
+    if level is not None:
+        variables["TF_CPP_MIN_LOG_LEVEL"] = level
     return subprocess.run(
         [sys.executable, "-c", _CODE],
-        env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": level},
-        capture_output=True, text=True, check=False,
+        env=variables, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
 def test_its_messages_are_kept_back(tmp_path: Path) -> None:
     done = import_with(tmp_path, "what = 'here'", "3")
     assert (done.stdout, done.stderr) == ("here\n", "later")
+
+
+def test_a_level_is_set_where_none_is(tmp_path: Path) -> None:
+    done = import_with(tmp_path, "what = os.environ['TF_CPP_MIN_LOG_LEVEL']", None)
+    assert (done.stdout, done.stderr) == ("3\n", "later")
 
 
 def test_a_lower_level_shows_them(tmp_path: Path) -> None:
