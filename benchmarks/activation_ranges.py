@@ -99,7 +99,7 @@ def _measure(
         path = args.out / cell.folder / f"ranges_{share:g}_{seed}.json"
         found: Found = json.loads(path.read_text()) if path.exists() else {}
         started = time.time()
-        target = make_target(*pairs[seed], name=cell.subject, recipe=cell.recipe)
+        target = make_target(*pairs[seed])
         known = target.network.ranges.values()
         dealt = {
             TRUE: list(known),

@@ -159,7 +159,7 @@ class Study:
 
 
 def _open(pair: ProtectedModel) -> Target:
-    return make_target(pair.public, pair.payload, name="", recipe=pair.recipe)
+    return make_target(pair.public, pair.payload)
 
 
 def _share_equal(found: Arrays, right: Arrays) -> float:

@@ -98,7 +98,7 @@ class Study:
     @functools.cached_property
     def locked(self) -> dict[str, Target]:
         return {
-            recipe: make_target(pair.public, pair.payload, name=recipe, recipe=recipe)
+            recipe: make_target(pair.public, pair.payload)
             for recipe, pair in self.pairs.items()
         }
 
@@ -131,7 +131,7 @@ class Study:
             values[one.filter] = to_file(filter_values)
         network = dataclasses.replace(network, values=tuple(values))
         count = len(values)
-        return Target(_DRAW, network, values, (Step(0),) * count, ((),) * count, "none")
+        return Target(network, values, (Step(0),) * count, ((),) * count)
 
     def _masks(self, family: Family, seed: int) -> list[np.ndarray]:
         network = self.bench.network

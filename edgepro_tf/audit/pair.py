@@ -115,7 +115,7 @@ def audit_pair(
     pairs = [(public, payload), *others]
     for i, (file, lock) in enumerate(pairs):
         bench = _make_bench(
-            file, lock, data, budget, name=name, recipe=recipe, output=output, base=base
+            file, lock, data, budget, name=name, output=output, base=base
         )
         described = _describe(bench)
         if not is_control:
@@ -156,15 +156,12 @@ def _make_bench(
     budget: Budget,
     *,
     name: str,
-    recipe: str,
     output: str | None,
     base: Path | None,
 ) -> Bench:
     """One file's workbench; arguments as of ``audit_pair``."""
     task = Numbers.of(data.y_train) if are_numbers(data.y_train) else None
-    target = make_target(
-        public, payload, name=name, recipe=recipe, output=output, task=task
-    )
+    target = make_target(public, payload, name=name, output=output, task=task)
     if base is not None:
         known_base = read_base(target.network, base, output)
         target = dataclasses.replace(target, base=known_base)

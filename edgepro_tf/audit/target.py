@@ -47,7 +47,6 @@ class Target:
     """A public model under attack, with what only the developer knows.
 
     Args:
-        name: heading of the report.
         network: the public file, imported.
         authorized: the restored constants in the order of ``network.parameters``; only
             attacks that say so (``needs`` is ``developer``) read them.
@@ -55,7 +54,6 @@ class Target:
             public: every thief knows it.
         stored_channels: for each parameter the channels with a locking value, the
             secret that the paper's lock consists of.
-        recipe: its name.
         exponent_range: of scale factors.
         content, payload: the pair itself, for measurements through the real core.
         undrawn: the constants with every draw undone and no locking value set; the
@@ -69,12 +67,10 @@ class Target:
             ``authorized``, zeros for the heads; None where it is not known.
     """
 
-    name: str
     network: Network = dataclasses.field(repr=False)
     authorized: Arrays = dataclasses.field(repr=False)
     steps: tuple[Step, ...]
     stored_channels: tuple[tuple[int, ...], ...] = dataclasses.field(repr=False)
-    recipe: str
     exponent_range: int = 2
     content: bytes = dataclasses.field(default=b"", repr=False)
     payload: bytes = dataclasses.field(default=b"", repr=False)
@@ -164,8 +160,7 @@ def make_target(
     public: bytes,
     payload: bytes,
     *,
-    name: str,
-    recipe: str,
+    name: str = "the model",
     output: str | None = None,
     task: Task | None = None,
 ) -> Target:
@@ -175,8 +170,7 @@ def make_target(
         public: the ``.tflite`` that ships.
         payload: its lock; read for the recipe's steps, and for what attacks with
             partial knowledge are told.
-        name: heading of the report.
-        recipe: its name, for the report.
+        name: of the model, for errors.
         output: name of the one to attack; None for the only one.
         task: what is asked of it; None for a classifier's.
 
@@ -196,7 +190,7 @@ def make_target(
         content = bytearray(public)
         native.restore_buffer(content, pack_lock(_without_values(lock)))
         undrawn = _import_alike(bytes(content), network)
-    target = _describe(network, authorized, lock, name, recipe)
+    target = _describe(network, authorized, lock)
     return dataclasses.replace(
         target,
         network=check_answers(network, target.authorized, bytes(restored)),
@@ -234,9 +228,7 @@ def relock(target: Target, seed: bytes) -> Draw:
     return Draw(values, _find_orders(target, bytes(restored), lock))
 
 
-def _describe(
-    network: Network, restored: Network, lock: ModelLock, name: str, recipe: str
-) -> Target:
+def _describe(network: Network, restored: Network, lock: ModelLock) -> Target:
     records = {
         (network.graph.buffers[t.tensor], t.target): t
         for t in lock.tensors
@@ -259,12 +251,10 @@ def _describe(
         scale_steps.append(of_scales.steps & ~Step.SET if of_scales else Step(0))
         stored.append(tuple(channels))
     return Target(
-        name,
         network,
         list(restored.values),
         tuple(steps),
         tuple(stored),
-        recipe,
         exponents,
         scales=list(restored.scales),
         scale_steps=tuple(scale_steps),

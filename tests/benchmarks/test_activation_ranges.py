@@ -25,7 +25,7 @@ def target() -> Target:
     model = models.plain_cnn()
     samples = models.make_inputs(model)
     pair = convert_keras(model, samples=samples, number_format="int8")
-    return make_target(pair.public, pair.payload, name="m", recipe="standard")
+    return make_target(pair.public, pair.payload)
 
 
 def test_every_activation_is_dealt_anothers_range() -> None:

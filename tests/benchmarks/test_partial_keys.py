@@ -20,7 +20,7 @@ def ship(*, locked: bool, recipe: str = "standard") -> Target:
     x = np.random.default_rng(0).normal(size=(32, 16))
     model.fit(x, np.arange(32) % 3, 8, verbose=0)
     pair = convert_keras(model, recipe=recipe)
-    return make_target(pair.public, pair.payload, name="", recipe=recipe)
+    return make_target(pair.public, pair.payload)
 
 
 def change(values: Arrays, most: float) -> Arrays:

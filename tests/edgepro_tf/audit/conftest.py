@@ -69,7 +69,7 @@ def lock(
     pair = convert_keras(
         model, recipe=recipe, samples=data.x_train[:64], number_format=number_format
     )
-    return make_target(pair.public, pair.payload, name="m", recipe=str(recipe))
+    return make_target(pair.public, pair.payload)
 
 
 def with_public(target: Target, values: list, steps: tuple) -> Target:  # type: ignore[type-arg]

@@ -115,7 +115,7 @@ def test_where_every_tensor_is_hidden_a_fresh_start_is_no_attack(
         "fine-tuning, progressive unfreezing",
     )
     pair = convert_keras(model, recipe=SIGNS, samples=data.x_train[:4])
-    half_open = make_target(pair.public, pair.payload, name="m", recipe="signs")
+    half_open = make_target(pair.public, pair.payload)
     for target, applies in ((standard, False), (half_open, True)):
         bench = make_bench(target, data, least_steps=20, most_steps=20)
         for name in names:

@@ -74,7 +74,7 @@ def test_every_attack_runs_end_to_end(reader, words, recipe, restore_budget) -> 
 
 def test_a_network_without_a_hidden_layer_is_audited(words) -> None:  # type: ignore[no-untyped-def]
     pair = convert_keras(train_reader(words, hidden=0), samples=words.x_train[:64])
-    target = make_target(pair.public, pair.payload, name="m", recipe="standard")
+    target = make_target(pair.public, pair.payload)
     bench = make_bench(target, words, shares=(0.05,))
     found = cluster_features(bench, bench.thief(0.05, 0))
     assert not found.applies and "no hidden layer" in found.chosen
@@ -83,7 +83,7 @@ def test_a_network_without_a_hidden_layer_is_audited(words) -> None:  # type: ig
 def test_an_embedding_learns(reader, words) -> None:  # type: ignore[no-untyped-def]
     """Its gradient is dense, and zero for words that no example has."""
     pair = convert_keras(reader, samples=words.x_train[:64])
-    target = make_target(pair.public, pair.payload, name="m", recipe="standard")
+    target = make_target(pair.public, pair.payload)
     bench = make_bench(target, words, shares=(0.05,))
     x, y = np.full((4, LENGTH), 2), np.arange(4) % CLASSES
     classes = np.eye(CLASSES, dtype=np.float32)[y]

@@ -93,9 +93,7 @@ def test_an_audit_feeds_two_inputs_and_reads_one_of_two_outputs(
     test = data.x_test, data.y_test, kind
     right = measure_accuracy(interpreter, *test)
     assert right > 0.85
-    target = make_target(
-        two_inputs.public, two_inputs.payload, name="m", recipe="standard", output=kind
-    )
+    target = make_target(two_inputs.public, two_inputs.payload, output=kind)
     assert len(target.network.linears) == 4  # The other output's two are left out.
     bench = make_bench(target, data)
     assert bench.accuracy(target.authorized) == pytest.approx(right, abs=6e-3)
@@ -190,7 +188,7 @@ def test_an_audit_reads_an_answer_at_every_pixel(
     model.fit(data.x_train, labels, epochs=6, batch_size=16, verbose=0)
     pair = convert_keras(model, samples=data.x_test, number_format=number_format)
     right = restored_accuracy(pair.public, pair.payload, data.x_test, data.y_test)
-    target = make_target(pair.public, pair.payload, name="m", recipe="standard")
+    target = make_target(pair.public, pair.payload)
     bench = make_bench(target, data)
     assert bench.accuracy(target.authorized) == pytest.approx(right, abs=0.02)
     assert right > bench.chance + 0.1
@@ -217,7 +215,7 @@ def test_inputs_of_different_batches_are_refused() -> None:
     )
     pair = lock_tflite(crafted.finish([left, right], [out]))
     with pytest.raises(ConversionError, match="inputs of different batches"):
-        make_target(pair.public, pair.payload, name="m", recipe="standard")
+        make_target(pair.public, pair.payload)
 
 
 def mean_of_heads(x: keras.KerasTensor) -> keras.KerasTensor:
@@ -259,7 +257,7 @@ def test_an_audit_answers_as_the_model_whatever_makes_its_answers(
     model.fit(data.x_train, labels[0], epochs=6, verbose=0)
     pair = convert_keras(model, samples=data.x_test)
     right = restored_accuracy(pair.public, pair.payload, data.x_test, data.y_test)
-    target = make_target(pair.public, pair.payload, name="m", recipe="standard")
+    target = make_target(pair.public, pair.payload)
     bench = make_bench(target, data)
     assert bench.accuracy(target.authorized) == pytest.approx(right, abs=2e-3)
     assert right > bench.chance

@@ -81,7 +81,7 @@ def test_all_of_a_lock_trained_lock_known_is_authorized() -> None:
     x = np.random.default_rng(0).normal(size=(32, 16))
     model.fit(x, np.arange(32) % 3, 8, verbose=0)
     pair = convert_keras(model)
-    target = make_target(pair.public, pair.payload, name="", recipe="standard")
+    target = make_target(pair.public, pair.payload)
     assert any(target.stored_channels)
     rng = np.random.default_rng(0)
     for values, right in zip(

@@ -117,7 +117,7 @@ def test_a_pair_is_a_target(name: str) -> None:
     """The lock's records are found, and guesses are drawn as the core draws."""
     content = MAKERS[name]()
     pair = lock_tflite(content)
-    target = make_target(pair.public, pair.payload, name="m", recipe="standard")
+    target = make_target(pair.public, pair.payload)
     parameters = range(len(target.steps))
     assert all(target.is_locked(i) for i in parameters)
     for value, right in zip(

@@ -55,7 +55,7 @@ def test_an_audit_reads_one_output_unit_as_two_classes(
     payload, test = protected.payload, (halves.x_test, halves.y_test)
     found = restored_accuracy(protected.public, payload, *test)
     assert found == pytest.approx(expected, abs=2e-3) and expected > 0.9
-    target = make_target(protected.public, payload, name="t", recipe="standard")
+    target = make_target(protected.public, payload)
     bench = make_bench(target, halves)
     assert bench.accuracy(target.authorized) == pytest.approx(expected, abs=2e-3)
     released = public_accuracy(protected.public, *test)

@@ -20,7 +20,7 @@ def test_features_are_a_row_for_each_example(monkeypatch: pytest.MonkeyPatch) ->
     y = np.arange(90, dtype=np.int32) % 3
     data = Dataset(x[:60], y[:60], x[60:], y[60:], "noise", 3)
     pair = convert_keras(model)
-    target = make_target(pair.public, pair.payload, name="m", recipe="standard")
+    target = make_target(pair.public, pair.payload)
     bench = make_bench(target, data, shares=(0.1,))
     found = cluster_features(bench, bench.thief(0.1, 0))
     assert 1 / 3 <= found.accuracy <= 1  # Names are dealt for the best.

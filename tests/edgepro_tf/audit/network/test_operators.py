@@ -132,7 +132,7 @@ def test_a_constant_side_of_a_product_is_a_weight(side: str) -> None:
         assert product.channels == 7 and product.is_first
         assert product.channel_axis == (1 if y else 2)
     pair = lock_tflite(content)
-    target = make_target(pair.public, pair.payload, name="m", recipe="standard")
+    target = make_target(pair.public, pair.payload)
     assert all(target.is_locked(i) for i in range(2))
     np.testing.assert_array_equal(target.authorized[0], network.values[0])
 
@@ -149,7 +149,7 @@ def test_a_constant_of_one_number_is_known_and_no_parameter() -> None:
     pair = lock_tflite(crafted.finish([source], [out]))
     public = import_model(pair.public)
     assert public.graph.constants[epsilon] != np.float32(1e-5)
-    target = make_target(pair.public, pair.payload, name="m", recipe="standard")
+    target = make_target(pair.public, pair.payload)
     assert [p.role for p in target.network.parameters] == ["filter"]
     assert target.network.graph.constants[epsilon] == np.float32(1e-5)
     np.testing.assert_array_equal(target.network.values[0], public.values[0])
@@ -187,7 +187,7 @@ def test_integers_that_a_cast_makes_weights_of_are_read(name: str) -> None:
     np.testing.assert_array_equal(values, np.rint(values))
     assert first.levels is not None and values.max() <= first.levels[1]
     pair = lock_tflite(content)
-    target = make_target(pair.public, pair.payload, name="m", recipe="standard")
+    target = make_target(pair.public, pair.payload)
     assert all(target.is_locked(i) for i in range(len(network.parameters)))
     np.testing.assert_array_equal(target.authorized[0], network.values[0])
     draw = relock(target, bytes(32)).values[0]

@@ -69,7 +69,7 @@ def target_of(model: keras.Model, data: Dataset, scale: float = 1) -> Target:
     """Under the standard lock, or another draw of it."""
     pair = convert_keras(model, samples=data.x_train[:64])
     task = Numbers.of(scale * data.y_train)
-    return make_target(pair.public, pair.payload, name="m", recipe="", task=task)
+    return make_target(pair.public, pair.payload, task=task)
 
 
 def audit(
@@ -303,7 +303,7 @@ def test_an_audit_reads_a_number_at_every_pixel(
     rounding = 0.02 if number_format == "int8" else 1e-3
     assert right == pytest.approx(expected, abs=rounding) and right > 0.5
     task = Numbers.of(data.y_train[..., None])
-    target = make_target(pair.public, pair.payload, name="m", recipe="", task=task)
+    target = make_target(pair.public, pair.payload, task=task)
     bench = make_bench(target, dataclasses.replace(data, y_test=y))
     assert bench.accuracy(target.authorized) == pytest.approx(right, abs=rounding)
     released = public_accuracy(pair.public, data.x_test, y)
