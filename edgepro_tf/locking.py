@@ -89,9 +89,8 @@ def lock_model(
     _warn_of_training(model)
     places = choose_places(model, config.layers if layers is None else layers)
     network, locks = _insert(model, places)
-    neurons = _choose_neurons(
-        network, locks, config, samples, loss or _loss(model), seed
-    )
+    loss = loss or getattr(model, "loss", None)
+    neurons = _choose_neurons(network, locks, config, samples, loss, seed)
     rng = secret_rng(seed)
     for place, lock in zip(places, locks, strict=True):
         lock.assign_lock(draw_lock(place.linear, config, neurons[lock.name], rng))
@@ -139,7 +138,7 @@ def fold_lock(locked: keras.Model) -> keras.Model:
 
 def is_locked(model: keras.Model) -> bool:
     """Whether a model holds locks."""
-    return bool(_lock_layers(network_of(model)))
+    return bool(_find_locks(network_of(model)))
 
 
 def locks_of(model: keras.Model) -> dict[str, ChannelLock]:
@@ -148,8 +147,10 @@ def locks_of(model: keras.Model) -> dict[str, ChannelLock]:
     The paths are valid in the models of ``strip_lock`` and ``fold_lock`` too; see
     ``Place.path`` for their form.
     """
-    layers = _lock_layers(network_of(model))
-    return {path: lock.read_lock() for path, lock in layers.items()}
+    return {
+        f"{path}{lock.linear}": lock.read_lock()
+        for path, _, lock in _find_locks(network_of(model))
+    }
 
 
 def network_of(model: keras.Model) -> keras.Model:
@@ -157,15 +158,14 @@ def network_of(model: keras.Model) -> keras.Model:
     return model.network if isinstance(model, LockedModel) else model
 
 
-def _lock_layers(network: keras.Model) -> dict[str, NeuronLock]:
-    found: dict[str, NeuronLock] = {}
-    seen: set[int] = set()
+def _find_locks(network: keras.Model) -> list[tuple[str, keras.Model, NeuronLock]]:
+    """Each lock layer once, behind the model that it stands in and the path of that."""
+    found: dict[int, tuple[str, keras.Model, NeuronLock]] = {}
     for path, graph in graphs_of(network):
         for layer in graph.layers:
-            if isinstance(layer, NeuronLock) and id(layer) not in seen:
-                seen.add(id(layer))
-                found[f"{path}{layer.linear}"] = layer
-    return found
+            if isinstance(layer, NeuronLock):
+                found.setdefault(id(layer), (path, graph, layer))
+    return list(found.values())
 
 
 def _warn_of_training(model: keras.Model) -> None:
@@ -243,10 +243,6 @@ def _new_name(name: str, taken: set[str]) -> str:
         fresh = f"{name}_{count}"
     taken.add(fresh)
     return fresh
-
-
-def _loss(model: keras.Model) -> Any:
-    return getattr(model, "loss", None)
 
 
 def _choose_neurons(
@@ -361,15 +357,12 @@ class _Site:
 
 
 def _sites(network: keras.Model) -> list[_Site]:
-    sites: dict[int, _Site] = {}
-    for _, graph in graphs_of(network):
-        for layer in graph.layers:
-            if isinstance(layer, NeuronLock) and id(layer) not in sites:
-                check_lock(graph, layer)
-                sites[id(layer)] = _Site(
-                    layer,
-                    graph.get_layer(layer.linear),
-                    graph.get_layer(layer.norm) if layer.norm else None,
-                    graph.get_layer(layer.activation) if layer.activation else None,
-                )
-    return list(sites.values())
+    sites = []
+    for _, graph, lock in _find_locks(network):
+        check_lock(graph, lock)
+        norm, activation = (
+            graph.get_layer(name) if name else None
+            for name in (lock.norm, lock.activation)
+        )
+        sites.append(_Site(lock, graph.get_layer(lock.linear), norm, activation))
+    return sites

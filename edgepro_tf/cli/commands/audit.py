@@ -47,7 +47,7 @@ from edgepro_tf.cli.training_job import DEFAULT_EPOCHS, LOCKS, NETWORKS
 from edgepro_tf.errors import EdgeProError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import keras
 
@@ -160,23 +160,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Get a pair, attack it, write the report."""
-    if (args.model is None) == (args.network is None):
-        raise EdgeProError(
-            "cannot audit: expected either a model's file or --model, got "
-            f"{'neither' if args.model is None else 'both'}.",
-            "edgepro audit --model cnn --dataset digits --out out/audit",
-        )
     is_pair = args.model is not None and args.model.suffix == ".tflite"
-    ignored = ["recipe"] if is_pair else []
-    ignored += ["lock", "epochs", "network_seed"] if args.network is None else []
-    given = [name for name in ignored if getattr(args, name) is not None]
-    if given:
-        ways = "--model or a Keras model" if given[0] == "recipe" else "--model"
-        raise EdgeProError(
-            f"cannot audit {args.model}: expected --{given[0]} with {ways} alone, got "
-            f"it with {'a pair as it ships' if is_pair else 'a model of yours'}.",
-            f"Leave --{given[0]} out.",
-        )
+    _check_flags(args, is_pair=is_pair)
     # Measured: with fewer threads than workers they wait for each other.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(args.workers))
     from edgepro_tf.audit.budget import FULL, QUICK
@@ -224,6 +209,26 @@ def run(args: argparse.Namespace) -> None:
     write_report(report, args.out)
     console.say(str(report))
     console.say(f"{args.out / PAGE_FILE}: the report")
+
+
+def _check_flags(args: argparse.Namespace, *, is_pair: bool) -> None:
+    """Refuse no model or two, and flags that would not be read."""
+    if (args.model is None) == (args.network is None):
+        raise EdgeProError(
+            "cannot audit: expected either a model's file or --model, got "
+            f"{'neither' if args.model is None else 'both'}.",
+            "edgepro audit --model cnn --dataset digits --out out/audit",
+        )
+    ignored = ["recipe"] if is_pair else []
+    ignored += ["lock", "epochs", "network_seed"] if args.network is None else []
+    given = [name for name in ignored if getattr(args, name) is not None]
+    if given:
+        ways = "--model or a Keras model" if given[0] == "recipe" else "--model"
+        raise EdgeProError(
+            f"cannot audit {args.model}: expected --{given[0]} with {ways} alone, got "
+            f"it with {'a pair as it ships' if is_pair else 'a model of yours'}.",
+            f"Leave --{given[0]} out.",
+        )
 
 
 def _say_how_long(seconds: float, limit: float) -> None:
@@ -297,19 +302,8 @@ def _make_pair(
         return files[0].read_bytes(), files[1].read_bytes()
     # Where data were refused nothing was audited: whoever mends them comes again.
     is_unused = b", data " in known and not os.path.lexists(folder / CACHE_FILE)
-    if known and not is_unused:
-        raise EdgeProError(
-            f"cannot audit into {folder}: it holds the audit of another network, or of "
-            "other data.",
-            "Choose another folder.",
-        )
-    for file in () if is_unused else files:
-        if os.path.lexists(file):  # A pair that ships, say.
-            raise EdgeProError(
-                f"cannot audit into {folder}: it holds a {file.name} of something "
-                "else.",
-                "Choose another folder.",
-            )
+    if not is_unused:
+        _check_unused(files, known)
     model = make()
     samples = pairs.fit_samples(data, lambda: pairs.list_keras_inputs(model))
     pair = convert_keras(model, recipe=recipe, samples=samples[:_SAMPLES])
@@ -322,3 +316,16 @@ def _make_pair(
     )
     write_files(dict(zip(files, contents, strict=True)), overwrite=is_unused)
     return pair.public, pair.payload
+
+
+def _check_unused(files: Sequence[Path], known: bytes) -> None:
+    """Refuse a folder with another pair in it: of an audit, or one that ships."""
+    taken = [file for file in files if os.path.lexists(file)]
+    if taken:
+        what = f"a {taken[0].name} of something else"
+        if known:
+            what = "the audit of another network, or of other data"
+        raise EdgeProError(
+            f"cannot audit into {taken[0].parent}: it holds {what}.",
+            "Choose another folder.",
+        )
