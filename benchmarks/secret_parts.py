@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from edgepro_tf.folding import filter_view, is_linear
+from edgepro_tf.lock_training.folding import filter_view, is_linear
 
 # A scale factor above zero can move through a ReLU into the layer behind it.
 _LEAST_SCALE = 1e-2

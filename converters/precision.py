@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from edgepro_tf.graph import (
+from edgepro_tf.lock_training.graph import (
     Edit,
     clone_layer,
     graphs_of,

@@ -6,9 +6,7 @@ What its parts are for, and which modules only serve another:
     flatbuffer/                the constants and operators of a file
     sidecar/                   the payload sealed to devices, and opened on them
     runtime/                   interpreters and buffers over a restored model
-    locking, training          lock training of Keras models. For them choose presets,
-                               selection and placement; layers, graph and folding change
-                               the network, batches and objectives train it
+    locking, training, layers  lock training of Keras models, over lock_training/
     audit/                     attacks on a public model, and what a thief gains
     cli/                       the command ``edgepro``
     files, inputs, errors      what all of these use; datasets and zoo, for examples

@@ -11,14 +11,15 @@ import keras
 import numpy as np
 
 from edgepro_tf.errors import LockError
-from edgepro_tf.folding import (
+from edgepro_tf.layers import NeuronLock
+from edgepro_tf.lock_training.folding import (
     fold_linear,
     fold_norm,
     has_bias,
     output_axis,
     with_bias,
 )
-from edgepro_tf.graph import (
+from edgepro_tf.lock_training.graph import (
     Edit,
     check_graph,
     clone_layer,
@@ -27,11 +28,10 @@ from edgepro_tf.graph import (
     set_weights,
     weights_of,
 )
-from edgepro_tf.layers import NeuronLock
+from edgepro_tf.lock_training.placement import Place, check_lock, choose_places
+from edgepro_tf.lock_training.presets import PRESETS, LockConfig, draw_lock, find_config
+from edgepro_tf.lock_training.selection import draw_neurons, pick_neurons, rank_neurons
 from edgepro_tf.locks import ChannelLock, secret_rng
-from edgepro_tf.placement import Place, check_lock, choose_places
-from edgepro_tf.presets import PRESETS, LockConfig, draw_lock, find_config
-from edgepro_tf.selection import draw_neurons, pick_neurons, rank_neurons
 from edgepro_tf.training import LockedModel
 
 __all__ = [

@@ -8,7 +8,9 @@ from typing import Any, NoReturn
 import keras
 import tensorflow as tf
 
-from edgepro_tf.batches import (
+from edgepro_tf.errors import LockError
+from edgepro_tf.layers import NeuronLock, lock_run
+from edgepro_tf.lock_training.batches import (
     batch_size,
     check_share,
     count_authorized,
@@ -16,10 +18,8 @@ from edgepro_tf.batches import (
     split,
     take,
 )
-from edgepro_tf.errors import LockError
-from edgepro_tf.graph import producer
-from edgepro_tf.layers import NeuronLock, lock_run
-from edgepro_tf.objectives import (
+from edgepro_tf.lock_training.graph import producer
+from edgepro_tf.lock_training.objectives import (
     OutputKind,
     check_objective,
     find_kind,

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edgepro_tf.batches import count_authorized
 from edgepro_tf.datasets import load_dataset
 from edgepro_tf.errors import LockError
+from edgepro_tf.lock_training.batches import count_authorized
 from edgepro_tf.locking import LockConfig, fold_lock, lock_model, locks_of, strip_lock
 from edgepro_tf.training import LockedModel
 from tests import models

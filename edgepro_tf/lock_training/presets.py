@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from edgepro_tf.errors import LockError
-from edgepro_tf.folding import filter_view, order_blocks
+from edgepro_tf.lock_training.folding import filter_view, order_blocks
+from edgepro_tf.lock_training.objectives import OBJECTIVES
+from edgepro_tf.lock_training.selection import METHODS, PREFERENCES
 from edgepro_tf.locks import ChannelLock
-from edgepro_tf.objectives import OBJECTIVES
-from edgepro_tf.selection import METHODS, PREFERENCES
 
 
 @dataclasses.dataclass(frozen=True)

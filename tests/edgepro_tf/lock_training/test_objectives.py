@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from edgepro_tf.errors import LockError
+from edgepro_tf.lock_training.objectives import _deal_classes
 from edgepro_tf.locking import LockConfig, lock_model
-from edgepro_tf.objectives import _deal_classes
 
 
 def test_random_labels_are_dealt_equally_and_anew() -> None:

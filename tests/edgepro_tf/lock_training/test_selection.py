@@ -10,8 +10,8 @@ import pytest
 
 from edgepro_tf.errors import LockError
 from edgepro_tf.layers import NeuronLock
+from edgepro_tf.lock_training.selection import count_neurons, rank_neurons
 from edgepro_tf.locking import LockConfig, lock_model, locks_of
-from edgepro_tf.selection import count_neurons, rank_neurons
 from tests import models
 
 LOSS = "sparse_categorical_crossentropy"

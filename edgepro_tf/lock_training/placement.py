@@ -10,8 +10,8 @@ from typing import Any
 import keras
 
 from edgepro_tf.errors import LockError
-from edgepro_tf.folding import KINDS, is_linear, output_axis, refuse
-from edgepro_tf.graph import Call, calls_of, graphs_of, is_graph
+from edgepro_tf.lock_training.folding import KINDS, is_linear, output_axis, refuse
+from edgepro_tf.lock_training.graph import Call, calls_of, graphs_of, is_graph
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
