@@ -360,6 +360,16 @@ def test_what_would_lose_the_lock_is_refused(tmp_path: pathlib.Path) -> None:
     fold_lock(locked).export(tmp_path / "exported", verbose=False)
 
 
+def test_a_model_of_the_first_version_loads() -> None:
+    """The file names modules of its day, and Keras finds the classes all the same."""
+    folder = pathlib.Path(__file__).parents[1] / "golden" / "v1"
+    locked = keras.saving.load_model(folder / "model.keras")
+    with np.load(folder / "samples.npz") as samples:
+        found = locked.predict(samples["x"], verbose=0)
+        # TFLite's sums are in another order.
+        np.testing.assert_allclose(found, samples["scores"], atol=1e-5)
+
+
 def test_a_clone_without_its_locks_says_so() -> None:
     """Keras clones no weights; that the lock goes with them is a surprise."""
     model = keras.Sequential(
