@@ -1,6 +1,7 @@
 """Run the golden pairs in every TFLite runtime, and write the table of what ran where.
 
     python scripts/runtime_table.py                    all; writes docs/runtimes.md
+                                                       and README's table
     python scripts/runtime_table.py --only litert      environments whose name has it
     python scripts/runtime_table.py --here             this environment, as JSON lines
 
@@ -17,6 +18,7 @@ import itertools
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -29,6 +31,8 @@ import numpy as np
 ROOT = Path(__file__).parent.parent
 PAIRS = sorted(p for p in (ROOT / "tests" / "golden").glob("v*") if p.is_dir())
 PAGE = ROOT / "docs" / "runtimes.md"
+README = ROOT / "README.md"
+MARKS = re.compile("(<!-- runtimes -->\n).*(<!-- /runtimes -->)", re.DOTALL)
 AUDIENCE = "com.example.golden"
 SECONDS = 1800
 # name -> what pip installs
@@ -316,6 +320,7 @@ def main() -> None:
             pairs=", ".join(pair.name for pair in PAIRS),
         )
         PAGE.write_text(f"{introduction}\n{table}\n")
+        README.write_text(MARKS.sub(rf"\g<1>{table}\n\2", README.read_text()))
 
 
 if __name__ == "__main__":
