@@ -4,6 +4,13 @@ An error's text has two parts, ``problem`` (what could not be done, to what, whi
 rule was broken) and ``hint`` (the next step). No secret ever stands in either.
 """
 
+from __future__ import annotations
+
+import contextlib
+import sys
+import traceback
+from collections.abc import Iterator
+
 
 class EdgeProError(Exception):
     """Base of all errors of this library.
@@ -81,3 +88,20 @@ class NativeError(EdgeProError, RuntimeError):
 
 class OutputExistsError(EdgeProError, ValueError):
     """A file would be overwritten without leave."""
+
+
+@contextlib.contextmanager
+def without_locals() -> Iterator[None]:
+    """Let errors go without what the frames behind them held: keys, locks.
+
+    What reports errors often shows local variables (Sentry, loguru, rich, pytest -l).
+    """
+    handled = sys.exception()  # The caller's, and not to be touched.
+    try:
+        yield
+    except BaseException as error:
+        behind: BaseException | None = error
+        while behind is not None and behind is not handled:
+            traceback.clear_frames(behind.__traceback__)
+            behind = behind.__context__
+        raise

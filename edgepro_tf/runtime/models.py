@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgepro_tf.errors import WrongModelError
+from edgepro_tf.errors import WrongModelError, without_locals
 from edgepro_tf.files import PathOrBytes
 from edgepro_tf.runtime.buffers import restore_to_buffer
 from edgepro_tf.runtime.delegates import Delegate, open_with_payload
@@ -17,6 +17,7 @@ from edgepro_tf.runtime.memory_files import MemoryFile, restore_to_memory_file
 from edgepro_tf.sidecar import (
     Identity,
     IssuerKey,
+    OpenedSidecar,
     Passphrase,
     check_model,
     open_sidecar,
@@ -50,8 +51,8 @@ def load_delegate(
         SidecarError: the sidecar does not open; its subclasses say why.
         WrongModelError: it belongs to another model.
     """
-    with _opened(sidecar, identity, issuer, audience, model, "full") as payload:
-        return Delegate(payload)
+    with _opened(sidecar, identity, issuer, audience, model, "full") as opened:
+        return Delegate(opened.payload)
 
 
 def open_interpreter(
@@ -100,10 +101,10 @@ def open_interpreter(
     """
     found = find_runtime(runtime)
     check = _check_for(found)
-    with _opened(sidecar, identity, issuer, audience, model, check) as payload:
+    with _opened(sidecar, identity, issuer, audience, model, check) as opened:
         return open_with_payload(
             model,
-            payload,
+            opened.payload,
             delegates=experimental_delegates or (),
             runtime=found,
             num_threads=num_threads,
@@ -144,8 +145,8 @@ def restore_model(
         WrongModelError: it belongs to another model.
         InterpreterError: the system refused to map the file.
     """
-    with _opened(sidecar, identity, issuer, audience, model, "full") as payload:
-        return restore_to_buffer(model, payload, threads=threads)
+    with _opened(sidecar, identity, issuer, audience, model, "full") as opened:
+        return restore_to_buffer(model, opened.payload, threads=threads)
 
 
 def restore_model_file(
@@ -179,8 +180,8 @@ def restore_model_file(
         WrongModelError: it belongs to another model.
         InterpreterError: this system has no memory files, or refused the memory.
     """
-    with _opened(sidecar, identity, issuer, audience, model, "full") as payload:
-        return restore_to_memory_file(model, payload, threads=threads)
+    with _opened(sidecar, identity, issuer, audience, model, "full") as opened:
+        return restore_to_memory_file(model, opened.payload, threads=threads)
 
 
 def _check_for(runtime: Runtime) -> ModelCheck:
@@ -195,8 +196,8 @@ def _opened(
     audience: str | None,
     model: str | Path | bytes | None,
     model_check: ModelCheck,
-) -> Iterator[bytes]:
-    """The payload of a sidecar, for a model that passes this check.
+) -> Iterator[OpenedSidecar]:
+    """A sidecar's lock, for a model that passes this check.
 
     The core checks the constants' contents; where it refuses, the whole files are
     compared, and the error that names both takes the place of the core's.
@@ -210,7 +211,8 @@ def _opened(
         model_check=model_check,
     )
     try:
-        yield opened.payload
+        with without_locals():
+            yield opened
     except WrongModelError:
         if model is not None:
             check_model(opened.model, model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgepro_tf.errors import without_locals
 from edgepro_tf.files import PathOrBytes
 from edgepro_tf.sidecar import jose
 from edgepro_tf.sidecar.envelope import (
@@ -16,6 +17,7 @@ from edgepro_tf.sidecar.sealing import SealTo, check_key_ids, unusable_key, wrap
 from edgepro_tf.sidecar.unsealing import OpenWith, unseal
 
 
+@without_locals()
 def grant_sidecar(
     sidecar: PathOrBytes, *, identity: OpenWith, recipients: Sequence[SealTo]
 ) -> bytes:

@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from edgepro_tf.errors import KeyFileError
+from edgepro_tf.errors import KeyFileError, without_locals
 from edgepro_tf.files import (
     PRIVATE_MODE,
     PUBLIC_MODE,
@@ -137,6 +137,7 @@ def write_key(
     return write_file(path, data, overwrite=overwrite, mode=mode)
 
 
+@without_locals()
 def _load(source: PathOrBytes, role: type[_K], passphrase: str | None) -> _K:
     name = name_of(source)
     task = f"cannot load {role.noun}{f' {name}' if name else ''}"
@@ -231,7 +232,7 @@ def _warn_if_shared(source: PathOrBytes, noun: str) -> None:
         warnings.warn(
             f"{noun} {name_of(source)} is secret but open to other users of this "
             f"machine (mode {mode:04o}). Run: chmod 600 {shlex.quote(str(source))}",
-            stacklevel=4,
+            stacklevel=5,  # of who called load_...()
         )
 
 

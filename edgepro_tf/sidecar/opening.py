@@ -12,6 +12,7 @@ from edgepro_tf.errors import (
     SidecarError,
     SidecarFormatError,
     UntrustedSidecarError,
+    without_locals,
 )
 from edgepro_tf.files import PathOrBytes, name_of
 from edgepro_tf.sidecar import claims as claims_module
@@ -154,6 +155,7 @@ def reopen_sidecar(
     return _opened(claims, issuer)
 
 
+@without_locals()
 def _read_claims(
     sidecar: PathOrBytes, identity: OpenWith, issuer: IssuerKey, task: str
 ) -> Claims:

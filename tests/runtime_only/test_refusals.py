@@ -19,7 +19,12 @@ from edgepro_tf.errors import (
     WrongKeyError,
     WrongModelError,
 )
-from edgepro_tf.runtime import load_delegate, open_interpreter
+from edgepro_tf.runtime import (
+    load_delegate,
+    open_interpreter,
+    restore_model,
+    restore_model_file,
+)
 from edgepro_tf.runtime.interpreters import find_runtime, make_interpreter
 from edgepro_tf.sidecar import (
     ModelBinding,
@@ -28,7 +33,9 @@ from edgepro_tf.sidecar import (
     open_sidecar,
     seal_sidecar,
 )
+from tests.edgepro_tf.sidecar.material import show_with_locals
 from tests.runtime_only.test_golden_pair import (
+    GOLDEN,
     KEYS,
     MODEL,
     RUNTIMES,
@@ -185,6 +192,23 @@ def test_changed_constant_is_told_by_every_way_in(runtime: str) -> None:
     sentence = sentence_of(by_delegate, InterpreterError)
     assert "belongs to another model file" in sentence
     assert interpreters_alive() == before
+
+
+@pytest.mark.parametrize(
+    "opens",
+    [
+        functools.partial(open_interpreter, MODEL, num_threads=10**6),
+        functools.partial(open_interpreter, GOLDEN / "authorized.tflite"),
+        functools.partial(restore_model, MODEL, threads=10**6),
+        functools.partial(restore_model_file, MODEL, threads=10**6),
+    ],
+    ids=["interpreter", "core", "buffer", "file"],
+)
+def test_no_local_variable_of_a_refusal_holds_the_lock(opens: Opens) -> None:
+    with pytest.raises(EdgeProError) as caught:
+        opens(sidecar=SIDECAR, **KEYS)
+    shown = show_with_locals(caught.value)
+    assert repr(open_sidecar(SIDECAR, **KEYS).payload[4:36])[2:-1] not in shown
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

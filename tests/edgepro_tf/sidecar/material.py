@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 import random
+import traceback
 from typing import Any
 
 import numpy as np
@@ -142,3 +143,13 @@ def open_(sidecar: Any, **changes: Any) -> Any:
         "now": NOW,
     }
     return open_sidecar(sidecar, **(arguments | changes))
+
+
+def show_with_locals(error: BaseException | None) -> str:
+    """An error and what led to it, as reporters show them: with local variables."""
+    shown = ""
+    while error is not None:
+        one = traceback.TracebackException.from_exception(error, capture_locals=True)
+        shown += "".join(one.format(chain=False))
+        error = error.__context__
+    return shown

@@ -4,6 +4,8 @@ import json
 import logging
 import pickle
 import traceback
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,8 @@ from edgepro_tf.sidecar import (
     load_recipient,
 )
 from edgepro_tf.sidecar.encoding import decode_base64url
+from edgepro_tf.sidecar.envelope import parse_envelope
+from edgepro_tf.sidecar.unsealing import unseal
 from tests.edgepro_tf.sidecar.material import (
     PASSPHRASE,
     identity,
@@ -25,6 +29,7 @@ from tests.edgepro_tf.sidecar.material import (
     open_,
     payload,
     seal,
+    show_with_locals,
 )
 
 KEYS = [identity("P-256"), identity("RSA-3072"), identity("A256KW"), issuer()]
@@ -155,3 +160,51 @@ def test_no_error_holds_a_damaged_key_file(damage: bytes) -> None:
         assert_clean(repr(vars(error)) + repr(error.args))
         assert not getattr(error, "doc", "") and not getattr(error, "object", b"")
         error = error.__context__
+
+
+def error_of(call: Callable[[], object]) -> EdgeProError:
+    with pytest.raises(EdgeProError) as caught:
+        call()
+    return caught.value
+
+
+def end_of_lock(sidecar: bytes) -> str:
+    """Letters of the signed content's claims; a signature of 86 follows them."""
+    content = unseal(parse_envelope(sidecar, ""), identity(), "").plaintext.decode()
+    return content[-127:-87]
+
+
+def test_no_local_variable_of_a_failed_opening_holds_the_lock() -> None:
+    sidecar = seal(*KEYS[:3])
+    other = issuer(number=1).issuer_key
+    shown = show_with_locals(error_of(lambda: open_(sidecar, issuer=other)))
+    assert end_of_lock(sidecar) not in shown
+    assert_clean(shown)
+
+
+@pytest.mark.parametrize("load", [load_identity, load_issuer, load_recipient])
+def test_no_local_variable_of_a_failed_loading_holds_a_key(
+    load: Callable[[Path], object], tmp_path: Path
+) -> None:
+    for number, data in enumerate(_broken_key_files([KEYS[0], KEYS[2]])):
+        path = tmp_path / f"{number}.jwk"
+        path.write_bytes(data)
+    del data
+    for path in tmp_path.iterdir():
+        path.chmod(0o600)
+        try:
+            load(path)
+        except EdgeProError as error:
+            assert_clean(show_with_locals(error))
+
+
+def test_variables_of_the_caller_s_own_error_stay() -> None:
+    def fail(kept: int) -> None:
+        raise LookupError(kept)
+
+    try:
+        fail(17)
+    except LookupError as own:
+        error_of(lambda: load_identity(b"no key"))
+        frame = own.__traceback__.tb_next.tb_frame
+        assert frame.f_locals == {"kept": 17}
