@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +94,17 @@ def _find_compiled_model() -> Any:
 
 def _refuse_caches(options: Any) -> None:
     """Refuse options that would leave restored weights on disk, where they are seen."""
-    for part in getattr(options, "__dict__", {}).values():
-        for name, value in getattr(part, "__dict__", {}).items():
-            if value and name.endswith(_WRITES_TO_DISK):
-                raise InterpreterError(
-                    f"cannot open a CompiledModel: expected no option {name!r}, which "
-                    "makes LiteRT write restored weights to disk, got one.",
-                    "Leave it empty for a protected model.",
-                )
+    for name, value in _options_of_groups(options):
+        if value and name.lower().endswith(_WRITES_TO_DISK):
+            raise InterpreterError(
+                f"cannot open a CompiledModel: expected no option {name!r}, which "
+                "makes LiteRT write restored weights to disk, got one.",
+                "Leave it empty for a protected model.",
+            )
+
+
+def _options_of_groups(options: Any) -> Iterator[tuple[str, Any]]:
+    """All of them by name; a group may have a dict of further ones (OpenVINO's)."""
+    for group in getattr(options, "__dict__", {}).values():
+        for name, value in getattr(group, "__dict__", {}).items():
+            yield from value.items() if isinstance(value, dict) else [(name, value)]

@@ -107,6 +107,10 @@ def test_litert_s_own_options_are_seen(tmp_path: Path) -> None:
     )
     with pytest.raises(InterpreterError, match="'xnnpack_weight_cache_path'"):
         open_compiled_model(MODEL, SIDECAR, options=given, **KEYS)
+    own = options.IntelOpenVinoOptions(configs_map={"CACHE_DIR": str(tmp_path)})
+    with pytest.raises(InterpreterError, match="'CACHE_DIR'"):
+        given = options.Options(intel_openvino_options=own)
+        open_compiled_model(MODEL, SIDECAR, options=given, **KEYS)
     fine = options.Options(cpu_options=options.CpuOptions(num_threads=2))
     assert open_compiled_model(MODEL, SIDECAR, options=fine, **KEYS) is not None
 
