@@ -221,7 +221,7 @@ edgepro_status edgepro_lock_parse(const void* payload, size_t size, edgepro_lock
                 "got none. Pass both.");
   }
   edgepro_lock* parsed = calloc(1, sizeof *parsed);
-  if (parsed != NULL) parsed->payload = malloc(size + 1);
+  if (parsed != NULL) parsed->payload = malloc(size | 1); /* never of 0 bytes */
   if (parsed == NULL || parsed->payload == NULL) {
     edgepro_lock_free(parsed);
     return fail_out_of_memory(&out, "read the lock of", size);

@@ -1,5 +1,7 @@
 """payload.py and payload.c accept the same bytes, and refuse the same."""
 
+import ctypes
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -8,6 +10,8 @@ from hypothesis import strategies as st
 from edgepro_tf import native
 from edgepro_tf.errors import PayloadError
 from edgepro_tf.locks import ModelLock
+from edgepro_tf.native._calls import _Status
+from edgepro_tf.native._library import load_library
 from edgepro_tf.payload import pack_lock, unpack_lock
 from tests.edgepro_tf.native.locks_of_samples import locks
 
@@ -184,3 +188,10 @@ def test_no_secret_in_a_refusal() -> None:
     assert "ab" * 4 not in str(refusal.value).lower()
     assert str(refusal.value).startswith("cannot read lock payload: expected")
     assert refusal.value.hint
+
+
+def test_a_size_that_no_memory_has() -> None:
+    lock, most = ctypes.c_void_p(), ctypes.c_size_t(-1)
+    parse = load_library().edgepro_lock_parse
+    status = parse(b"EPL1", most, ctypes.byref(lock), None, 0)
+    assert status == _Status.OUT_OF_MEMORY and not lock
