@@ -12,7 +12,8 @@
 
 static const char kNotFirst[] =
     "cannot restore this model: expected EdgePro's delegate to be the first, got "
-    "another one before it. Put it first in the list of delegates.";
+    "another one before it. Put it first in the list of delegates, and leave out "
+    "experimental_default_delegate_latest_features, which applies XNNPACK before any.";
 static const char kUnknownRuntime[] =
     "cannot restore this model: expected the TfLiteContext of TensorFlow 2.14 to 2.21 "
     "or LiteRT 2, got another layout. Restore the file in memory instead, with "

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import gc
+import inspect
 import pickle
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,16 @@ def test_delegate_must_be_first(runtime: Runtime) -> None:
     with pytest.raises((RuntimeError, ValueError), match="to be the first"):
         interpreter._interpreter.ModifyGraphWithDelegate(pointer)
     del interpreter
+
+
+@every_runtime
+def test_what_applies_xnnpack_before_any_delegate_is_named(runtime: Runtime) -> None:
+    option = "experimental_default_delegate_latest_features"
+    if option not in inspect.signature(runtime.load().Interpreter).parameters:
+        pytest.skip("this runtime has no such option")
+    public, payload = make_pair("float32")
+    with pytest.raises(InterpreterError, match=f"leave out {option}"):
+        open_with_payload(public, payload, runtime=runtime, **{option: True})
 
 
 @every_runtime
