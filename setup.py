@@ -18,6 +18,14 @@ ROOT = Path(__file__).parent
 SOURCES = "edgepro_tf/native"
 SUFFIXES = {"win32": ".dll", "darwin": ".dylib"}
 COMMON_FLAGS = ["-std=c99", "-O3", "-fvisibility=hidden", "-DNDEBUG"]
+# What distributions of Linux build with: an overrun ends the process, and the table of
+# functions to call is read-only. The NDK does so by itself.
+HARDENING = [
+    "-fstack-protector-strong",
+    "-U_FORTIFY_SOURCE",  # Where the compiler sets it, too.
+    "-D_FORTIFY_SOURCE=2",
+    "-Wl,-z,relro,-z,now",
+]
 
 
 class NativeCore(Extension):
@@ -82,7 +90,8 @@ def platform_flags():
     if sys.platform == "win32":
         return ["-shared"]
     if sys.platform != "darwin":
-        return ["-shared", "-fPIC", "-pthread"]
+        hardening = HARDENING if sys.platform == "linux" else []
+        return ["-shared", "-fPIC", "-pthread", *hardening]
     # A Python for both kinds of Mac makes a wheel for both.
     machine = sysconfig.get_platform().rpartition("-")[2]
     machines = ["arm64", "x86_64"] if machine == "universal2" else [machine]

@@ -148,6 +148,7 @@ make_tree() {
     edgepro_tf tests scripts setup.py pyproject.toml | tar --extract --directory "$TREE"
   # The flags of setup.py, and warnings are errors here.
   "$COMPILER" -std=c99 -O3 -fPIC -fvisibility=hidden -DNDEBUG -pthread -shared \
+    -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -Wl,-z,relro,-z,now \
     -Wall -Wextra -Werror "$TREE"/edgepro_tf/native/*.c \
     -o "$TREE/edgepro_tf/native/libedgepro.so" || fail "the core does not compile."
 }

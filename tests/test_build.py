@@ -1,6 +1,8 @@
 """Building without a compiler, or with one that fails: a sentence, and no library."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +51,20 @@ def test_a_compiler_that_serves(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     names = [path.name for path in tmp_path.rglob("libedgepro.*")]
     assert len(names) == 1 and not names[0].endswith(".partial")
+
+
+@pytest.mark.skipif(
+    not (sys.platform == "linux" and shutil.which("gcc") and shutil.which("readelf")),
+    reason="of gcc on Linux, by readelf",
+)
+def test_the_library_is_hardened(tmp_path: Path) -> None:
+    assert build(tmp_path, "gcc").returncode == 0
+    (library,) = tmp_path.rglob("libedgepro.so")
+    command = ["readelf", "--wide", "--segments", "--dynamic", "--dyn-syms", library]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for words in ("GNU_RELRO", "BIND_NOW", "__stack_chk_fail"):
+        assert words in shown
+    assert not re.search(r"GNU_STACK.* RWE ", shown)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a script in a compiler's place")
