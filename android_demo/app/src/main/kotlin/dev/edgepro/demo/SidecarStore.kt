@@ -17,7 +17,8 @@ import java.io.IOException
 class SidecarStore(
     private val context: Context,
 ) {
-    private val imported = File(context.filesDir, NAME)
+    // Not among what is backed up: a phone that it is copied to has another key.
+    private val imported = File(context.noBackupFilesDir, NAME)
 
     fun read(): Sidecar {
         if (imported.exists()) return Sidecar.read(imported)

@@ -80,7 +80,11 @@ class DeviceKey private constructor(
             }
             return try {
                 val store = KeyStore.getInstance(PROVIDER).apply { load(null) }
-                if (!store.containsAlias(alias)) generate(alias)
+                // A key store that fails says that it has no such alias; asked for the key it
+                // throws. A key made then would take the place of the one that is there.
+                if (!store.containsAlias(alias) && store.getKey(alias, null) == null) {
+                    generate(alias)
+                }
                 read(store, alias)
             } catch (error: GeneralSecurityException) {
                 throw broken(error)
