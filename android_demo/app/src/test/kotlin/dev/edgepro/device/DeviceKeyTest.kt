@@ -16,6 +16,7 @@ import java.security.Key
 import java.security.KeyPair
 import java.security.KeyPairGeneratorSpi
 import java.security.KeyStoreSpi
+import java.security.PrivateKey
 import java.security.Provider
 import java.security.SecureRandom
 import java.security.Security
@@ -36,13 +37,27 @@ class DeviceKeyTest {
     }
 
     @After
-    fun removeProvider() = Security.removeProvider(NAME)
+    fun removeProvider() {
+        Security.removeProvider(NAME)
+        Store.key = null
+    }
 
     @Test
     fun `a key store that fails for a moment keeps its key`() {
+        assertFails()
+        assertEquals(0, Generator.uses)
+    }
+
+    @Test
+    fun `one that gives a key and no certificate is asked again`() {
+        Store.key = OpaqueKey()
+        assertFails()
+    }
+
+    private fun assertFails() {
         val error = assertThrows(KeyException::class.java) { DeviceKey.getOrCreate() }
         assertTrue("the key store failed" in error.problem)
-        assertEquals(0, Generator.uses)
+        assertTrue(error.hint.startsWith("Try again"))
     }
 
     class Failing : Provider(NAME, "1", "a key store that does not answer") {
@@ -72,12 +87,12 @@ class DeviceKeyTest {
 
     /** As Android 12 and later answer where the service behind the key store does not. */
     class Store : KeyStoreSpi() {
-        override fun engineContainsAlias(alias: String) = false
+        override fun engineContainsAlias(alias: String) = key != null
 
         override fun engineGetKey(
             alias: String,
             password: CharArray?,
-        ): Key? = throw UnrecoverableKeyException()
+        ): Key = key ?: throw UnrecoverableKeyException()
 
         override fun engineGetCertificate(alias: String): Certificate? = null
 
@@ -124,6 +139,18 @@ class DeviceKeyTest {
             stream: OutputStream?,
             password: CharArray?,
         ) = Unit
+
+        companion object {
+            var key: Key? = null
+        }
+    }
+
+    class OpaqueKey : PrivateKey {
+        override fun getAlgorithm() = "EC"
+
+        override fun getFormat(): String? = null
+
+        override fun getEncoded(): ByteArray? = null
     }
 
     private companion object {

@@ -12,6 +12,7 @@ import java.security.GeneralSecurityException
 import java.security.KeyFactory
 import java.security.KeyPairGenerator
 import java.security.KeyStore
+import java.security.KeyStoreException
 import java.security.PrivateKey
 import java.security.ProviderException
 import java.security.interfaces.ECPublicKey
@@ -144,7 +145,10 @@ class DeviceKey private constructor(
             alias: String,
         ): DeviceKey {
             val privateKey = store.getKey(alias, null) as? PrivateKey
-            val publicKey = store.getCertificate(alias)?.publicKey as? ECPublicKey
+            val certificate = store.getCertificate(alias)
+            // Every key of this kind has one; it is null where the key store fails.
+            if (privateKey != null && certificate == null) throw KeyStoreException()
+            val publicKey = certificate?.publicKey as? ECPublicKey
             if (privateKey == null || publicKey == null) {
                 throw KeyException(
                     "cannot use device key $alias: expected an EC key, got another entry.",
