@@ -279,11 +279,13 @@ def _is_shuffle_behind(data: TensorLock, scales: TensorLock) -> bool:
 
 
 def _data_steps(recipe: Recipe, operand: Operand, position: Position) -> Step:
-    if operand.role is Role.BIAS:
-        return recipe.biases
     steps = recipe.hidden if position is Position.HIDDEN else recipe.ends
-    # Numbers of rows that are not there would be out of the table.
-    return Step.SHUFFLE if steps and operand.constant.picks_rows else steps
+    if operand.role is Role.BIAS:
+        steps = recipe.biases
+    if steps and operand.constant.picks_rows:
+        # Numbers of rows that are not there would be out of the table.
+        return Step.ORDER if operand.constant.picks_rows > 1 else Step.SHUFFLE
+    return steps
 
 
 def _data_record(

@@ -1,30 +1,54 @@
 """On which ways constants of a subgraph reach the operators that compute with them.
 
-Small integers that stand for themselves may be a network's numbers, or indices that
-wait for their own type; where they go tells which. No shape and no axis is one.
+Integers that stand for themselves may be a network's numbers, or indices that wait for
+their own type; where they go tells which. No shape and no axis is one.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from edgepro_tf.flatbuffer.number_formats import BOOL, ELEMENT_TYPES, FLOATS, REALS
+from edgepro_tf.flatbuffer.number_formats import (
+    BOOL,
+    ELEMENT_TYPES,
+    FLOATS,
+    REALS,
+    as_numbers_of_rows,
+)
 from edgepro_tf.flatbuffer.roles import (
+    JOINS_INTEGERS,
+    KEEPS_INTEGERS,
     MAKES_REAL,
-    MOVES_ELEMENTS,
-    PASSES_CONSTANTS,
+    PICKS,
+    PICKS_BY_PLACE,
+    RESHAPES,
     SELECTED,
 )
 from edgepro_tf.flatbuffer.views import Constant
 from edgepro_tf.locks import ElementType
 
 _SMALL_ELEMENTS = (ElementType.INT8, ElementType.INT16, ElementType.UINT8)
+_LARGER_ELEMENTS = (ElementType.INT16, ElementType.INT32, ElementType.INT64)
 _SMALL = {
     type_ for type_, element in ELEMENT_TYPES.items() if element in _SMALL_ELEMENTS
 } - {BOOL, *REALS}
-_KEEPS_CODES = ("CAST", "GATHER", *MOVES_ELEMENTS)  # Their first input's.
 _MOST_PADDINGS = 16  # Two for each axis; newer files have them in small types, too.
+
+
+class TensorKind(NamedTuple):
+    """What any tensor of a subgraph is.
+
+    Args:
+        type: TensorType of the schema.
+        is_real: whether it stands for real numbers, as floats or as integers.
+        width: of its last axis.
+    """
+
+    type: int
+    is_real: bool
+    width: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +60,7 @@ class Flow:
         moved: likewise small integers in another order or shape, or a part of them.
         counted: tensors that become larger integers, which may be indices, or are a
             custom operator's.
-        picking: tensors that do nothing but pick rows of a constant table.
+        picking: tensors that pick rows of a constant table.
     """
 
     passed: dict[int, int]
@@ -61,16 +85,16 @@ class Flow:
     def is_number(self, constant: Constant) -> bool:
         """Whether it is small integers that whoever reads them computes with."""
         is_small = constant.takes_any_byte or constant.element_type is ElementType.INT16
-        count = constant.data[1] // constant.element_type.dtype.itemsize
         is_index = constant.tensor in self.counted
-        return is_small and count > _MOST_PADDINGS and not is_index
+        return is_small and _is_many(constant) and not is_index
 
 
 def find_counted(
     names: Sequence[str],
     inputs: Sequence[Sequence[int]],
     outputs: Sequence[Sequence[int]],
-    type_of: Callable[[int], int],
+    kinds: Sequence[TensorKind],
+    uses: dict[int, int],
 ) -> set[int]:
     """Tensors that become larger integers, or are a custom operator's.
 
@@ -78,12 +102,17 @@ def find_counted(
         names: operators of a subgraph, in execution order.
         inputs: their tensors.
         outputs: likewise.
-        type_of: gives a tensor's TensorType of the schema.
+        kinds: by tensor number.
+        uses: from ``find_uses``: larger integers that only become real are no indices.
     """
     found: set[int] = set()
     for name, ins, outs in zip(names[::-1], inputs[::-1], outputs[::-1], strict=True):
-        becomes_larger = name == "CAST" and type_of(outs[0]) not in FLOATS
-        is_on_the_way = any(out in found and type_of(out) in _SMALL for out in outs)
+        becomes_larger = (
+            name == "CAST"
+            and kinds[outs[0]].type not in FLOATS
+            and uses.get(outs[0]) != 0
+        )
+        is_on_the_way = any(out in found and kinds[out].type in _SMALL for out in outs)
         is_custom = name == "CUSTOM" or name.startswith(SELECTED)
         if is_custom or becomes_larger or is_on_the_way:
             found.update(ins)
@@ -91,40 +120,81 @@ def find_counted(
     return found
 
 
-def find_picking(
+def find_uses(
     names: Sequence[str],
     inputs: Sequence[Sequence[int]],
     outputs: Sequence[Sequence[int]],
     tensors: Sequence[Constant | None],
-) -> set[int]:
-    """Tensors that do nothing but pick rows of a constant table of weights.
+    kinds: Sequence[TensorKind],
+) -> dict[int, int]:
+    """Tensors of integers that become real numbers, or pick rows of a constant table.
 
-    Constants among them are weights, too: numbers of values in a codebook.
+    Constants among them are weights, too: codes that are taken apart and scaled, and
+    numbers of values in a codebook.
 
     Args:
-        names, inputs, outputs: as for ``find_counted``.
+        names, inputs, outputs, kinds: as for ``find_counted``.
         tensors: constants by tensor number.
+
+    Returns:
+        How many of its numbers pick a row, the most of all its uses, by tensor; 0 where
+        they only become real. Tensors with any other use are left out.
     """
-    source: dict[int, int] = {}
-    for name, ins, outs in zip(names, inputs, outputs, strict=True):
-        if name in (*PASSES_CONSTANTS, *MAKES_REAL):
-            source[outs[0]] = source.get(ins[0], ins[0])
-
-    def is_table(tensor: int) -> bool:
-        constant = tensors[source.get(tensor, tensor)]
-        return constant is not None and (
-            constant.is_real or constant.scales is not None
-        )
-
-    picking: set[int] = set()
+    steps = list(zip(names, inputs, outputs, strict=True))
+    known = {tensor for tensor, constant in enumerate(tensors) if constant is not None}
+    for _, ins, outs in steps:
+        if ins and known.issuperset(ins):
+            known.update(outs)
+    tables = {tensor for tensor in known if kinds[tensor].is_real}
+    uses: dict[int, int] = {}
     others: set[int] = set()
-    for name, ins, outs in zip(names[::-1], inputs[::-1], outputs[::-1], strict=True):
-        goes_on = name in _KEEPS_CODES and outs[0] in picking - others
-        picks = name == "GATHER" and is_table(ins[0])
+    for name, ins, outs in reversed(steps):
+        table, numbers = PICKS.get(name, (-1, -1))
+        kept = KEEPS_INTEGERS.get(name)
+        later = max((uses[out] for out in outs if out in uses), default=None)
+        if not others.isdisjoint(outs):
+            later = None
+        elif later and name not in ("CAST", *RESHAPES):
+            later = 1  # Numbers of one row no longer stand side by side.
         for position, tensor in enumerate(ins):
-            is_code = (goes_on, picks)[position] if position < 2 else False
-            (picking if is_code else others).add(tensor)
-    return picking - others
+            # Where each field of an input has its rows; moved, they leave the table.
+            is_start = later and tensor in known and outs[0] not in known
+            use = None
+            if name in MAKES_REAL and kinds[outs[0]].type in FLOATS:
+                use = 0
+            elif position == numbers and ins[table] in tables:
+                use = kinds[tensor].width if name in PICKS_BY_PLACE else 1
+            elif position == kept or (name in JOINS_INTEGERS and not is_start):
+                use = later
+            if use is None:
+                others.add(tensor)
+            else:
+                uses[tensor] = max(use, uses.get(tensor, 0))
+    return {tensor: use for tensor, use in uses.items() if tensor not in others}
+
+
+def as_used(constant: Constant, kind: TensorKind, use: int) -> Constant:
+    """A constant whose use ``find_uses`` knows, in elements that are locked alike.
+
+    Larger integers that only become real are bytes, which are masked: a shuffle would
+    leave those whole that several smaller ones are packed into.
+    """
+    if use:
+        return as_numbers_of_rows(constant, kind.type, use)
+    is_plain = constant.element_type in _LARGER_ELEMENTS and constant.scales is None
+    if not (is_plain and _is_many(constant)):
+        return constant
+    return dataclasses.replace(
+        constant,
+        element_type=ElementType.UINT8,
+        shape=(constant.data[1],),
+        takes_any_byte=True,
+    )
+
+
+def _is_many(constant: Constant) -> bool:
+    size = constant.element_type.dtype.itemsize
+    return constant.data[1] // size > _MOST_PADDINGS
 
 
 def _is_code(constant: Constant | None) -> bool:

@@ -95,19 +95,22 @@ def find_range(tensor: Any) -> Range | None:
     return Range(least, greatest, tensor.type == _INT16)
 
 
-def as_numbers_of_rows(constant: Constant, type_: int) -> Constant:
+def as_numbers_of_rows(constant: Constant, type_: int, width: int) -> Constant:
     """A constant that picks rows of a table, in elements that may change places.
 
     Args:
         constant: as found in the file.
         type_: TensorType of the schema.
+        width: how many numbers pick a row; they stay together.
     """
     element_type, shape = constant.element_type, constant.shape
     if type_ in _WHOLE:
         element_type = _WHOLE[type_]
         shape = (constant.data[1] // element_type.dtype.itemsize,)
+    if width > 1 and int(np.prod(shape)) % width == 0:
+        shape = (int(np.prod(shape)) // width, width)
     return dataclasses.replace(
-        constant, element_type=element_type, shape=shape, picks_rows=True
+        constant, element_type=element_type, shape=shape, picks_rows=width
     )
 
 

@@ -9,14 +9,19 @@ from typing import Any
 import numpy as np
 
 from edgepro_tf.errors import ConversionError
-from edgepro_tf.flatbuffer.flow import Flow, find_counted, find_picking
+from edgepro_tf.flatbuffer.flow import (
+    Flow,
+    TensorKind,
+    as_used,
+    find_counted,
+    find_uses,
+)
 from edgepro_tf.flatbuffer.number_formats import (
     ANY_BYTE,
     COMPLEX64,
     ELEMENT_TYPES,
     FLOATS,
     REALS,
-    as_numbers_of_rows,
 )
 from edgepro_tf.flatbuffer.roles import (
     COMPUTES_SHAPE,
@@ -153,16 +158,16 @@ class Reader:
         """Operators with weights, by position; what else they read is structural."""
         tensors = self.tensors_of(subgraph)
         _check_fed(ints(graph.InputsAsNumpy()), tensors)
-        counted = find_counted(
-            names, inputs, outputs, lambda tensor: graph.Tensors(tensor).Type()
-        )
-        picking = find_picking(names, inputs, outputs, tensors)
+        kinds = [_kind_of(graph.Tensors(i)) for i in range(graph.TensorsLength())]
+        uses = find_uses(names, inputs, outputs, tensors, kinds)
+        counted = find_counted(names, inputs, outputs, kinds, uses)
         tensors = [
-            as_numbers_of_rows(constant, graph.Tensors(tensor).Type())
-            if constant is not None and tensor in picking
+            as_used(constant, kinds[tensor], uses[tensor])
+            if constant is not None and tensor in uses
             else constant
             for tensor, constant in enumerate(tensors)
         ]
+        picking = {tensor for tensor, use in uses.items() if use}
         flow = Flow({}, {}, counted, picking)
         shapes: set[int] = set()
         weighted = {}
@@ -170,7 +175,7 @@ class Reader:
             zip(names, inputs, outputs, strict=True)
         ):
             if name in PASSES_CONSTANTS or (
-                name in MAKES_REAL and graph.Tensors(outs[0]).Type() in FLOATS
+                name in MAKES_REAL and kinds[outs[0]].type in FLOATS
             ):
                 flow.passed[outs[0]] = flow.source_of(ins[0])
                 continue
@@ -287,6 +292,13 @@ def _check_inside(tensor: Any) -> None:
             f"{name!r} in another file.",
             "Export it with its weights inside.",
         )
+
+
+def _kind_of(tensor: Any) -> TensorKind:
+    quantization, type_ = tensor.Quantization(), tensor.Type()
+    has_scales = quantization is not None and quantization.ScaleLength() > 0
+    width = tensor.Shape(tensor.ShapeLength() - 1) if tensor.ShapeLength() else 1
+    return TensorKind(type_, type_ in REALS or has_scales, width)
 
 
 def _is_table(operand: Operand) -> bool:

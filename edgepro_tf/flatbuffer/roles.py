@@ -45,14 +45,35 @@ LINEAR: dict[str, Operands] = {
 # Their output is their constant input in another form.
 PASSES_CONSTANTS = ("DEQUANTIZE", "DENSIFY")
 MAKES_REAL = ("CAST", "BITCAST")  # Likewise, where it is one of floats.
+# They pick rows of a table: positions of the table and of the rows' numbers. ONE_HOT's
+# is the identity times its third input.
+PICKS = {
+    "GATHER": (0, 1),
+    "GATHER_ND": (0, 1),
+    "STABLEHLO_GATHER": (0, 1),
+    "EMBEDDING_LOOKUP": (1, 0),
+    "ONE_HOT": (2, 0),
+}
+PICKS_BY_PLACE = ("GATHER_ND", "STABLEHLO_GATHER")  # A number for each axis.
 # Position of what may be small integers and is none of their weights.
-_INDICES = {
-    "GATHER": 1, "GATHER_ND": 1, "STABLEHLO_GATHER": 1, "STABLEHLO_SCATTER": 1,
-}  # fmt: skip
+_INDICES = {name: numbers for name, (_, numbers) in PICKS.items()}
+_INDICES["STABLEHLO_SCATTER"] = 1
 RESHAPES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
 # Their output has the channels of their input, last, or a multiple or fraction of them.
 KEEPS_CHANNELS = (*RESHAPES, "BATCH_TO_SPACE_ND")
 MOVES_ELEMENTS = (*RESHAPES, "TRANSPOSE", "SLICE", "STRIDED_SLICE")
+# They give integers on as they are, or in other places: position of these.
+KEEPS_INTEGERS = {
+    **dict.fromkeys(("CAST", "GATHER", "GATHER_ND", *MOVES_ELEMENTS), 0),
+    **dict.fromkeys(("BROADCAST_TO", "SPLIT_V", "TILE", "UNPACK"), 0),
+    "EMBEDDING_LOOKUP": 1,
+    "SPLIT": 1,
+}
+# They make integers of integers, all of their inputs.
+JOINS_INTEGERS = (
+    "ADD", "BITWISE_XOR", "CONCATENATION", "DIV", "FLOOR_DIV", "FLOOR_MOD", "MAXIMUM",
+    "MINIMUM", "MUL", "PACK", "RIGHT_SHIFT", "SUB",
+)  # fmt: skip
 READS_SHAPE = ("SHAPE", "RANK")
 # Stands behind a subgraph's operators: it reads what these give, which may be weights
 # themselves, of a branch, a loop's body, or a signature that answers with them.

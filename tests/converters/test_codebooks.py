@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from converters import lock_tflite
+from converters.samples import make_samples
+from edgepro_tf.runtime.interpreters import make_interpreter
+from edgepro_tf.runtime.running import run_model
 from tests.converters.test_odd_files import lock_exactly
 from tests.crafted import CODES, UNSIGNED, Crafted, schema
 
@@ -118,3 +121,105 @@ def test_numbers_of_a_sparse_codebook_in_float16() -> None:
     out = crafted.add_dense(source, weights, 50)
     protected = lock_tflite(crafted.finish([source], [out]), runs=False)
     assert codes.tobytes() not in protected.public and protected.bytes_left == 0
+
+
+def assert_moved(codes: np.ndarray, original: bytes, public: bytes) -> np.ndarray:
+    """They are others of the same in their place, which the public file can pick."""
+    place = original.index(codes.tobytes())
+    moved = np.frombuffer(public, codes.dtype, codes.size, place)
+    assert not np.array_equal(moved, codes.ravel())
+    np.testing.assert_array_equal(np.sort(moved), np.sort(codes.ravel()))
+    run_model(make_interpreter(public), make_samples(original)[0])
+    return moved.reshape(codes.shape)
+
+
+def add_book(crafted: Crafted, shape: list[int], way: str) -> int:
+    """A table of values that an operator makes of constants."""
+    values = crafted.draw(*shape)
+    if not way:
+        return crafted.add_tensor(shape, values)
+    dtypes = {"CAST": np.int8, "DEQUANTIZE": np.float16, "MUL": np.float32}
+    stored = crafted.add_tensor(shape, (40 * values).astype(dtypes[way]))
+    scale = [crafted.add_tensor([1], np.float32([0.025]))] if way == "MUL" else []
+    book = crafted.add_tensor(shape)
+    crafted.add_operator(way, [stored, *scale], [book])
+    return book
+
+
+@pytest.mark.parametrize("way", ["", "CAST", "DEQUANTIZE", "MUL"])
+@pytest.mark.parametrize("kind", ["GATHER", "GATHER_ND", "EMBEDDING_LOOKUP"])
+def test_numbers_that_any_operator_picks_values_by(kind: str, way: str) -> None:
+    crafted = Crafted()
+    codes = crafted.rng.integers(0, 16, 400).astype(np.int32)
+    book = add_book(crafted, [16, 1], way)
+    places = crafted.add_tensor([400, 1] if kind == "GATHER_ND" else [400], codes)
+    picked, weights = crafted.add_tensor([400, 1]), crafted.add_tensor([50, 8])
+    inputs = [places, book] if kind == "EMBEDDING_LOOKUP" else [book, places]
+    crafted.add_operator(kind, inputs, [picked])
+    shape = crafted.add_tensor([2], np.int32([50, 8]))
+    crafted.add_operator("RESHAPE", [picked, shape], [weights])
+    source = crafted.add_tensor([1, 8])
+    original = crafted.finish([source], [crafted.add_dense(source, weights, 50)])
+    assert_moved(codes, original, lock_exactly(original).public)
+
+
+def test_numbers_of_a_row_and_a_column_stay_together() -> None:
+    """Places in a table of two rows and sixteen columns: each as good as any other."""
+    crafted = Crafted()
+    codes = crafted.rng.integers(0, [2, 16], (50, 8, 2)).astype(np.int32)
+    book = crafted.add_tensor([2, 16], crafted.draw(2, 16))
+    places, weights = crafted.add_tensor([50, 8, 2], codes), crafted.add_tensor([50, 8])
+    crafted.add_operator("GATHER_ND", [book, places], [weights])
+    source = crafted.add_tensor([1, 8])
+    original = crafted.finish([source], [crafted.add_dense(source, weights, 50)])
+    moved = assert_moved(codes, original, lock_exactly(original).public)
+    assert moved[..., 0].max() == 1
+
+
+def test_numbers_that_ones_stand_at() -> None:
+    crafted = Crafted()
+    codes = crafted.rng.integers(0, 16, 50).astype(np.int32)
+    places, hot = crafted.add_tensor([50], codes), crafted.add_tensor([50, 16])
+    values = [np.int32([16]), np.float32([1]), np.float32([0])]
+    options = [crafted.add_tensor([], value) for value in values]
+    crafted.add_operator("ONE_HOT", [places, *options], [hot], axis=-1)
+    source = crafted.add_tensor([1, 16])
+    original = crafted.finish([source], [crafted.add_dense(source, hot, 50)])
+    assert_moved(codes, original, lock_exactly(original).public)
+
+
+def test_numbers_that_share_a_byte() -> None:
+    """Two of four bits each, taken apart before they pick values."""
+    crafted = Crafted()
+    uint8, int32 = schema.TensorType.UINT8, schema.TensorType.INT32
+    codes = crafted.rng.integers(0, 256, (50, 8)).astype(np.uint8)
+    kept = crafted.add_tensor([50, 8], codes)
+    whole = crafted.add_tensor([50, 8], type_=int32)
+    crafted.add_operator("CAST", [kept], [whole], inDataType=uint8, outDataType=int32)
+    sixteen = crafted.add_tensor([1], np.int32([16]))
+    halves = [crafted.add_tensor([50, 8], type_=int32) for _ in range(2)]
+    for kind, half in zip(("FLOOR_DIV", "FLOOR_MOD"), halves, strict=True):
+        crafted.add_operator(kind, [whole, sixteen], [half])
+    places, weights = (
+        crafted.add_tensor([50, 16], type_=int32),
+        crafted.add_tensor([50, 16]),
+    )
+    crafted.add_operator("CONCATENATION", halves, [places], axis=1)
+    book = crafted.add_tensor([16], crafted.draw(16))
+    crafted.add_operator("GATHER", [book, places], [weights])
+    source = crafted.add_tensor([1, 16])
+    original = crafted.finish([source], [crafted.add_dense(source, weights, 50)])
+    assert_moved(codes, original, lock_exactly(original).public)
+
+
+def test_where_the_rows_of_each_field_of_an_input_begin_stays() -> None:
+    """One table for all fields: begun elsewhere, their numbers would leave it."""
+    crafted = Crafted()
+    int32 = schema.TensorType.INT32
+    starts = np.arange(0, 80, 2).astype(np.int32)
+    fields, places = (crafted.add_tensor([1, 40], type_=int32) for _ in range(2))
+    crafted.add_operator("ADD", [fields, crafted.add_tensor([40], starts)], [places])
+    table, rows = crafted.add_weights(80, 4), crafted.add_tensor([1, 40, 4])
+    crafted.add_operator("GATHER", [table, places], [rows])
+    original = crafted.finish([fields], [rows])
+    assert starts.tobytes() in lock_exactly(original).public
