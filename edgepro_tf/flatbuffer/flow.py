@@ -149,7 +149,7 @@ def find_uses(
     uses: dict[int, int] = {}
     others: set[int] = set()
     for name, ins, outs in reversed(steps):
-        table, numbers = PICKS.get(name, (-1, -1))
+        table, numbers = PICKS.get(name, ((), -1))
         kept = KEEPS_INTEGERS.get(name)
         later = max((uses[out] for out in outs if out in uses), default=None)
         if not others.isdisjoint(outs):
@@ -162,7 +162,7 @@ def find_uses(
             use = None
             if name in MAKES_REAL and kinds[outs[0]].type in FLOATS:
                 use = 0
-            elif position == numbers and ins[table] in tables:
+            elif position == numbers and tables.issuperset(ins[each] for each in table):
                 use = kinds[tensor].width if name in PICKS_BY_PLACE else 1
             elif position == kept or (name in JOINS_INTEGERS and not is_start):
                 use = later

@@ -45,14 +45,16 @@ LINEAR: dict[str, Operands] = {
 # Their output is their constant input in another form.
 PASSES_CONSTANTS = ("DEQUANTIZE", "DENSIFY")
 MAKES_REAL = ("CAST", "BITCAST")  # Likewise, where it is one of floats.
-# They pick rows of a table: positions of the table and of the rows' numbers. ONE_HOT's
-# is the identity times its third input.
+# They pick rows of a table: positions of the table and of the rows' numbers. SELECT's
+# has two rows, and ONE_HOT's is the identity, times its third input.
 PICKS = {
-    "GATHER": (0, 1),
-    "GATHER_ND": (0, 1),
-    "STABLEHLO_GATHER": (0, 1),
-    "EMBEDDING_LOOKUP": (1, 0),
-    "ONE_HOT": (2, 0),
+    "GATHER": ((0,), 1),
+    "GATHER_ND": ((0,), 1),
+    "STABLEHLO_GATHER": ((0,), 1),
+    "EMBEDDING_LOOKUP": ((1,), 0),
+    "ONE_HOT": ((2,), 0),
+    "SELECT": ((1, 2), 0),
+    "SELECT_V2": ((1, 2), 0),
 }
 PICKS_BY_PLACE = ("GATHER_ND", "STABLEHLO_GATHER")  # A number for each axis.
 # Position of what may be small integers and is none of their weights.
@@ -65,14 +67,16 @@ MOVES_ELEMENTS = (*RESHAPES, "TRANSPOSE", "SLICE", "STRIDED_SLICE")
 # They give integers on as they are, or in other places: position of these.
 KEEPS_INTEGERS = {
     **dict.fromkeys(("CAST", "GATHER", "GATHER_ND", *MOVES_ELEMENTS), 0),
-    **dict.fromkeys(("BROADCAST_TO", "SPLIT_V", "TILE", "UNPACK"), 0),
+    **dict.fromkeys(("ABS", "BROADCAST_TO", "NEG", "PAD", "REVERSE_V2"), 0),
+    **dict.fromkeys(("SPLIT_V", "SUM", "TILE", "UNPACK"), 0),
     "EMBEDDING_LOOKUP": 1,
     "SPLIT": 1,
 }
-# They make integers of integers, all of their inputs.
+# They make integers, or truth values, of all of their inputs.
 JOINS_INTEGERS = (
-    "ADD", "BITWISE_XOR", "CONCATENATION", "DIV", "FLOOR_DIV", "FLOOR_MOD", "MAXIMUM",
-    "MINIMUM", "MUL", "PACK", "RIGHT_SHIFT", "SUB",
+    "ADD", "BITWISE_XOR", "CONCATENATION", "DIV", "EQUAL", "FLOOR_DIV", "FLOOR_MOD",
+    "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "MAXIMUM", "MINIMUM", "MUL",
+    "NOT_EQUAL", "PACK", "RIGHT_SHIFT", "SELECT", "SELECT_V2", "SUB",
 )  # fmt: skip
 READS_SHAPE = ("SHAPE", "RANK")
 # Stands behind a subgraph's operators: it reads what these give, which may be weights

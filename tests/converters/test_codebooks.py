@@ -223,3 +223,28 @@ def test_where_the_rows_of_each_field_of_an_input_begin_stays() -> None:
     crafted.add_operator("GATHER", [table, places], [rows])
     original = crafted.finish([fields], [rows])
     assert starts.tobytes() in lock_exactly(original).public
+
+
+@pytest.mark.parametrize("kind", ["SELECT", "SELECT_V2"])
+def test_bits_that_pick_one_of_two_values(kind: str) -> None:
+    crafted = Crafted()
+    codes = crafted.rng.integers(0, 2, (50, 8)).astype(np.uint8)
+    bits = crafted.add_tensor([50, 8], codes, type_=schema.TensorType.BOOL)
+    values = [crafted.add_weights(50, 8) for _ in range(2)]
+    weights = crafted.add_tensor([50, 8])
+    crafted.add_operator(kind, [bits, *values], [weights])
+    source = crafted.add_tensor([1, 8])
+    original = crafted.finish([source], [crafted.add_dense(source, weights, 50)])
+    assert_moved(codes, original, lock_exactly(original).public)
+
+
+def test_bits_that_hide_a_part_of_the_input_stay() -> None:
+    """A causal mask is no weight, and takes its time to move."""
+    crafted = Crafted()
+    codes = np.tril(np.ones((50, 50), np.uint8))
+    bits = crafted.add_tensor([50, 50], codes, type_=schema.TensorType.BOOL)
+    source, seen = crafted.add_tensor([50, 50]), crafted.add_tensor([50, 50])
+    nothing = crafted.add_tensor([50, 50], np.full((50, 50), -100, np.float32))
+    crafted.add_operator("SELECT", [bits, source, nothing], [seen])
+    original = crafted.finish([source], [seen])
+    assert codes.tobytes() in lock_exactly(original).public

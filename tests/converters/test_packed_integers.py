@@ -71,14 +71,17 @@ def test_integers_of_32_bits_in_another_order(way: str) -> None:
     assert protected.bytes_left == places.nbytes
 
 
-def test_weights_of_whole_numbers_for_inputs_of_whole_numbers() -> None:
+@pytest.mark.parametrize("kind", ["MUL", "GREATER"])
+def test_whole_numbers_for_inputs_of_whole_numbers(kind: str) -> None:
+    """Weights, and a tree's thresholds."""
     crafted = Crafted()
     codes = crafted.rng.integers(-100, 100, SHAPE).astype(np.int32)
-    source, product = (crafted.add_tensor(SHAPE, type_=INT32) for _ in range(2))
-    answer = crafted.add_tensor(SHAPE)
-    crafted.add_operator("MUL", [source, crafted.add_tensor(SHAPE, codes)], [product])
+    type_ = INT32 if kind == "MUL" else schema.TensorType.BOOL
+    source = crafted.add_tensor(SHAPE, type_=INT32)
+    made, answer = crafted.add_tensor(SHAPE, type_=type_), crafted.add_tensor(SHAPE)
+    crafted.add_operator(kind, [source, crafted.add_tensor(SHAPE, codes)], [made])
     crafted.add_operator(
-        "CAST", [product], [answer], inDataType=INT32, outDataType=FLOAT32
+        "CAST", [made], [answer], inDataType=type_, outDataType=FLOAT32
     )
     protected = lock_exactly(crafted.finish([source], [answer]))
     assert protected.bytes_left == 0
