@@ -198,6 +198,8 @@ class Reader:
             if operands:
                 weighted[position] = operands
             taken = {operand.constant.tensor for operand in operands}
+            if name == "CUSTOM":  # Weights to it too, if to another operator.
+                taken.update(t for t in constants if kinds[t].is_real)
             self.structural.update(
                 constants[tensor].buffer for tensor in constants.keys() - taken
             )

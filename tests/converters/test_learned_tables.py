@@ -295,6 +295,24 @@ def test_floats_kept_as_integers_of_their_bits(dtype: type) -> None:
     assert weights.tobytes() not in protected.public
 
 
+@pytest.mark.parametrize("is_quantized", [False, True])
+def test_weights_that_a_custom_operator_reads_as_well(is_quantized: bool) -> None:
+    """An embedding of its own, which is the head's filter, too."""
+    crafted = Crafted()
+    weights = crafted.draw(40, 16)
+    scales = np.full(40, 0.02) if is_quantized else None
+    if is_quantized:
+        weights = (40 * weights).astype(np.int8)
+    table = crafted.add_tensor([40, 16], weights, scales=scales)
+    source, hidden = crafted.add_tensor([1, 4]), crafted.add_tensor([1, 16])
+    crafted.add_operator("CUSTOM", [source, table], [hidden], custom="Ours")
+    content = crafted.finish([source], [crafted.add_dense(hidden, table, 40)])
+    protected = lock_tflite(content, runs=False)
+    assert bytes(restore_to_buffer(protected.public, protected.payload)) == content
+    assert protected.bytes_left == 0
+    assert weights.tobytes() not in protected.public
+
+
 @pytest.mark.parametrize("name", ["FLOAT64", "BFLOAT16", "COMPLEX128"])
 def test_numbers_of_any_format_that_are_multiplied(name: str) -> None:
     crafted = Crafted()
