@@ -37,7 +37,8 @@ def fit_steps(
         element_type: of the constant.
         values: its elements.
         exponent_range: of the recipe's scale factors by channel.
-        takes_any_byte: whether a mask may make any bytes of it.
+        takes_any_byte: whether a mask may make any bytes of it, which it does where
+            that makes its numbers no larger.
 
     Returns:
         The same steps where they fit. A mask that would not hide the elements, or not
@@ -47,7 +48,7 @@ def fit_steps(
         of integers.
     """
     window = find_window(element_type, values) if steps & Step.MASK else 0
-    if window is None and takes_any_byte:
+    if window is None and takes_any_byte and fills_type(values):
         element_type, window = ElementType.UINT8, 0
     if window is None:
         steps, window = Step.SHUFFLE | Step.SIGNS, 0
@@ -73,6 +74,12 @@ def find_window(element_type: ElementType, values: np.ndarray) -> int | None:
         return find_mask_window(values)
     is_fine = element_type is ElementType.INT8 and can_negate(element_type, values)
     return 0 if is_fine else None
+
+
+def fills_type(values: np.ndarray) -> bool:
+    """Whether integers are as large as their type's, as words of several small ones."""
+    largest = np.abs(values.astype(np.float64)).max(initial=0)
+    return values.itemsize == 1 or bool(4 * largest > np.iinfo(values.dtype).max)
 
 
 def can_negate(element_type: ElementType, values: np.ndarray) -> bool:

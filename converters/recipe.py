@@ -295,11 +295,13 @@ def _data_record(
     if values is not None:  # In the record's type, which may be raw bytes.
         stored = values.values.view(drawn.element_type.dtype)
         values = SetValues(values.channels, stored)
+    outer, channels, inner = operand.view
+    width = constant.element_type.dtype.itemsize // drawn.element_type.dtype.itemsize
     return TensorLock(
         constant.subgraph,
         constant.tensor,
         drawn.element_type,
-        operand.view,
+        (outer, channels, width * inner),
         drawn.steps if values is None else drawn.steps | Step.SET,
         exponent_range=drawn.exponent_range,
         window=drawn.window,

@@ -83,10 +83,11 @@ class Flow:
         return True
 
     def is_number(self, constant: Constant) -> bool:
-        """Whether it is small integers that whoever reads them computes with."""
-        is_small = constant.takes_any_byte or constant.element_type is ElementType.INT16
+        """Whether it is integers that whoever reads them computes with."""
+        is_any = constant.takes_any_byte or constant.element_type is ElementType.INT16
+        count = constant.data[1] // constant.element_type.dtype.itemsize
         is_index = constant.tensor in self.counted
-        return is_small and _is_many(constant) and not is_index
+        return is_any and count > _MOST_PADDINGS and not is_index
 
 
 def find_counted(
@@ -174,27 +175,13 @@ def find_uses(
 
 
 def as_used(constant: Constant, kind: TensorKind, use: int) -> Constant:
-    """A constant whose use ``find_uses`` knows, in elements that are locked alike.
-
-    Larger integers that only become real are bytes, which are masked: a shuffle would
-    leave those whole that several smaller ones are packed into.
-    """
+    """A constant whose use ``find_uses`` knows, as it may be locked."""
     if use:
         return as_numbers_of_rows(constant, kind.type, use)
     is_plain = constant.element_type in _LARGER_ELEMENTS and constant.scales is None
-    if not (is_plain and _is_many(constant)):
-        return constant
     return dataclasses.replace(
-        constant,
-        element_type=ElementType.UINT8,
-        shape=(constant.data[1],),
-        takes_any_byte=True,
+        constant, takes_any_byte=constant.takes_any_byte or is_plain
     )
-
-
-def _is_many(constant: Constant) -> bool:
-    size = constant.element_type.dtype.itemsize
-    return constant.data[1] // size > _MOST_PADDINGS
 
 
 def _is_code(constant: Constant | None) -> bool:

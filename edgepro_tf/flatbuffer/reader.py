@@ -323,17 +323,15 @@ def _operands(
             continue
         if inputs[position] in flow.passed:
             is_weight = True  # Whatever its type, it is read as real numbers.
-        elif is_listed(name, position):
-            is_weight = role is Role.BIAS or constant.element_type not in _SHAPE_TYPES
+        elif is_listed(name, position) and role is Role.BIAS:
+            is_weight = True
         else:
+            stands_for_others = is_listed(name, position) or constant.scales is not None
             # All other integers may compute shapes.
             is_weight = (
                 constant.is_real
                 or flow.is_number(constant)
-                or (
-                    constant.scales is not None
-                    and constant.element_type not in _SHAPE_TYPES
-                )
+                or (stands_for_others and constant.element_type not in _SHAPE_TYPES)
             )
         if is_weight:
             yield Operand(role, constant, axis % len(constant.shape))
