@@ -12,7 +12,7 @@ from numbers import Real
 
 from converters.exactness import FittedSteps, fit_steps
 from edgepro_tf.errors import ConversionError
-from edgepro_tf.flatbuffer.views import Constant, ModelView, Operand, Role
+from edgepro_tf.flatbuffer.views import ModelView, Operand, Role, Scales
 from edgepro_tf.locks import ElementType, SetValues, Step, Target, TensorLock
 
 
@@ -167,8 +167,12 @@ def plan_lock(
         if constant.scales and constant.scales not in seen_scales:
             seen_scales.add(constant.scales)
             values = stored_scales.get(constant.scales)
-            for record in _scales_record(recipe, constant, values):
+            scales = Scales(constant.subgraph, constant.tensor, constant.scales)
+            for record in _scales_record(recipe, scales, values):
                 ranked.append((_RANK_SMALL, record))
+    for scales in view.repeated_scales:
+        for record in _scales_record(recipe, scales, None):
+            ranked.append((_RANK_SMALL, record))
     records = _imply_scales(_within_budget(recipe, ranked, len(model)))
     if not records:
         raise _nothing_to_lock(recipe, ranked, view.custom_operators)
@@ -310,16 +314,16 @@ def _data_record(
 
 
 def _scales_record(
-    recipe: Recipe, constant: Constant, values: SetValues | None
+    recipe: Recipe, scales: Scales, values: SetValues | None
 ) -> Iterator[TensorLock]:
-    count = constant.scales[1] // 4 if constant.scales else 0
+    count = scales.span[1] // 4
     steps = recipe.scales if count > 1 else Step(0)
     if values is not None:
         steps |= Step.SET
     if steps:
         yield TensorLock(
-            constant.subgraph,
-            constant.tensor,
+            scales.subgraph,
+            scales.tensor,
             ElementType.FLOAT32,
             (1, count, 1),
             steps,

@@ -36,7 +36,13 @@ from edgepro_tf.flatbuffer.roles import (
     find_operands,
     is_listed,
 )
-from edgepro_tf.flatbuffer.views import Constant, Operand, Role, WeightedOperator
+from edgepro_tf.flatbuffer.views import (
+    Constant,
+    Operand,
+    Role,
+    Scales,
+    WeightedOperator,
+)
 from edgepro_tf.locks import ElementType
 
 _UNSEEN = b"VALIDATION:"  # Subgraphs that runtimes show no delegate.
@@ -55,12 +61,14 @@ class Reader:
         constants: bytes of each constant, by its buffer.
         structural: buffers that are read as something else than weights.
         custom: names of the custom operators.
+        repeated_scales: as in a ``ModelView``.
     """
 
     def __init__(self, schema: ModuleType, data: bytes | bytearray):
         self.constants: dict[int, int] = {}
         self.structural: set[int] = set()
         self.custom: set[str] = set()
+        self.repeated_scales: list[Scales] = []
         self._schema = schema
         self._model = schema.Model.GetRootAs(data, 0)
         self._size = len(data)
@@ -108,6 +116,7 @@ class Reader:
         inputs.append(ints(graph.OutputsAsNumpy()))
         outputs.append([])
         weighted = self._weighted(index, graph, names, inputs, outputs)
+        self.repeated_scales.extend(self._repeated_scales(index, graph))
         linear = {position for position in weighted if names[position] in LINEAR}
         first = _reached(ints(graph.InputsAsNumpy()), inputs, outputs, linear)
         head = _reached(
@@ -204,6 +213,15 @@ class Reader:
                 constants[tensor].buffer for tensor in constants.keys() - taken
             )
         return weighted
+
+    def _repeated_scales(self, subgraph: int, graph: Any) -> Iterator[Scales]:
+        """A DENSIFY gives its filter's scales again, channel by channel."""
+        for tensor, constant in enumerate(self.tensors_of(subgraph)):
+            quantization = graph.Tensors(tensor).Quantization()
+            has_several = quantization is not None and quantization.ScaleLength() > 1
+            if constant is None and has_several:
+                span = self._span(quantization.ScaleAsNumpy())
+                yield Scales(subgraph, tensor, span)
 
     def tensors_of(self, subgraph: int) -> list[Constant | None]:
         """By tensor number; None for those that are no constant, or no numbers."""

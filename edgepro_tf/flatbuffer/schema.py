@@ -181,6 +181,7 @@ def _read(tflite: bytes | bytearray) -> tuple[Reader, ModelView]:
         frozenset(reader.structural),
         sum(reader.constants.values()) + reader.count_unnamed(),
         tuple(sorted(reader.custom)),
+        tuple(reader.repeated_scales),
     )
 
 

@@ -63,6 +63,15 @@ class Constant:
         return np.frombuffer(model, np.float32, size // 4, offset).copy()
 
 
+@dataclasses.dataclass(frozen=True)
+class Scales:
+    """Quantisation scales of a tensor; ``span`` is (byte offset, byte count)."""
+
+    subgraph: int
+    tensor: int
+    span: tuple[int, int]
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Operand:
     """A constant in its role; ``channel_axis`` is the axis of output channels."""
@@ -129,6 +138,8 @@ class ModelView:
             BATCH_TO_SPACE_ND, and a public model with other crops does not run.
         constant_bytes: of all constants, each once, and of buffers that nothing names.
         custom_operators: their names, by alphabet.
+        repeated_scales: of tensors that an operator makes of quantised constants, whose
+            scales they have.
     """
 
     operators: tuple[WeightedOperator, ...]
@@ -136,6 +147,7 @@ class ModelView:
     structural: frozenset[int]
     constant_bytes: int
     custom_operators: tuple[str, ...] = ()
+    repeated_scales: tuple[Scales, ...] = ()
 
     @functools.cached_property
     def constants(self) -> dict[tuple[int, int], Constant]:

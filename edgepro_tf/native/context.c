@@ -54,9 +54,8 @@ static int is_constant(const TfLiteTensor* tensor) {
 void* find_target(const TfLiteContext* context, const record* r) {
   if (r->tensor >= context->tensors_size) return NULL;
   const TfLiteTensor* tensor = &context->tensors[r->tensor];
-  if (!is_constant(tensor)) return NULL;
   if (r->target == TARGET_SCALES) return find_scales(tensor, r->channels);
-  return tensor->bytes == record_bytes(r) ? tensor->data : NULL;
+  return is_constant(tensor) && tensor->bytes == record_bytes(r) ? tensor->data : NULL;
 }
 
 /* Where it is linked, the runtime itself applies the delegate of Select TF before any

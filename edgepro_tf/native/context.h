@@ -8,8 +8,8 @@
 /* Whether the struct looks as tflite_abi.h declares it. */
 int has_known_layout(const TfLiteContext* context);
 
-/* The bytes in memory that a record names, or NULL where the tensor is missing, is no
- * constant, or is of another size. Only what it returns may be read. */
+/* The bytes in memory that a record names, or NULL where the tensor is missing, its data
+ * is no constant, or is of another size. Only what it returns may be read. */
 void* find_target(const TfLiteContext* context, const record* r);
 
 /* Whether another delegate, not that of Select TF, has taken nodes of this subgraph

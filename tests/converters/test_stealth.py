@@ -6,11 +6,13 @@ import zipfile
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from converters import convert_keras, lock_tflite
 from edgepro_tf.flatbuffer.schema import read_model
 from edgepro_tf.locking import LockConfig, lock_model
 from edgepro_tf.runtime.interpreters import make_interpreter
+from tests.converters.test_odd_files import converter_of, lock_exactly
 from tests.crafted import pack, schema, unpack
 from tests.flatbuffers import (
     FORMATS,
@@ -112,3 +114,31 @@ def test_metadata_stays_where_tools_look_for_it() -> None:
     assert bytes(bytearray(data)) == b"labels, mean and deviation" * 9
     with zipfile.ZipFile(io.BytesIO(public)) as archive:
         assert archive.read("labels.txt") == b"cat\ndog\n"
+
+
+def test_scales_of_sparse_filters_are_told_in_no_order() -> None:
+    """The operator that fills in the zeros names them again."""
+    rng = np.random.default_rng(0)
+    filters = rng.normal(size=(2, 3, 3, 16, 16)).astype(np.float32)
+    filters *= rng.random(filters.shape) < 0.1
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 8, 8, 16], tf.float32)])
+    def network(x: tf.Tensor) -> tf.Tensor:
+        for each in filters:
+            x = tf.nn.relu(tf.nn.conv2d(x, each, 1, "SAME"))
+        return x
+
+    optimize = tf.lite.Optimize
+    converter = converter_of(network)
+    converter.optimizations = [optimize.DEFAULT, optimize.EXPERIMENTAL_SPARSITY]
+    inputs = rng.normal(size=(5, 1, 8, 8, 16)).astype(np.float32)
+    converter.representative_dataset = lambda: [[each] for each in inputs]
+    original = bytes(converter.convert())
+    protected = lock_exactly(original)
+    scales = [
+        each.quantization.scale
+        for each in unpack(original).subgraphs[0].tensors
+        if each.quantization is not None and np.size(each.quantization.scale) > 1
+    ]
+    assert len(scales) >= 4
+    assert all(each.tobytes() not in protected.public for each in scales)
