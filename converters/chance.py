@@ -146,8 +146,9 @@ class _Answers:
     def classes(self) -> int:
         """How many classes the scores name; 0 where they are no scores.
 
-        A single value, or values at places, may be anything but probabilities. Of
-        several one each is some input's greatest, or they are no logits.
+        A single value, or values at places, may be anything but probabilities, and
+        even those are numbers (shares, depths) where none of many, or each, says yes.
+        Of several one each is some input's greatest, or they are no logits.
         """
         units = self.scores.shape[-1]
         if self.of == "inputs" and units > 1:
@@ -155,7 +156,10 @@ class _Answers:
             return units if is_each else 0
         if not are_probabilities(self.scores):
             return 0
-        return max(2, units * int(not self.are_apart))
+        if units > 1 and not self.are_apart:
+            return units
+        is_one_sided = len(np.unique(self.scores >= 0.5)) == 1
+        return 0 if is_one_sided and len(self.scores) >= COMPARED else 2
 
     @functools.cached_property
     def is_softmax(self) -> bool:

@@ -292,6 +292,19 @@ def test_numbers_are_drawn_by_chance_too(
     assert units > 1 or isinstance(agreement, Correlation)
 
 
+def test_shares_of_which_none_says_yes_are_numbers(
+    digits: Dataset, network: keras.Model
+) -> None:
+    """Below a half all of them are one class, which tells no draw from another."""
+    initializer = keras.initializers.GlorotUniform(seed=7)
+    layer = keras.layers.Dense(1, "sigmoid", kernel_initializer=initializer)
+    share = keras.layers.Rescaling(0.4)(layer(network.layers[-2].output))
+    agreement = convert_keras(
+        keras.Model(network.inputs, share), samples=digits.x_test
+    ).agreement
+    assert isinstance(agreement, Correlation) and agreement.excess < 0.1
+
+
 def test_what_is_read_both_ways_is_judged_by_both() -> None:
     def look(same: float, explained: float) -> list[Likeness]:
         return [Agreement(400, same, 0.5, 0.5), Correlation(400, explained, 0.0)]
