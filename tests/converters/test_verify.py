@@ -102,6 +102,25 @@ def test_outputs_of_strings_are_no_numbers() -> None:
     assert protected.tensors_protected
 
 
+def test_a_detector_that_finds_nothing_is_locked() -> None:
+    """Its answers to noise are empty, which is no NaN."""
+
+    class Detector(tf.Module):
+        def __init__(self) -> None:
+            self.filter = tf.Variable(np.eye(8, dtype=np.float32))
+
+        @tf.function(input_signature=[tf.TensorSpec([1, 8])])
+        def find(self, x: tf.Tensor) -> tf.Tensor:
+            scores = tf.reshape(x @ self.filter, [8])
+            return tf.gather(scores, tf.where(scores > 99)[:, 0])
+
+    detector = Detector()
+    function = detector.find.get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], detector)
+    with pytest.warns(UserWarning, match="one answer to every sample"):
+        assert lock_tflite(converter.convert()).tensors_protected
+
+
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
