@@ -66,8 +66,9 @@ def lock_model(
         config: ``paper``, ``default``, ``rich``, or a ``LockConfig``.
         layers: names or paths of the layers to lock, over those of the config.
         samples: training samples for the importance ranking: ``x`` or ``(x, y)`` as
-            numpy arrays (several inputs: a dict, or ``((a, b), y)``).
-        loss: loss for the ranking; None takes the model's own.
+            numpy arrays (several inputs: a dict, or ``((a, b), y)``; labels of several
+            outputs likewise).
+        loss: loss for the ranking, as for ``compile``; None takes the model's own.
         seed: for tests; None draws the lock from the operating system's generator.
 
     Returns:

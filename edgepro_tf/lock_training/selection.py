@@ -70,8 +70,8 @@ def rank_neurons(
         x: training samples as the network takes them. Never test samples: the choice
             would leak them into the model.
         y: their labels, or None to rank by activation alone.
-        loss: Keras loss for the labels; None takes the one the network is compiled
-            with.
+        loss: for the labels, as ``compile`` takes it (of several outputs a list or a
+            dict); None takes the one the network is compiled with.
         batch_size: samples at a time.
 
     Returns:
@@ -134,28 +134,28 @@ def _scores(
     return np.asarray(tf.reduce_sum(tf.abs(tf.add_n(parts)), 0))
 
 
-def _objective(model: keras.Model, loss: Any) -> Callable[[Any, Any], tf.Tensor]:
+def _objective(network: keras.Model, loss: Any) -> Callable[[Any, Any], tf.Tensor]:
     """Sum of the examples' losses, so that every batch weighs by its size."""
-    loss = loss if loss is not None else getattr(model, "loss", None)
-    if loss is None or isinstance(loss, (dict, list, tuple)):
+    loss = loss if loss is not None else getattr(network, "loss", None)
+    if loss is None:
         raise LockError(
-            "cannot rank neurons by their labels: expected one loss, got none or "
-            "several.",
+            "cannot rank neurons by their labels: expected a loss, got none.",
             "Pass loss=, compile the model with one, or leave the labels out.",
         )
-    function = keras.losses.get(loss)
+    is_chain = isinstance(network, keras.Sequential)
+    outputs = network.outputs if is_chain else network.output
+    judge = keras.Model(network.inputs, outputs)
+    judge.compile(loss=loss)  # Keras finds each output's loss and labels.
 
     def total(y: Any, prediction: Any) -> tf.Tensor:
-        first = keras.tree.flatten(prediction)[0]
-        if first.shape[-1] == 1 and tf.rank(y) == len(first.shape) - 1:
-            y = tf.expand_dims(y, -1)  # As Keras takes the labels of one unit.
         try:
-            value = tf.reduce_mean(function(y, prediction))
+            value = tf.reduce_mean(judge.compute_loss(y=y, y_pred=prediction))
         except (ValueError, tf.errors.InvalidArgumentError) as error:
             raise LockError(
                 "cannot rank neurons by their labels: expected labels that fit the "
                 f"loss, got: {_first_sentence(error)}."
             ) from error
+        first = keras.tree.flatten(prediction)[0]
         return value * tf.cast(tf.shape(first)[0], value.dtype)
 
     return total

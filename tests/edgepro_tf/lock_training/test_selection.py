@@ -150,8 +150,28 @@ def test_refusals() -> None:
         _choose(model, "dense", 0.1, None)
     samples = models.make_inputs(model), models.make_labels()
     config = LockConfig(selection="importance")
-    with pytest.raises(LockError, match="expected one loss"):
+    with pytest.raises(LockError, match="expected a loss, got none"):
         lock_model(model, config=config, samples=samples)
+
+
+def test_several_outputs_are_ranked_by_the_losses_of_all() -> None:
+    """Neuron 0 decides the class; only the number beside it depends on neuron 5."""
+    planted, (x, y) = _planted(), _samples()
+    hidden, classes = planted.get_layer("hidden").output, planted.output
+    number = keras.layers.Dense(1, name="number")
+    model = keras.Model(planted.input, {"class": classes, "number": number(hidden)})
+    number.set_weights([np.eye(6, dtype=np.float32)[:, 5:], np.zeros(1)])
+    losses = {"class": LOSS, "number": "mse"}
+    config = LockConfig(fraction=0.4, selection="importance")
+    locked = lock_model(
+        model,
+        config=config,
+        layers=["hidden"],
+        samples=(x, {"class": y, "number": np.zeros((64, 1), np.float32)}),
+        loss=losses,
+    )
+    chosen = locks_of(locked)["hidden"].authorization_neurons
+    np.testing.assert_array_equal(chosen, [0, 5])
 
 
 @pytest.mark.parametrize("axis", [(), (1,)])
