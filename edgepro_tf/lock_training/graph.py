@@ -131,10 +131,13 @@ def clone_layer(layer: Operation, changes: dict[str, Any] | None = None) -> Oper
     Raises:
         LockError: the layer's config does not make a layer.
     """
-    config = {**layer.get_config(), **(changes or {})}
     try:
+        config = {**layer.get_config(), **(changes or {})}
         if isinstance(layer, keras.layers.Lambda):
-            return type(layer).from_config(config, safe_mode=False)
+            # A config holds a function's code, without the names that it reads.
+            own = {"function": layer.function, "mask": layer.mask}
+            own |= {"output_shape": layer._output_shape, "arguments": layer.arguments}
+            return type(layer)(**config | own)
         return type(layer).from_config(config)
     except (TypeError, ValueError, NotImplementedError) as error:
         raise LockError(

@@ -234,6 +234,39 @@ def test_layers_with_state_of_their_own_are_carried_over() -> None:
     np.testing.assert_allclose(stripped(x), model(x), rtol=1e-6)
 
 
+def _halve(value: object) -> object:
+    return np.float32(0.5) * value
+
+
+def test_functions_of_the_users_own_keep_the_names_that_they_read() -> None:
+    """A config holds a lambda's code alone, and of a named function nothing."""
+    inputs = keras.Input((5,))
+    x = keras.layers.Dense(6, activation="relu")(inputs)
+    x = keras.layers.Lambda(lambda value: _halve(value) + math.pi)(x)
+    x = keras.layers.Lambda(_halve, dtype="float32")(x)
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    stripped = strip_lock(lock_model(model, seed=0))
+    x = models.make_inputs(model)
+    np.testing.assert_allclose(stripped(x), model(x), rtol=1e-6)
+
+
+def test_a_layer_without_a_config_is_named() -> None:
+    class Table(keras.layers.Layer):
+        def __init__(self, rows: np.ndarray, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.rows = rows
+
+        def call(self, x: Any) -> Any:
+            return x @ self.rows
+
+    inputs = keras.Input((5,))
+    x = Table(np.eye(5, dtype=np.float32), name="table")(inputs)
+    x = keras.layers.Dense(6, activation="relu")(x)
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    with pytest.raises(LockError, match=r"copy layer 'table'.* Give the class a get_"):
+        lock_model(model, seed=0)
+
+
 def test_paper_preset_ranks_training_samples() -> None:
     model = models.mlp()
     model.compile("adam", "sparse_categorical_crossentropy")
