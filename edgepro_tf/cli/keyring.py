@@ -288,5 +288,6 @@ def _passphrase() -> Passphrase:
 def _missing(what: str, where: str) -> KeyFileError:
     return KeyFileError(
         f"cannot find {what}: expected {where}, got none.",
-        "Make keys with: edgepro keygen --out keys",
+        "Make keys with 'edgepro keygen --out keys'; a pair that is there opens with "
+        "those that it was sealed with alone.",
     )

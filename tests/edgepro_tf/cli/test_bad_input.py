@@ -95,6 +95,14 @@ def test_sidecars_that_do_not_open(folder: Path, edgepro: Edgepro) -> None:
     )
 
 
+def test_who_names_no_keys_is_not_told_to_make_new_ones_alone(
+    folder: Path, edgepro: Edgepro
+) -> None:
+    said = edgepro("run", "model.tflite", "--input", "x.npy")
+    assert said.code == 1 and "expected --keys or --identity, got none" in said.err
+    assert "opens with those that it was sealed with alone" in said.err
+
+
 def test_models_that_do_not_belong(folder: Path, edgepro: Edgepro) -> None:
     belongs = "belongs to model"
     check_refusals(
