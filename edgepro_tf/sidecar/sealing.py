@@ -83,7 +83,8 @@ def seal_sidecar(
     payload = bytes(payload)
     _check_payload(payload)
     _check_kind("a model binding", model, ModelBinding, "Use ModelBinding.of(model).")
-    _check_kind("an issuer", issuer, Issuer, "An issuer key only verifies.")
+    remedy = "Load one with load_issuer; an issuer key only verifies."
+    _check_kind("an issuer", issuer, Issuer, remedy)
     _check_kind("an audience of text", audience, str | None, "")
     if audience == "":
         raise SidecarError(
@@ -130,7 +131,7 @@ def wrap_list(recipients: Sequence[SealTo], task: str) -> list[jose.WrapFor]:
         if not isinstance(recipient, Recipient | Passphrase):
             raise SidecarError(
                 f"{task}: expected recipients, got a {type(recipient).__name__}.",
-                "Of an identity give its .recipient.",
+                "Of an identity give its .recipient, of a file load_recipient(path).",
             )
     unique = list(dict.fromkeys(recipients))
     wrap_for = [recipient._wrap_for() for recipient in unique]
