@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from edgepro_tf.errors import DatasetError
+from edgepro_tf.files import check_path
 from edgepro_tf.inputs import ONLY, join_inputs, split_inputs
 
 _FASHION_FOLDERS = ("/usr/share/datasets/fashion-mnist",)
 _FASHION_VARIABLE = "EDGEPRO_FASHION_MNIST"
-_UNREADABLE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
 _MOST_CLASSES = 1_000_000
 _MOST_NAMED = 10
 _DIGITS_TRAIN = 1437  # four fifths; the set's files are in no particular order
@@ -240,6 +241,11 @@ def _load_npz(name: str) -> Dataset:
         raise
     except (TypeError, AttributeError) as error:  # A lone array is no `with`.
         raise _no_npz(name, "an array without a name (.npy)") from error
+    except OSError as error:
+        reason = error.strerror or "the system refused"
+        raise DatasetError(
+            f"cannot load data set {name!r}: {reason}.", check_path(path)
+        ) from error
     except _UNREADABLE as error:
         raise _no_npz(name, f"{type(error).__name__}: {error}") from error
     parts = [{k: np.atleast_1d(x) for k, x in part.items()} for part in parts]
