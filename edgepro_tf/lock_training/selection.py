@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,8 @@ from edgepro_tf.layers import NeuronLock, record_outputs
 
 METHODS = ("importance", "random")
 PREFERENCES = ("important", "unimportant")
+# What Keras raises over labels and losses of other names, shapes or types.
+_MISFITS = (ValueError, TypeError, KeyError, tf.errors.InvalidArgumentError)
 
 
 def count_neurons(channels: int, fraction: float) -> int:
@@ -107,7 +110,14 @@ def _batches(x: Any, y: Any, batch_size: int) -> tf.data.Dataset:
     x = tuple(x) if isinstance(x, list) else x
     y = tuple(y) if isinstance(y, list) else y
     data = (x,) if y is None else (x, y)
-    counts = {len(part) for part in keras.tree.flatten(data)}
+    parts = keras.tree.flatten(data)
+    if others := [part for part in parts if not hasattr(part, "shape")]:
+        raise LockError(
+            "cannot rank neurons: expected samples as arrays, got "
+            f"{type(others[0]).__name__}.",
+            "Of a tf.data.Dataset give a batch: next(iter(dataset)).",
+        )
+    counts = {len(part) for part in parts}
     if len(counts) != 1:
         raise LockError(
             "cannot rank neurons: expected as many labels as samples, got "
@@ -150,7 +160,7 @@ def _objective(network: keras.Model, loss: Any) -> Callable[[Any, Any], tf.Tenso
     def total(y: Any, prediction: Any) -> tf.Tensor:
         try:
             value = tf.reduce_mean(judge.compute_loss(y=y, y_pred=prediction))
-        except (ValueError, tf.errors.InvalidArgumentError) as error:
+        except _MISFITS as error:
             raise LockError(
                 "cannot rank neurons by their labels: expected labels that fit the "
                 f"loss, got: {_first_sentence(error)}."
@@ -164,4 +174,4 @@ def _objective(network: keras.Model, loss: Any) -> Callable[[Any, Any], tf.Tenso
 def _first_sentence(error: Exception) -> str:
     """Without TensorFlow's place in the graph, and the labels that it lists."""
     text = (str(error).splitlines() or [""])[0]
-    return text.rpartition("}} ")[2].partition(". ")[0].rstrip(".")
+    return re.split(r"\.\s+(?=[A-Z])", text.rpartition("}} ")[2])[0].strip('".')

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from edgepro_tf.errors import LockError
 from edgepro_tf.layers import NeuronLock
@@ -172,6 +173,41 @@ def test_several_outputs_are_ranked_by_the_losses_of_all() -> None:
     )
     chosen = locks_of(locked)["hidden"].authorization_neurons
     np.testing.assert_array_equal(chosen, [0, 5])
+
+
+@pytest.mark.parametrize(
+    ("labels", "loss", "words"),
+    [
+        (_samples()[1], {"other": LOSS}, "got: Expected keys"),
+        (
+            {"other": _samples()[1]},
+            {"class": LOSS, "number": "mse"},
+            "fit the loss, got",
+        ),
+        (np.zeros((64, 3)), "mse", r"Incompatible shapes: \[64,3\] vs. \[64,2\]"),
+    ],
+)
+def test_labels_and_losses_of_other_names_or_shapes_are_refused(
+    labels: object, loss: object, words: str
+) -> None:
+    planted = _planted()
+    number = keras.layers.Dense(1)(planted.get_layer("hidden").output)
+    if isinstance(labels, dict):
+        planted = keras.Model(
+            planted.input, {"class": planted.output, "number": number}
+        )
+    with pytest.raises(LockError, match=words):
+        rank_neurons(
+            *_with_locks(planted, ["hidden"]), _samples()[0], labels, loss=loss
+        )
+
+
+def test_a_dataset_gives_a_batch() -> None:
+    data = tf.data.Dataset.from_tensor_slices(_samples()).batch(64)
+    with pytest.raises(LockError, match=r"got .*BatchDataset. Of .* next\(iter\("):
+        _choose(_planted(), "hidden", 0.2, data)
+    chosen = _choose(_planted(), "hidden", 0.2, next(iter(data)))
+    np.testing.assert_array_equal(chosen, [0])
 
 
 @pytest.mark.parametrize("axis", [(), (1,)])
