@@ -122,6 +122,8 @@ def main(arguments: argparse.Namespace) -> int:
 
 def run(argv: Sequence[str] | None = None) -> None:
     """Entry point of the console script."""
+    # Lines to read at most, whatever PYTHONWARNINGS makes of them elsewhere.
+    warnings.simplefilter("default")
     warnings.showwarning = _show_warning
     quieten_tensorflow()
     console.prepare_output()

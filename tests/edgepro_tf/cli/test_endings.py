@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
 
-from tests.edgepro_tf.cli.conftest import list_files
+from tests.edgepro_tf.cli.conftest import Edgepro, list_files
 from tests.edgepro_tf.cli.test_main import ROOT
 
 
@@ -66,3 +67,17 @@ def test_a_terminal_without_the_letters(folder: Path) -> None:
     shown = subprocess.run(command, env=variables, capture_output=True, check=False)
     assert shown.returncode == 0 and shown.stderr == b""
     assert b"sealed to key cd3b1f25" in shown.stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX")
+@pytest.mark.parametrize("action", ["error", "ignore"])
+def test_warnings_are_lines_whatever_python_makes_of_them(
+    action: str, folder: Path, edgepro: Edgepro
+) -> None:
+    """As PYTHONWARNINGS=error does: it ended work that was done in a traceback."""
+    warnings.simplefilter(action)  # type: ignore[arg-type]
+    Path("identity.jwk").chmod(0o644)
+    said = edgepro("grant", "model.edgepro", "--identity", "identity.jwk",
+                   "--to", "keys/recipient.jwk", "--out", "new.edgepro")  # fmt: skip
+    assert said.code == 0, said.err
+    assert said.err.startswith("edgepro: warning: identity identity.jwk is secret")
