@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -322,7 +323,8 @@ def _check_place(target: Path, *, makes_folders: bool) -> None:
 
 
 def _temporary_name(target: Path) -> Path:
-    beginning = os.fsencode(target.name)[:_KEPT_BYTES].decode(errors="ignore")
+    encoded = os.fsencode(target.name)[:_KEPT_BYTES]
+    beginning = encoded.decode(sys.getfilesystemencoding(), errors="ignore")
     return target.with_name(f".{beginning}.{secrets.token_hex(8)}.tmp")
 
 

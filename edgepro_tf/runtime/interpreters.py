@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import re
 import textwrap
 import warnings
@@ -180,14 +181,13 @@ def make_interpreter(
 def _name_for_runtimes(path: str | Path) -> str:
     """Runtimes take names as UTF-8; a file system may have others."""
     try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
+        return os.fsencode(path).decode()
+    except UnicodeDecodeError as error:
         raise InterpreterError(
             "cannot open model: expected a path in UTF-8, which runtimes take, got "
             f"{str(path)!r}.",
             "Rename the file, or give its content.",
         ) from error
-    return str(path)
 
 
 @contextlib.contextmanager

@@ -69,6 +69,22 @@ def test_a_terminal_without_the_letters(folder: Path) -> None:
     assert b"sealed to key cd3b1f25" in shown.stdout
 
 
+@pytest.mark.skipif(os.name != "posix", reason="locales are POSIX")
+def test_names_in_a_locale_that_lacks_their_letters(folder: Path) -> None:
+    """The bytes of the names are what they are; Python holds them as surrogates."""
+    plain = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    keys = ["--keys", "keys"]
+    for arguments in (
+        ["lock", "authorized.tflite", *keys, "--out", "für/ü.tflite"],
+        ["run", "für/ü.tflite", *keys, "--input", "x.npy", "--output", "für/ä.npz"],
+    ):
+        command = [sys.executable, "-m", "edgepro_tf.cli", *arguments]
+        variables = {**os.environ, **plain, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, env=variables, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert len(list(Path("für").iterdir())) == 3
+
+
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX")
 @pytest.mark.parametrize("action", ["error", "ignore"])
 def test_warnings_are_lines_whatever_python_makes_of_them(
