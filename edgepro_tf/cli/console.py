@@ -46,8 +46,10 @@ class _Output:
 
 def prepare_output() -> None:
     """Let neither a reader who left nor a terminal that lacks a letter be an error."""
-    if sys.stdout is None:  # The shell closed it.
-        return
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # The shell closed it; Keras writes to it.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, os.fdopen(nowhere, "w", encoding="utf-8"))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.stdout = cast(TextIO, _Output(sys.stdout))

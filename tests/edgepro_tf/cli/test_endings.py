@@ -61,6 +61,17 @@ def test_work_goes_on_when_the_reader_leaves(folder: Path) -> None:
     assert len(list(Path("more").iterdir())) == 4
 
 
+@pytest.mark.skipif(os.name != "posix", reason="shells are POSIX")
+def test_a_closed_output_stops_no_training(tmp_path: Path) -> None:
+    """Keras' progress is written to it unasked."""
+    model = tmp_path / "m.keras"
+    command = f"{sys.executable} -m edgepro_tf.cli train --model mlp --epochs 1"
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    shell = f"{command} --out {model} >&- 2>&-"
+    assert subprocess.run(shell, shell=True, env=variables, check=False).returncode == 0
+    assert model.is_file()
+
+
 def test_a_terminal_without_the_letters(folder: Path) -> None:
     command = [sys.executable, "-m", "edgepro_tf.cli", "inspect", "model.edgepro"]
     variables = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
