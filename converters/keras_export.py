@@ -250,6 +250,9 @@ def _refused(model: keras.Model, error: Exception) -> ConversionError:
         hint = (
             "Wrap it: keras.Model(inputs, model(inputs)), inputs = keras.Input(shape)."
         )
+    elif "symbolic `tf.Tensor` as a Python `bool`" in reason:
+        reason = "a layer asks for what only a run knows, an open size or a value"
+        hint = "Give inputs fixed sizes: keras.Input(shape)."
     elif "16x8" in reason or "recorded during calibration" in reason:
         hint = "int16x8 has few operators: take int8, or dynamic."
     elif any(getattr(one, "quantization_mode", 0) for one in model._flatten_layers()):

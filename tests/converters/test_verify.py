@@ -135,6 +135,13 @@ def test_what_cannot_be_traced_says_why(layer, words: str) -> None:  # type: ign
         convert_keras(model)
 
 
+def test_a_layer_that_asks_for_an_open_size_is_told_of() -> None:
+    larger = keras.layers.UpSampling2D(2, interpolation="bilinear")
+    layers = [keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3), larger]
+    with pytest.raises(ConversionError, match="an open size or a value"):
+        convert_keras(keras.Sequential(layers))
+
+
 def test_a_stateful_layer_is_left_in_its_state() -> None:
     """Keras is asked for the samples' answers, and each call moves what it keeps."""
     layer = keras.layers.LSTM(3, stateful=True)
