@@ -27,7 +27,9 @@ def input_details(
     """
     key = signature or _first_signature(interpreter)
     if key is not None:
-        return dict(interpreter.get_signature_runner(key).get_input_details())
+        found = interpreter.get_signature_runner(key).get_input_details()
+        # Not the tensor's name, serving_default_x:0, which no caller knows.
+        return {name: {**detail, "name": name} for name, detail in found.items()}
     return _by_name(interpreter.get_input_details())
 
 
@@ -167,7 +169,8 @@ def check_shape(model: str, detail: dict[str, Any], values: np.ndarray) -> None:
         rest = "".join(f", {'any' if n == -1 else n}" for n in wanted[1:])
         shape = f"an array of shape [count{rest}]" if wanted else "a single number"
         raise InterpreterError(
-            f"cannot feed {model}: expected {shape}, got {list(values.shape)}."
+            f"cannot feed input {detail['name']!r} of {model}: expected {shape}, got "
+            f"{list(values.shape)}."
         )
 
 

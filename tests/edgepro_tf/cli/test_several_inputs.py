@@ -96,3 +96,7 @@ def test_one_array_for_two_inputs_is_refused(folder: Path) -> None:
     assert code == 1 and "got left, middle." in err
     code, _, err = run(folder, "--input", folder / "samples.npz", "--answers", "kind")
     assert code == 1 and "--answers with --dataset alone" in err
+    np.savez(folder / "short.npz", left=ARRAYS["left"][:, :5], right=ARRAYS["right"])
+    code, _, err = run(folder, "--input", folder / "short.npz")
+    words = "cannot feed input 'left' of shipped.tflite: expected an array of shape"
+    assert code == 1 and words in err
