@@ -184,7 +184,7 @@ class _Rebuilder:
         return self._models[id(old)]
 
     def _chain(self, old: keras.Sequential) -> keras.Sequential:
-        layers = [clone_layer(old.inputs[0]._keras_history.operation)]
+        layers = [_clone_input(old.inputs[0])]
         for layer in old.layers:
             if id(layer) not in self._edit.dropped:
                 layers.append(self._twin(layer))
@@ -194,7 +194,7 @@ class _Rebuilder:
     def _graph(self, old: keras.Model) -> keras.Model:
         tensors: dict[int, Any] = {}
         for tensor in old.inputs:
-            tensors[id(tensor)] = clone_layer(tensor._keras_history.operation).output
+            tensors[id(tensor)] = _clone_input(tensor).output
         for node in _nodes(old):
             args, kwargs = node.arguments.fill_in(tensors)
             result = self._apply(node.operation, args, kwargs)
@@ -225,6 +225,13 @@ class _Rebuilder:
             new = self._edit.make(old) if is_layer else clone_layer(old)
             self._layers[id(old)] = (old, new)
         return self._layers[id(old)][1]
+
+
+def _clone_input(tensor: Any) -> Operation:
+    """A new input layer whose tensor keeps its name, which signatures go by."""
+    new = clone_layer(tensor._keras_history.operation)
+    new.output.name = tensor.name  # from_config calls it as the layer is called.
+    return new
 
 
 def _nodes(graph: keras.Model) -> list[Any]:

@@ -4,11 +4,13 @@ import io
 import re
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from converters import convert_keras, lock_tflite
+from converters.keras_export import ExportOptions, export_keras
 from edgepro_tf.flatbuffer.schema import read_model
 from edgepro_tf.locking import LockConfig, lock_model
 from edgepro_tf.runtime.interpreters import make_interpreter
@@ -79,6 +81,23 @@ def test_lock_trained_looks_like_its_unprotected_twin(
     assert structure_of(public) == structure_of(twin)
     # A fused normalisation is called after any of its own three operations.
     assert words_of(public) <= words_of(twin) | {"mul", "add", "sub"}
+
+
+@pytest.mark.parametrize("is_chain", [False, True])
+def test_an_input_that_nobody_named_has_its_twins_name(is_chain: bool) -> None:
+    """Keras numbers such tensors; a copy's would be called as its layer is."""
+    inputs = keras.Input((8,))
+    hidden = [keras.layers.Dense(6, "relu"), keras.layers.Dense(4, "softmax")]
+    model = keras.Sequential([inputs, *hidden])
+    if not is_chain:
+        model = keras.Model(inputs, hidden[1](hidden[0](inputs)))
+    public = convert_keras(lock_model(model, seed=3)).public
+    twin = export_keras(model, ExportOptions())
+    assert inputs_of(public) == inputs_of(twin)
+
+
+def inputs_of(model: bytes) -> list[str]:
+    return list(make_interpreter(model).get_signature_runner().get_input_details())
 
 
 @pytest.mark.parametrize("number_format", FORMATS)
