@@ -64,7 +64,8 @@ class Cache:
             for line in text.splitlines():
                 self._read(line)
             if text and not text.endswith("\n"):  # An interrupted run's last line.
-                path.write_text(text + "\n", "utf-8")
+                with path.open("a", encoding="utf-8") as file:
+                    file.write("\n")
 
     def get(self, attack: str, share: float, seed: int) -> AttackResult | None:
         """A whole result."""

@@ -221,7 +221,7 @@ def _left_out(
     slow = [one.name for one in suited if one.is_slow and not budget.is_thorough]
     others = [f"{one.name} (of {one.task})" for one in attacks if one not in suited]
     return tuple(
-        f"{why}: {', '.join(names)}"
+        f"{why}: {'; '.join(names)}"
         for why, names in (
             ("left out of a quick audit (use --full)", slow),
             ("without a counterpart here", others),

@@ -57,7 +57,7 @@ def name_missing(
         for count in sorted(set(missing.values())):
             names = [name for name, seeds in missing.items() if seeds == count]
             is_all = len(names) == len({name for name, _ in mine})
-            what = "everything" if is_all else ", ".join(names)
+            what = "everything" if is_all else "; ".join(names)
             whose = "" if count == thieves else f" of {count} of {thieves} thieves"
             lines.append(f"for want of time, {where}: {what}{whose}")
     return *lines, *(

@@ -66,6 +66,14 @@ def test_an_audit_that_was_stopped_goes_on(tmp_path: Path) -> None:
     assert again[0].details == {"figure": 1.5}
 
 
+def test_what_is_kept_is_never_written_anew(tmp_path: Path) -> None:
+    """Whoever is stopped while he mends a torn line keeps all that was there."""
+    path, torn = tmp_path / "results.jsonl", b'{"attack": "one"}\n{"att\xe2'
+    path.write_bytes(torn)
+    Cache(path, "context")
+    assert path.read_bytes() == torn + b"\n"
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -122,3 +122,16 @@ def test_the_thief_who_got_furthest_stands_for_a_share() -> None:
     report = report_of(done | {(SCRATCH, 0.1, 1), (FINE_TUNING, 0.1, 1)})
     assert [one.attack for one in report.advantages] == [FINE_TUNING, FINE_TUNING]
     assert "for want of time, with 10% of the data: another" in report.not_tested
+
+
+def test_names_that_hold_commas_stay_apart() -> None:
+    attacks = [*list_attacks(), *(
+        dataclasses.replace(list_attacks()[0], name=name, is_slow=True)
+        for name in ("one", "two, tuned")
+    )]  # fmt: skip
+    cells = list_cells(attacks, dataclasses.replace(BUDGET, is_thorough=True))
+    results = [run(cell) for cell in cells if not cell[0].is_slow]
+    quick = summarise(results, attacks, BUDGET, {})
+    assert "left out of a quick audit (use --full): one; two, tuned" in quick.not_tested
+    words = "for want of time, with 1% of the data: one; two, tuned"
+    assert words in name_missing(results, cells)
