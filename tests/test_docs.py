@@ -1,5 +1,7 @@
-"""Links within the project lead somewhere, to a file and to a heading of it."""
+"""Links within the project lead somewhere, and examples do as they say."""
 
+import doctest
+import importlib
 import re
 from pathlib import Path
 
@@ -10,6 +12,13 @@ FOLDERS = ("android_demo", "docs", "edgepro_tf", "examples", "tests")
 PAGES = [
     *ROOT.glob("*.md"),
     *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md")),
+]
+
+EXAMPLES = [
+    ".".join(file.relative_to(ROOT).with_suffix("").parts)
+    for package in ("edgepro_tf", "converters")
+    for file in (ROOT / package).rglob("*.py")
+    if ">>> " in file.read_text("utf-8")
 ]
 
 
@@ -29,3 +38,11 @@ def test_links_lead_somewhere(page: Path) -> None:
         if anchor:
             target = target / "README.md" if target.is_dir() else target
             assert anchor in anchors_of(target), link
+
+
+@pytest.mark.parametrize("module", EXAMPLES)
+def test_examples_do_as_they_say(module: str) -> None:
+    found = doctest.testmod(
+        importlib.import_module(module), optionflags=doctest.ELLIPSIS
+    )
+    assert found.attempted and not found.failed
