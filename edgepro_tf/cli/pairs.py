@@ -39,7 +39,7 @@ def add_pair_arguments(
         "--recipe",
         choices=recipes,
         default="standard",
-        help="what is locked how; default standard",
+        help="what is locked how, see 'edgepro convert --help'; default standard",
     )
     parser.add_argument(
         "--restore_budget",

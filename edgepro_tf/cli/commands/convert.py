@@ -5,14 +5,15 @@ Sequential model: then the lock is drawn at conversion and costs no accuracy. Th
 is verified before it is written: restored, it equals the unprotected .tflite bit for
 bit, gives the same outputs in a real interpreter, and agrees with Keras.
 
-recipes:
+recipes (README has the price of each, and what it leaves a thief):
   standard   a mask of its own for every weight: sign, power of two and fraction, or the
              whole of an int8; float16 in channels of another order, too (default)
   fast       the same of first filters and embeddings; of the rest 8 % of the file's
              bytes (at least 256 KB), depthwise filters first; what is left open can
              be read
   strict     every protected tensor shuffled element by element
-  paper      only what lock training set; nothing drawn
+  paper      only what lock training set; nothing drawn: to compare, not to ship, since
+             a few labels undo it
 
 example:
   edgepro convert digits.keras --samples digits --keys keys --out shipped/digits.tflite
