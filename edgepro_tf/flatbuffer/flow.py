@@ -142,36 +142,58 @@ def find_uses(
         they only become real. Tensors with any other use are left out.
     """
     steps = list(zip(names, inputs, outputs, strict=True))
-    known = {tensor for tensor, constant in enumerate(tensors) if constant is not None}
-    for _, ins, outs in steps:
-        if ins and known.issuperset(ins):
-            known.update(outs)
+    known = _find_known(steps, tensors)
     tables = {tensor for tensor in known if kinds[tensor].is_real}
     uses: dict[int, int] = {}
     others: set[int] = set()
     for name, ins, outs in reversed(steps):
+        becomes_real = name in MAKES_REAL and kinds[outs[0]].type in FLOATS
         table, numbers = PICKS.get(name, ((), -1))
-        kept = KEEPS_INTEGERS.get(name)
-        later = max((uses[out] for out in outs if out in uses), default=None)
-        if not others.isdisjoint(outs):
-            later = None
-        elif later and name not in ("CAST", *RESHAPES):
-            later = 1  # Numbers of one row no longer stand side by side.
+        picks = tables.issuperset(ins[each] for each in table)
+        later = None
+        if others.isdisjoint(outs):
+            later = max((uses[out] for out in outs if out in uses), default=None)
         for position, tensor in enumerate(ins):
             # Where each field of an input has its rows; moved, they leave the table.
             is_start = later and tensor in known and outs[0] not in known
             use = None
-            if name in MAKES_REAL and kinds[outs[0]].type in FLOATS:
+            if becomes_real:
                 use = 0
-            elif position == numbers and tables.issuperset(ins[each] for each in table):
+            elif picks and position == numbers:
                 use = kinds[tensor].width if name in PICKS_BY_PLACE else 1
-            elif position == kept or (name in JOINS_INTEGERS and not is_start):
-                use = later
+            elif position == KEEPS_INTEGERS.get(name) or (
+                name in JOINS_INTEGERS and not is_start
+            ):
+                use = _before(name, later, kinds[tensor].width)
             if use is None:
                 others.add(tensor)
             else:
                 uses[tensor] = max(use, uses.get(tensor, 0))
     return {tensor: use for tensor, use in uses.items() if tensor not in others}
+
+
+def _find_known(
+    steps: Sequence[tuple[str, Sequence[int], Sequence[int]]],
+    tensors: Sequence[Constant | None],
+) -> set[int]:
+    """Constants, and what operators make of nothing else."""
+    known = {tensor for tensor, constant in enumerate(tensors) if constant is not None}
+    for _, ins, outs in steps:
+        if ins and known.issuperset(ins):
+            known.update(outs)
+    return known
+
+
+def _before(name: str, use: int | None, width: int) -> int | None:
+    """The use of what an operator is given, by that of what it gives.
+
+    Several numbers that pick a row stay together: a row's and a column's that changed
+    places would leave the table.
+    """
+    if use in (None, 0, 1, width) or name in ("CAST", *RESHAPES):
+        return use
+    # Rows that are made of one number of each input are taken apart here.
+    return 1 if width == 1 or name == "PACK" else None
 
 
 def as_used(constant: Constant, kind: TensorKind, use: int) -> Constant:

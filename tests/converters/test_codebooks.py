@@ -248,3 +248,46 @@ def test_bits_that_hide_a_part_of_the_input_stay() -> None:
     crafted.add_operator("SELECT", [bits, source, nothing], [seen])
     original = crafted.finish([source], [seen])
     assert codes.tobytes() in lock_exactly(original).public
+
+
+def add_places(crafted: Crafted, way: str) -> tuple[np.ndarray, int, int]:
+    """Rows and columns of a table of 50 x 8 by an input: numbers, input and places."""
+    int32 = schema.TensorType.INT32
+    numbers = crafted.rng.integers(0, [50, 8], (100, 2)).astype(np.int32)
+    source = crafted.add_tensor([20], type_=int32)
+    places = crafted.add_tensor([20, 2], type_=int32)
+    if way == "GATHER":
+        kept = crafted.add_tensor([100, 2], numbers)
+        crafted.add_operator("GATHER", [kept, source], [places])
+    elif way == "TRANSPOSE":
+        numbers = np.ascontiguousarray(numbers.T)
+        picked = crafted.add_tensor([2, 20], type_=int32)
+        order = crafted.add_tensor([2], np.int32([1, 0]))
+        kept = crafted.add_tensor([2, 100], numbers)
+        crafted.add_operator("GATHER", [kept, source], [picked], axis=1)
+        crafted.add_operator("TRANSPOSE", [picked, order], [places])
+    else:
+        numbers = numbers[:, 0].copy()
+        halves = [crafted.add_tensor([20], type_=int32) for _ in range(2)]
+        kept = crafted.add_tensor([100], numbers)
+        crafted.add_operator("GATHER", [kept, source], halves[:1])
+        eight = crafted.add_tensor([1], np.int32([8]))
+        crafted.add_operator("FLOOR_MOD", [source, eight], halves[1:])
+        crafted.add_operator("PACK", halves, [places], valuesCount=2, axis=1)
+    return numbers, source, places
+
+
+@pytest.mark.parametrize("way", ["GATHER", "TRANSPOSE", "PACK"])
+def test_rows_and_columns_by_an_input_stay_in_their_table(way: str) -> None:
+    """One in the other's place would be none that the table has."""
+    crafted = Crafted()
+    numbers, source, places = add_places(crafted, way)
+    table, picked = crafted.add_weights(50, 8), crafted.add_tensor([20])
+    crafted.add_operator("GATHER_ND", [table, places], [picked])
+    original = crafted.finish([source], [picked])
+    public = lock_exactly(original).public
+    if way == "TRANSPOSE":  # Rows and columns lie across, and stay as they are.
+        assert numbers.tobytes() in public
+    else:
+        moved = assert_moved(numbers, original, public)
+        assert way == "PACK" or moved[:, 1].max() < 8
