@@ -16,7 +16,7 @@ from typing import Protocol
 from edgepro_tf import native
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.flatbuffer.schema import read_model
-from edgepro_tf.flatbuffer.views import Constant, ModelView
+from edgepro_tf.flatbuffer.views import ModelView
 from edgepro_tf.locks import KeptDraws, Step, TensorLock
 from edgepro_tf.payload import implied_scales, unpack_lock
 
@@ -132,9 +132,14 @@ def _find_keys(
     """Number of each record that draws alone or with the scales it implies; all that
     its draws and public bytes depend on; and where it is.
     """
+    data = {at: constant.data for at, constant in view.constants.items()}
+    scales = {at: constant.scales for at, constant in view.constants.items()}
+    scales |= {(one.subgraph, one.tensor): one.span for one in view.repeated_scales}
+    names = _places(view)
     for number, record in enumerate(records):
-        constant = view.constants.get((record.subgraph, record.tensor))
-        if constant is None or record.is_implied or record.steps & Step.SET:
+        at = record.subgraph, record.tensor
+        span = scales.get(at) if record.target else data.get(at)
+        if span is None or record.is_implied or record.steps & Step.SET:
             continue
         behind = records[number + 1 : number + 2]
         scales_too = bool(behind and behind[0].is_implied)
@@ -148,21 +153,13 @@ def _find_keys(
                 record.exponent_range,
                 record.window,
                 scales_too,
-                _digest(record, constant, model, scales_too=scales_too),
+                _digest(model, span, scales[at] if scales_too else None),
             ),
-            (record.subgraph, record.tensor, constant.name),
+            (*at, names.get(at)),
         )
 
 
-def _digest(
-    record: TensorLock,
-    constant: Constant,
-    model: bytes | bytearray,
-    *,
-    scales_too: bool,
-) -> bytes:
-    spans = [constant.scales if record.target else constant.data]
-    spans += [constant.scales] if scales_too else []
+def _digest(model: bytes | bytearray, *spans: tuple[int, int] | None) -> bytes:
     digest = hashlib.sha256()
     for offset, size in filter(None, spans):
         digest.update(memoryview(model)[offset : offset + size])

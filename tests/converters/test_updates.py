@@ -36,7 +36,7 @@ from edgepro_tf.sidecar import (
     load_issuer_key,
 )
 from tests import models
-from tests.crafted import Crafted
+from tests.crafted import Crafted, schema
 from tests.flatbuffers import FORMATS, export_cached
 
 
@@ -176,6 +176,21 @@ def test_of_equal_constants_that_moved_none_takes_the_place_of_another() -> None
     # With both of them there, it is known which is which.
     after = lock_tflite(dense_chain(3, 1, 1, 2), update_of=before)
     assert public_weights(after)[1:] == old
+
+
+def test_scales_that_an_operator_gives_again_stay() -> None:
+    """A DENSIFY's output has its filter's: a sidecar is renewed without its file."""
+    crafted = Crafted()
+    codes = crafted.rng.integers(-100, 100, (50, 8)).astype(np.int8)
+    scales = np.arange(1, 51) / 100
+    stored = crafted.add_tensor([50, 8], codes, scales=scales)
+    dense = crafted.add_tensor([50, 8], type_=schema.TensorType.INT8, scales=scales)
+    crafted.add_operator("DENSIFY", [stored], [dense])
+    source = crafted.add_tensor([1, 8])
+    model = crafted.finish([source], [crafted.add_dense(source, dense, 50)])
+    before = lock_tflite(model, runs=False)
+    assert before.public.count(np.float32(scales).tobytes()) == 0
+    assert lock_tflite(model, runs=False, update_of=before).public == before.public
 
 
 def test_an_update_of_metadata_changes_no_weight() -> None:
