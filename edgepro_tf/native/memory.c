@@ -15,6 +15,9 @@
 #if defined(__linux__)
 
 enum { LARGE_PAGE = 1 << 21, SMALLEST_POPULATED = 1 << 16 };
+/* Bytes in large pages: where the system has to make room for more, each takes
+ * milliseconds. */
+enum { MOST_IN_LARGE_PAGES = 1 << 25 };
 
 #if !defined(MADV_POPULATE_WRITE)
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; older systems refuse it */
@@ -45,7 +48,7 @@ static void* allocate_populated(size_t size) {
 
 void* allocate_copies(size_t size) {
   void* memory = NULL;
-  if (size < LARGE_PAGE) return allocate_populated(size);
+  if (size < LARGE_PAGE || size > MOST_IN_LARGE_PAGES) return allocate_populated(size);
   size_t over = size % LARGE_PAGE;
   if (over > LARGE_PAGE / 8 * 7) size += LARGE_PAGE - over;
   if (posix_memalign(&memory, LARGE_PAGE, size) != 0) return NULL;

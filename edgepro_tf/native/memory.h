@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Memory for a constant's copies, in large pages where the system has them (its page
- * faults cost more than restoring does); NULL without. free() ends it. */
+/* Memory for constants' copies; NULL without. free() ends it. In large pages where the
+ * system has them and few are enough: faults of small ones cost more than restoring. */
 void* allocate_copies(size_t size);
 
 /* What the system maps at some address. */
