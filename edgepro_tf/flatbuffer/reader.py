@@ -216,12 +216,11 @@ class Reader:
 
     def _repeated_scales(self, subgraph: int, graph: Any) -> Iterator[Scales]:
         """A DENSIFY gives its filter's scales again, channel by channel."""
-        for tensor, constant in enumerate(self.tensors_of(subgraph)):
-            quantization = graph.Tensors(tensor).Quantization()
-            has_several = quantization is not None and quantization.ScaleLength() > 1
-            if constant is None and has_several:
-                span = self._span(quantization.ScaleAsNumpy())
-                yield Scales(subgraph, tensor, span)
+        for index, constant in enumerate(self.tensors_of(subgraph)):
+            tensor = graph.Tensors(index)
+            if constant is None and _scale_count(tensor) > 1:
+                span = self._span(tensor.Quantization().ScaleAsNumpy())
+                yield Scales(subgraph, index, span)
 
     def tensors_of(self, subgraph: int) -> list[Constant | None]:
         """By tensor number; None for those that are no constant, or no numbers."""
@@ -252,9 +251,9 @@ class Reader:
             shape = (count,)
         if rest or count != int(np.prod(shape)):
             return None
-        quantization = tensor.Quantization()
         scales, zero_point, ranges = None, 0, []
-        if quantization is not None and quantization.ScaleLength():
+        if _scale_count(tensor):
+            quantization = tensor.Quantization()
             scales = self._span(quantization.ScaleAsNumpy())
             if quantization.ZeroPointLength() == 1:
                 zero_point = int(quantization.ZeroPoint(0))
@@ -315,10 +314,14 @@ def _check_inside(tensor: Any) -> None:
 
 
 def _kind_of(tensor: Any) -> TensorKind:
-    quantization, type_ = tensor.Quantization(), tensor.Type()
-    has_scales = quantization is not None and quantization.ScaleLength() > 0
+    is_real = tensor.Type() in REALS or _scale_count(tensor) > 0
     width = tensor.Shape(tensor.ShapeLength() - 1) if tensor.ShapeLength() else 1
-    return TensorKind(type_, type_ in REALS or has_scales, width)
+    return TensorKind(tensor.Type(), is_real, width)
+
+
+def _scale_count(tensor: Any) -> int:
+    quantization = tensor.Quantization()
+    return 0 if quantization is None else int(quantization.ScaleLength())
 
 
 def _is_table(operand: Operand) -> bool:
@@ -358,11 +361,11 @@ def _operands(
 def _input_scale(graph: Any, inputs: list[int], operands: tuple[Operand, ...]) -> float:
     weights = {operand.constant.tensor for operand in operands}
     for index in inputs:
-        quantization = graph.Tensors(index).Quantization() if index >= 0 else None
-        if quantization is None or quantization.ScaleLength() != 1:
+        if index < 0 or index in weights:
             continue
-        if index not in weights:
-            return float(quantization.Scale(0))
+        tensor = graph.Tensors(index)
+        if _scale_count(tensor) == 1:
+            return float(tensor.Quantization().Scale(0))
     return 0.0
 
 
