@@ -125,6 +125,11 @@ class Crafted:
         self.model.subgraphs[0].outputs = list(outputs)
         return pack(self.model)
 
+    def finish_dense(self, weights: int, units: int, inputs: int) -> bytes:
+        """The file whose one input goes through a dense layer over these weights."""
+        source = self.add_tensor([1, inputs])
+        return self.finish([source], [self.add_dense(source, weights, units)])
+
 
 def make_dense_chain(add_weights: Callable[[Crafted, int, int], int]) -> bytes:
     """Three dense layers, 64 inputs wide, over weights of any kind."""

@@ -13,6 +13,16 @@ from tests.converters.test_odd_files import lock_exactly
 from tests.crafted import CODES, UNSIGNED, Crafted, schema
 
 
+def assert_moved(codes: np.ndarray, original: bytes, public: bytes) -> np.ndarray:
+    """They are others of the same in their place, which the public file can pick."""
+    place = original.index(codes.tobytes())
+    moved = np.frombuffer(public, codes.dtype, codes.size, place)
+    assert not np.array_equal(moved, codes.ravel())
+    np.testing.assert_array_equal(np.sort(moved), np.sort(codes.ravel()))
+    run_model(make_interpreter(public), make_samples(original)[0])
+    return moved.reshape(codes.shape)
+
+
 @pytest.mark.parametrize(
     "kind, is_looked_up",
     [
@@ -48,9 +58,7 @@ def test_numbers_of_a_codebook_are_moved(kind: str, is_looked_up: bool) -> None:
     original = crafted.finish([source], [weights])
     protected = lock_exactly(original)
     assert codes.tobytes() not in protected.public and protected.bytes_left == 0
-    place = original.index(codes.tobytes())
-    moved = np.frombuffer(protected.public, dtype, codes.size, place)
-    np.testing.assert_array_equal(np.sort(moved), np.sort(codes.ravel()))
+    assert_moved(codes, original, protected.public)
 
 
 @pytest.mark.parametrize("is_first", [True, False])
@@ -77,11 +85,7 @@ def test_numbers_of_a_codebook_that_others_compute_with(is_first: bool) -> None:
             crafted.add_operator("GATHER", [book, made], [weights])
         answers.append(crafted.add_dense(source, weights, 50))
     original = crafted.finish([source], answers)
-    protected = lock_exactly(original)
-    place = original.index(codes.tobytes())
-    moved = np.frombuffer(protected.public, np.int16, codes.size, place)
-    assert not np.array_equal(moved, codes.ravel())
-    np.testing.assert_array_equal(np.sort(moved), np.sort(codes.ravel()))
+    assert_moved(codes, original, lock_exactly(original).public)
 
 
 def test_numbers_of_a_codebook_in_another_shape() -> None:
@@ -117,20 +121,8 @@ def test_numbers_of_a_sparse_codebook_in_float16() -> None:
     crafted.add_operator("DENSIFY", [stored], [dense])
     crafted.add_operator("DEQUANTIZE", [dense], [book])
     crafted.add_operator("GATHER", [book, places], [weights])
-    source = crafted.add_tensor([1, 8])
-    out = crafted.add_dense(source, weights, 50)
-    protected = lock_tflite(crafted.finish([source], [out]), runs=False)
+    protected = lock_tflite(crafted.finish_dense(weights, 50, 8), runs=False)
     assert codes.tobytes() not in protected.public and protected.bytes_left == 0
-
-
-def assert_moved(codes: np.ndarray, original: bytes, public: bytes) -> np.ndarray:
-    """They are others of the same in their place, which the public file can pick."""
-    place = original.index(codes.tobytes())
-    moved = np.frombuffer(public, codes.dtype, codes.size, place)
-    assert not np.array_equal(moved, codes.ravel())
-    np.testing.assert_array_equal(np.sort(moved), np.sort(codes.ravel()))
-    run_model(make_interpreter(public), make_samples(original)[0])
-    return moved.reshape(codes.shape)
 
 
 def add_book(crafted: Crafted, shape: list[int], way: str) -> int:
@@ -158,8 +150,7 @@ def test_numbers_that_any_operator_picks_values_by(kind: str, way: str) -> None:
     crafted.add_operator(kind, inputs, [picked])
     shape = crafted.add_tensor([2], np.int32([50, 8]))
     crafted.add_operator("RESHAPE", [picked, shape], [weights])
-    source = crafted.add_tensor([1, 8])
-    original = crafted.finish([source], [crafted.add_dense(source, weights, 50)])
+    original = crafted.finish_dense(weights, 50, 8)
     assert_moved(codes, original, lock_exactly(original).public)
 
 
@@ -170,8 +161,7 @@ def test_numbers_of_a_row_and_a_column_stay_together() -> None:
     book = crafted.add_tensor([2, 16], crafted.draw(2, 16))
     places, weights = crafted.add_tensor([50, 8, 2], codes), crafted.add_tensor([50, 8])
     crafted.add_operator("GATHER_ND", [book, places], [weights])
-    source = crafted.add_tensor([1, 8])
-    original = crafted.finish([source], [crafted.add_dense(source, weights, 50)])
+    original = crafted.finish_dense(weights, 50, 8)
     moved = assert_moved(codes, original, lock_exactly(original).public)
     assert moved[..., 0].max() == 1
 
@@ -183,8 +173,7 @@ def test_numbers_that_ones_stand_at() -> None:
     values = [np.int32([16]), np.float32([1]), np.float32([0])]
     options = [crafted.add_tensor([], value) for value in values]
     crafted.add_operator("ONE_HOT", [places, *options], [hot], axis=-1)
-    source = crafted.add_tensor([1, 16])
-    original = crafted.finish([source], [crafted.add_dense(source, hot, 50)])
+    original = crafted.finish_dense(hot, 50, 16)
     assert_moved(codes, original, lock_exactly(original).public)
 
 
@@ -207,8 +196,7 @@ def test_numbers_that_share_a_byte() -> None:
     crafted.add_operator("CONCATENATION", halves, [places], axis=1)
     book = crafted.add_tensor([16], crafted.draw(16))
     crafted.add_operator("GATHER", [book, places], [weights])
-    source = crafted.add_tensor([1, 16])
-    original = crafted.finish([source], [crafted.add_dense(source, weights, 50)])
+    original = crafted.finish_dense(weights, 50, 16)
     assert_moved(codes, original, lock_exactly(original).public)
 
 
@@ -233,8 +221,7 @@ def test_bits_that_pick_one_of_two_values(kind: str) -> None:
     values = [crafted.add_weights(50, 8) for _ in range(2)]
     weights = crafted.add_tensor([50, 8])
     crafted.add_operator(kind, [bits, *values], [weights])
-    source = crafted.add_tensor([1, 8])
-    original = crafted.finish([source], [crafted.add_dense(source, weights, 50)])
+    original = crafted.finish_dense(weights, 50, 8)
     assert_moved(codes, original, lock_exactly(original).public)
 
 

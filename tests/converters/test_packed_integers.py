@@ -18,8 +18,7 @@ def scale_and_multiply(crafted: Crafted, codes: int) -> bytes:
     crafted.add_operator("CAST", [codes], [made], inDataType=INT32, outDataType=FLOAT32)
     scales = crafted.add_tensor([50, 1], crafted.draw(50, 1))
     crafted.add_operator("MUL", [made, scales], [weights])
-    source = crafted.add_tensor([1, 8])
-    return crafted.finish([source], [crafted.add_dense(source, weights, 50)])
+    return crafted.finish_dense(weights, 50, 8)
 
 
 @pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "uint16"])

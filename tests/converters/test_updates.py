@@ -186,8 +186,7 @@ def test_scales_that_an_operator_gives_again_stay() -> None:
     stored = crafted.add_tensor([50, 8], codes, scales=scales)
     dense = crafted.add_tensor([50, 8], type_=schema.TensorType.INT8, scales=scales)
     crafted.add_operator("DENSIFY", [stored], [dense])
-    source = crafted.add_tensor([1, 8])
-    model = crafted.finish([source], [crafted.add_dense(source, dense, 50)])
+    model = crafted.finish_dense(dense, 50, 8)
     before = lock_tflite(model, runs=False)
     assert before.public.count(np.float32(scales).tobytes()) == 0
     assert lock_tflite(model, runs=False, update_of=before).public == before.public
