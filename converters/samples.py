@@ -248,7 +248,10 @@ def calibrate_with(samples: Any, inputs: Sequence[Any]) -> Callable[[], Iterator
         )
     types = {tensor.name: tensor.dtype for tensor in inputs}
     shapes = {tensor.name: tensor.shape for tensor in inputs}
-    rows = list_samples(samples, shapes, _CALIBRATES)
+    rows = [
+        {name: _shaped(row[name], name, shape) for name, shape in shapes.items()}
+        for row in list_samples(samples, shapes, _CALIBRATES)
+    ]
 
     def generate() -> Iterator[Any]:
         for row in rows:
@@ -367,14 +370,18 @@ def _fit_all(row: Sample, details: dict[str, dict[str, Any]]) -> Sample:
 
 
 def _fit(values: np.ndarray, name: str, detail: dict[str, Any]) -> np.ndarray:
-    shape = tuple(int(extent) for extent in detail["shape"])
-    signature = signature_shape(detail)
-    fits = fits_shape(signature, values.shape)
-    if not fits and int(np.prod(shape)) == values.size:
-        values, fits = values.reshape(shape), True
-    if not fits:
-        raise ConversionError(
-            f"cannot verify model: expected samples of shape {signature} for input "
-            f"{name!r}, got {values.shape}."
-        )
-    return quantize_input(values, detail)
+    return quantize_input(_shaped(values, name, signature_shape(detail)), detail)
+
+
+def _shaped(values: np.ndarray, name: str, shape: Sequence[int | None]) -> np.ndarray:
+    """One batch in an input's shape: images without their one channel, say, get it."""
+    wanted = tuple(-1 if extent is None else extent for extent in shape)
+    least = [abs(extent) for extent in wanted]  # 1 where an axis is open.
+    if fits_shape(wanted, values.shape):
+        return values
+    if int(np.prod(least)) == values.size:
+        return values.reshape(least)
+    raise ConversionError(
+        f"cannot verify model: expected samples of shape {wanted} for input "
+        f"{name!r}, got {values.shape}."
+    )

@@ -120,6 +120,24 @@ def test_samples_calibrate_what_is_quantised() -> None:
         convert_keras(model, number_format="int8")
 
 
+@pytest.mark.parametrize("number_format", ["float32", "int8"])
+def test_arrays_without_their_one_channel_are_samples(number_format: str) -> None:
+    """Data sets of grey images come so."""
+    model = NETWORKS["ds_cnn"]()
+    series = RNG.normal(size=(8, 49, 10)).astype(np.float32)
+    bare, whole = (
+        convert_keras(model, number_format=number_format, samples=samples)
+        for samples in (series, series[..., None])
+    )
+    assert bare.authorized == whole.authorized
+
+
+def test_samples_of_another_shape_calibrate_nothing() -> None:
+    samples = np.zeros((8, 8, 9, 2), np.float32)
+    with pytest.raises(ConversionError, match=r"samples of shape \(-1, 8, 8, 2\)"):
+        convert_keras(build_cached("mobile"), number_format="int8", samples=samples)
+
+
 @pytest.mark.parametrize(
     ("samples", "words"),
     [
