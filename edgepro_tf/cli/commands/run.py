@@ -216,7 +216,12 @@ def _read_sample(
     model: str, path: Path, details: dict[str, dict[str, Any]]
 ) -> dict[str, np.ndarray]:
     """Arrays by input name, in the model's types; examples alone get their count."""
-    from edgepro_tf.runtime.running import check_shape, quantize_input
+    from edgepro_tf.runtime.running import (
+        check_shape,
+        fits_shape,
+        quantize_input,
+        signature_shape,
+    )
 
     if path.suffix == ".npz":
         given = load_arrays(path)
@@ -238,10 +243,12 @@ def _read_sample(
     sample = {}
     for name, detail in details.items():
         values = given[name]
-        rank = len(detail["shape"])
-        if values.ndim == rank - 1:
+        shape = signature_shape(detail)
+        if shape and fits_shape(shape[1:], values.shape):
             values = values[None]
-        elif values.shape == (1,) and rank == 0:
+        elif values.ndim == len(shape) - 1 and shape[-1] == 1:
+            values = values[..., None]  # Images without their one channel.
+        elif values.shape == (1,) and not shape:
             values = values[0, ...]
         check_shape(model, detail, values)
         sample[name] = quantize_input(values, detail)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.edgepro_tf.cli.conftest import Edgepro, check_refusals, list_files
@@ -162,6 +163,21 @@ def test_inputs_and_options_of_run(folder: Path, edgepro: Edgepro) -> None:
             ([*RUN, "--output", "y.npy"], "expected a name ending in .npz"),
         ],
     )
+
+
+def test_one_example_and_examples_without_their_channel_are_fed(
+    folder: Path, edgepro: Edgepro
+) -> None:
+    """Of a model that takes [count, 8, 8, 1]."""
+    x = np.random.default_rng(0).random((2, 8, 8, 1), np.float32)
+    answers = []
+    for number, given in enumerate((x, x[..., 0], x[0])):
+        np.save(folder / "x.npy", given)
+        said = edgepro(*RUN, "--output", f"y{number}.npz")
+        assert said.code == 0, said.err
+        answers.extend(np.load(f"y{number}.npz").values())
+    np.testing.assert_array_equal(answers[0], answers[1])
+    np.testing.assert_array_equal(answers[0][:1], answers[2])
 
 
 def test_keys_that_are_none(folder: Path, edgepro: Edgepro) -> None:
