@@ -1,22 +1,16 @@
-"""On which ways constants of a subgraph reach the operators that compute with them.
+"""What integers of a subgraph are for: where they go tells.
 
-Integers that stand for themselves may be a network's numbers, or indices that wait for
-their own type; where they go tells which. No shape and no axis is one.
+No type, shape or axis does: they may be a network's numbers, or indices and sizes that
+wait for their own type. One walk against the order of execution gives each tensor a
+use, by those of what operators make of it.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from edgepro_tf.flatbuffer.number_formats import (
-    BOOL,
-    ELEMENT_TYPES,
-    FLOATS,
-    REALS,
-    as_numbers_of_rows,
-)
+from edgepro_tf.flatbuffer.number_formats import BOOL, ELEMENT_TYPES, FLOATS, REALS
 from edgepro_tf.flatbuffer.roles import (
     JOINS_INTEGERS,
     KEEPS_INTEGERS,
@@ -29,12 +23,26 @@ from edgepro_tf.flatbuffer.roles import (
 from edgepro_tf.flatbuffer.views import Constant
 from edgepro_tf.locks import ElementType
 
-_SMALL_ELEMENTS = (ElementType.INT8, ElementType.INT16, ElementType.UINT8)
-_LARGER_ELEMENTS = (ElementType.INT16, ElementType.INT32, ElementType.INT64)
-_SMALL = {
-    type_ for type_, element in ELEMENT_TYPES.items() if element in _SMALL_ELEMENTS
-} - {BOOL, *REALS}
-_MOST_PADDINGS = 16  # Two for each axis; newer files have them in small types, too.
+# A tensor with several uses has the greatest of them. Those between UNKNOWN and INDICES
+# are how many of its numbers pick a row of a constant table: they may change places.
+NUMBERS = -1  # They become floats: any others would do.
+UNKNOWN = 0  # Likewise, as nothing says that they are indices; never of large integers.
+INDICES = 1 << 30  # Or sizes: no others would do.
+
+_LARGE_TYPES = {
+    type_
+    for type_, element in ELEMENT_TYPES.items()
+    if element in (ElementType.INT32, ElementType.INT64)
+}
+_SMALL_TYPES = ELEMENT_TYPES.keys() - _LARGE_TYPES - {BOOL, *REALS}
+
+
+class Call(NamedTuple):
+    """An operator's name in TFLite's schema and its tensors; an absent one is -1."""
+
+    name: str
+    inputs: Sequence[int]
+    outputs: Sequence[int]
 
 
 class TensorKind(NamedTuple):
@@ -51,165 +59,77 @@ class TensorKind(NamedTuple):
     width: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Flow:
-    """The constants behind tensors that an operator made of them.
-
-    Args:
-        passed: tensors that are a constant as real numbers, and that constant.
-        moved: likewise small integers in another order or shape, or a part of them.
-        counted: tensors that become larger integers, which may be indices, or are a
-            custom operator's.
-        picking: tensors that pick rows of a constant table.
-    """
-
-    passed: dict[int, int]
-    moved: dict[int, int]
-    counted: set[int]
-    picking: set[int]
-
-    def source_of(self, tensor: int) -> int:
-        """The constant behind a tensor, or itself."""
-        return self.passed.get(tensor, self.moved.get(tensor, tensor))
-
-    def has_moved(
-        self, source: int, target: int, tensors: Sequence[Constant | None]
-    ) -> bool:
-        """Whether what was moved are small integers, which the target then has."""
-        origin = self.moved.get(source, source)
-        if origin in self.counted or not _is_code(tensors[origin]):
-            return False
-        self.moved[target] = origin
-        return True
-
-    def is_number(self, constant: Constant) -> bool:
-        """Whether it is integers that whoever reads them computes with."""
-        is_any = constant.takes_any_byte or constant.element_type is ElementType.INT16
-        count = constant.data[1] // constant.element_type.dtype.itemsize
-        is_index = constant.tensor in self.counted
-        return is_any and count > _MOST_PADDINGS and not is_index
-
-
-def find_counted(
-    names: Sequence[str],
-    inputs: Sequence[Sequence[int]],
-    outputs: Sequence[Sequence[int]],
-    kinds: Sequence[TensorKind],
-    uses: dict[int, int],
-) -> set[int]:
-    """Tensors that become larger integers, or are a custom operator's.
-
-    Args:
-        names: operators of a subgraph, in execution order.
-        inputs: their tensors.
-        outputs: likewise.
-        kinds: by tensor number.
-        uses: from ``find_uses``: larger integers that only become real are no indices.
-    """
-    found: set[int] = set()
-    for name, ins, outs in zip(names[::-1], inputs[::-1], outputs[::-1], strict=True):
-        becomes_larger = (
-            name == "CAST"
-            and kinds[outs[0]].type not in FLOATS
-            and uses.get(outs[0]) != 0
-        )
-        is_on_the_way = any(out in found and kinds[out].type in _SMALL for out in outs)
-        is_custom = name == "CUSTOM" or name.startswith(SELECTED)
-        if is_custom or becomes_larger or is_on_the_way:
-            found.update(ins)
-            found.discard(-1)  # Of an absent input.
-    return found
-
-
 def find_uses(
-    names: Sequence[str],
-    inputs: Sequence[Sequence[int]],
-    outputs: Sequence[Sequence[int]],
+    calls: Sequence[Call],
     tensors: Sequence[Constant | None],
     kinds: Sequence[TensorKind],
 ) -> dict[int, int]:
-    """Tensors of integers that become real numbers, or pick rows of a constant table.
-
-    Constants among them are weights, too: codes that are taken apart and scaled, and
-    numbers of values in a codebook.
+    """The use of each tensor that an operator reads, by tensor number.
 
     Args:
-        names, inputs, outputs, kinds: as for ``find_counted``.
+        calls: operators of a subgraph, in execution order.
         tensors: constants by tensor number.
-
-    Returns:
-        How many of its numbers pick a row, the most of all its uses, by tensor; 0 where
-        they only become real. Tensors with any other use are left out.
+        kinds: of all tensors.
     """
-    steps = list(zip(names, inputs, outputs, strict=True))
-    known = _find_known(steps, tensors)
+    known = _find_known(calls, tensors)
     tables = {tensor for tensor in known if kinds[tensor].is_real}
     uses: dict[int, int] = {}
-    others: set[int] = set()
-    for name, ins, outs in reversed(steps):
-        becomes_real = name in MAKES_REAL and kinds[outs[0]].type in FLOATS
-        table, numbers = PICKS.get(name, ((), -1))
-        picks = tables.issuperset(ins[each] for each in table)
-        later = None
-        if others.isdisjoint(outs):
-            later = max((uses[out] for out in outs if out in uses), default=None)
+    for call in reversed(calls):
+        name, ins, outs = call
+        later = max((uses[out] for out in outs if out in uses), default=UNKNOWN)
+        is_passed_on = name == "CAST" or (outs and kinds[outs[0]].type in _SMALL_TYPES)
+        if later == INDICES and not is_passed_on:
+            later = UNKNOWN  # What an index is compared with, or found in, is none.
         for position, tensor in enumerate(ins):
+            use = _use_of_input(call, position, later, tables, kinds)
             # Where each field of an input has its rows; moved, they leave the table.
-            is_start = later and tensor in known and outs[0] not in known
-            use = None
-            if becomes_real:
-                use = 0
-            elif picks and position == numbers:
-                use = kinds[tensor].width if name in PICKS_BY_PLACE else 1
-            elif position == KEEPS_INTEGERS.get(name) or (
-                name in JOINS_INTEGERS and not is_start
-            ):
-                use = _before(name, later, kinds[tensor].width)
-            if use is None:
-                others.add(tensor)
-            else:
-                uses[tensor] = max(use, uses.get(tensor, 0))
-    return {tensor: use for tensor, use in uses.items() if tensor not in others}
+            is_start = tensor in known and known.isdisjoint(outs)
+            if 0 < use < INDICES and is_start and name in JOINS_INTEGERS:
+                use = INDICES
+            if use == UNKNOWN and kinds[tensor].type in _LARGE_TYPES:
+                use = INDICES
+            uses[tensor] = max(use, uses.get(tensor, use))
+    return uses
 
 
-def _find_known(
-    steps: Sequence[tuple[str, Sequence[int], Sequence[int]]],
-    tensors: Sequence[Constant | None],
-) -> set[int]:
+def _find_known(calls: Sequence[Call], tensors: Sequence[Constant | None]) -> set[int]:
     """Constants, and what operators make of nothing else."""
     known = {tensor for tensor, constant in enumerate(tensors) if constant is not None}
-    for _, ins, outs in steps:
+    for _, ins, outs in calls:
         if ins and known.issuperset(ins):
             known.update(outs)
     return known
 
 
-def _before(name: str, use: int | None, width: int) -> int | None:
+def _use_of_input(
+    call: Call,
+    position: int,
+    later: int,
+    tables: set[int],
+    kinds: Sequence[TensorKind],
+) -> int:
+    """What an operator does with an input, whose output has a use later."""
+    name, ins, outs = call
+    width = kinds[ins[position]].width
+    table, numbers = PICKS.get(name, ((), -1))
+    if name in MAKES_REAL and kinds[outs[0]].type in FLOATS:
+        return NUMBERS
+    if position == numbers and tables.issuperset(ins[each] for each in table):
+        return width if name in PICKS_BY_PLACE else 1
+    if name in JOINS_INTEGERS or position == KEEPS_INTEGERS.get(name):
+        return _before(name, later, width)
+    is_custom = name == "CUSTOM" or name.startswith(SELECTED)
+    is_index = position == numbers or is_custom or later == INDICES
+    return INDICES if is_index else UNKNOWN
+
+
+def _before(name: str, use: int, width: int) -> int:
     """The use of what an operator is given, by that of what it gives.
 
     Several numbers that pick a row stay together: a row's and a column's that changed
     places would leave the table.
     """
-    if use in (None, 0, 1, width) or name in ("CAST", *RESHAPES):
+    if not 1 < use < INDICES or use == width or name in ("CAST", *RESHAPES):
         return use
     # Rows that are made of one number of each input are taken apart here.
-    return 1 if width == 1 or name == "PACK" else None
-
-
-def as_used(constant: Constant, kind: TensorKind, use: int) -> Constant:
-    """A constant whose use ``find_uses`` knows, as it may be locked."""
-    if use:
-        return as_numbers_of_rows(constant, kind.type, use)
-    is_plain = constant.element_type in _LARGER_ELEMENTS and constant.scales is None
-    return dataclasses.replace(
-        constant, takes_any_byte=constant.takes_any_byte or is_plain
-    )
-
-
-def _is_code(constant: Constant | None) -> bool:
-    """Small integers, or booleans, that stand for themselves."""
-    return (
-        constant is not None
-        and constant.scales is None
-        and constant.element_type in _SMALL_ELEMENTS
-    )
+    return 1 if width == 1 or name == "PACK" else INDICES

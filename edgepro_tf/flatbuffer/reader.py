@@ -9,45 +9,19 @@ from typing import Any
 import numpy as np
 
 from edgepro_tf.errors import ConversionError
-from edgepro_tf.flatbuffer.flow import (
-    Flow,
-    TensorKind,
-    as_used,
-    find_counted,
-    find_uses,
-)
+from edgepro_tf.flatbuffer.flow import Call, TensorKind
 from edgepro_tf.flatbuffer.number_formats import (
     ANY_BYTE,
     COMPLEX64,
     ELEMENT_TYPES,
-    FLOATS,
     REALS,
 )
-from edgepro_tf.flatbuffer.roles import (
-    COMPUTES_SHAPE,
-    KEEPS_CHANNELS,
-    LINEAR,
-    MAKES_REAL,
-    MOVES_ELEMENTS,
-    PASSES_CONSTANTS,
-    READS_SHAPE,
-    RETURN,
-    SELECTED,
-    find_operands,
-    is_listed,
-)
-from edgepro_tf.flatbuffer.views import (
-    Constant,
-    Operand,
-    Role,
-    Scales,
-    WeightedOperator,
-)
+from edgepro_tf.flatbuffer.roles import KEEPS_CHANNELS, LINEAR, RETURN, SELECTED
+from edgepro_tf.flatbuffer.views import Constant, Operand, Scales, WeightedOperator
+from edgepro_tf.flatbuffer.weights import find_weights
 from edgepro_tf.locks import ElementType
 
 _UNSEEN = b"VALIDATION:"  # Subgraphs that runtimes show no delegate.
-_SHAPE_TYPES = (ElementType.INT32, ElementType.INT64)
-_MOST_AXES = 8  # Of a tensor: no shape has more numbers.
 
 
 class Reader:
@@ -109,13 +83,21 @@ class Reader:
         if (graph.Name() or b"").startswith(_UNSEEN):
             return (), []
         operators = [graph.Operators(i) for i in range(graph.OperatorsLength())]
-        names = [self.kind_of(operator.OpcodeIndex()) for operator in operators]
-        inputs = [ints(operator.InputsAsNumpy()) for operator in operators]
-        outputs = [ints(operator.OutputsAsNumpy()) for operator in operators]
-        names.append(RETURN)
-        inputs.append(ints(graph.OutputsAsNumpy()))
-        outputs.append([])
-        weighted = self._weighted(index, graph, names, inputs, outputs)
+        calls = [
+            Call(
+                self.kind_of(operator.OpcodeIndex()),
+                ints(operator.InputsAsNumpy()),
+                ints(operator.OutputsAsNumpy()),
+            )
+            for operator in operators
+        ]
+        calls.append(Call(RETURN, ints(graph.OutputsAsNumpy()), []))
+        names, inputs, outputs = (list(column) for column in zip(*calls, strict=True))
+        tensors = self.tensors_of(index)
+        _check_fed(ints(graph.InputsAsNumpy()), tensors)
+        kinds = [_kind_of(graph.Tensors(i)) for i in range(graph.TensorsLength())]
+        weighted, structural = find_weights(calls, tensors, kinds)
+        self.structural |= structural
         self.repeated_scales.extend(self._repeated_scales(index, graph))
         linear = {position for position in weighted if names[position] in LINEAR}
         first = _reached(ints(graph.InputsAsNumpy()), inputs, outputs, linear)
@@ -155,64 +137,6 @@ class Reader:
             self.custom.add(custom)
             return custom if custom.startswith(SELECTED) else name
         return name
-
-    def _weighted(
-        self,
-        subgraph: int,
-        graph: Any,
-        names: list[str],
-        inputs: list[list[int]],
-        outputs: list[list[int]],
-    ) -> dict[int, tuple[Operand, ...]]:
-        """Operators with weights, by position; what else they read is structural."""
-        tensors = self.tensors_of(subgraph)
-        _check_fed(ints(graph.InputsAsNumpy()), tensors)
-        kinds = [_kind_of(graph.Tensors(i)) for i in range(graph.TensorsLength())]
-        uses = find_uses(names, inputs, outputs, tensors, kinds)
-        counted = find_counted(names, inputs, outputs, kinds, uses)
-        tensors = [
-            as_used(constant, kinds[tensor], uses[tensor])
-            if constant is not None and tensor in uses
-            else constant
-            for tensor, constant in enumerate(tensors)
-        ]
-        picking = {tensor for tensor, use in uses.items() if use}
-        flow = Flow({}, {}, counted, picking)
-        shapes: set[int] = set()
-        weighted = {}
-        for position, (name, ins, outs) in enumerate(
-            zip(names, inputs, outputs, strict=True)
-        ):
-            if name in PASSES_CONSTANTS or (
-                name in MAKES_REAL and kinds[outs[0]].type in FLOATS
-            ):
-                flow.passed[outs[0]] = flow.source_of(ins[0])
-                continue
-            sources = [flow.passed.get(tensor, tensor) for tensor in ins]
-            read = {tensor for tensor in sources if tensor >= 0}
-            constants = {t: found for t in read if (found := tensors[t]) is not None}
-            given = read - constants.keys()
-            if name in READS_SHAPE:  # And no bytes.
-                shapes.update(outs)
-                continue
-            if name in MOVES_ELEMENTS and flow.has_moved(ins[0], outs[0], tensors):
-                constants.pop(ins[0], None)  # Who reads them there decides.
-                ins = [-1, *ins[1:]]
-            operands = tuple(_operands(name, ins, flow, tensors))
-            if name in COMPUTES_SHAPE and given and given <= shapes:
-                # Unless a table is cut or scaled by it, of positions, say.
-                operands = tuple(filter(_is_table, operands))
-                if not operands:
-                    shapes.update(outs)
-            if operands:
-                weighted[position] = operands
-            taken = {operand.constant.tensor for operand in operands}
-            if name == "CUSTOM":  # Weights to it too, if to another operator.
-                taken.update(t for t in constants if kinds[t].is_real)
-            self.structural.update(
-                constants[tensor].buffer for tensor in constants.keys() - taken
-            )
-        return weighted
 
     def _repeated_scales(self, subgraph: int, graph: Any) -> Iterator[Scales]:
         """A DENSIFY gives its filter's scales again, channel by channel."""
@@ -322,40 +246,6 @@ def _kind_of(tensor: Any) -> TensorKind:
 def _scale_count(tensor: Any) -> int:
     quantization = tensor.Quantization()
     return 0 if quantization is None else int(quantization.ScaleLength())
-
-
-def _is_table(operand: Operand) -> bool:
-    return int(np.prod(operand.constant.shape)) > _MOST_AXES
-
-
-def _operands(
-    name: str, inputs: list[int], flow: Flow, tensors: list[Constant | None]
-) -> Iterator[Operand]:
-    for tensor in sorted(flow.picking.intersection(map(flow.source_of, inputs))):
-        constant = tensors[tensor]
-        if constant is not None and int(np.prod(constant.shape)) > 1:
-            yield Operand(Role.FILTER, constant, 0)
-    for position, role, axis in find_operands(name, len(inputs)):
-        if inputs[position] in flow.picking:
-            continue
-        source = flow.source_of(inputs[position])
-        constant = tensors[source] if source >= 0 else None
-        if constant is None or not constant.shape:
-            continue
-        if inputs[position] in flow.passed:
-            is_weight = True  # Whatever its type, it is read as real numbers.
-        elif is_listed(name, position) and role is Role.BIAS:
-            is_weight = True
-        else:
-            stands_for_others = is_listed(name, position) or constant.scales is not None
-            # All other integers may compute shapes.
-            is_weight = (
-                constant.is_real
-                or flow.is_number(constant)
-                or (stands_for_others and constant.element_type not in _SHAPE_TYPES)
-            )
-        if is_weight:
-            yield Operand(role, constant, axis % len(constant.shape))
 
 
 def _input_scale(graph: Any, inputs: list[int], operands: tuple[Operand, ...]) -> float:

@@ -57,9 +57,6 @@ PICKS = {
     "SELECT_V2": ((1, 2), 0),
 }
 PICKS_BY_PLACE = ("GATHER_ND", "STABLEHLO_GATHER")  # A number for each axis.
-# Position of what may be small integers and is none of their weights.
-_INDICES = {name: numbers for name, (_, numbers) in PICKS.items()}
-_INDICES["STABLEHLO_SCATTER"] = 1
 RESHAPES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
 # Their output has the channels of their input, last, or a multiple or fraction of them.
 KEEPS_CHANNELS = (*RESHAPES, "BATCH_TO_SPACE_ND")
@@ -102,12 +99,11 @@ def find_operands(kind: str, input_count: int) -> Operands:
     a loop's start) may be one, and is treated like a bias; what a linear one is fed may
     be one, too: a template that is sought in the input.
     """
-    if kind in PASSES_CONSTANTS or kind == "CUSTOM":  # Whose constants mean anything.
+    if kind == "CUSTOM":  # Whose constants mean anything.
         return ()
     listed = tuple(each for each in LINEAR.get(kind, ()) if each[0] < input_count)
     role = Role.FILTER if kind in LINEAR else Role.BIAS
     others = set(range(input_count)) - {position for position, *_ in listed}
-    others.discard(_INDICES.get(kind, -1))
     return listed + tuple((each, role, -1) for each in sorted(others))
 
 

@@ -27,10 +27,10 @@ class Constant:
     None without affine quantisation. ``ranges`` are likewise the least and the greatest
     value of each channel, where the file names them. ``buffer`` is the first one over
     these bytes. ``takes_any_byte``: whatever its bytes are, they are its integers;
-    ``is_real``: it is of floats, raw bytes to a lock or not; ``picks_rows``: so many
-    of its integers pick a row of a constant table, which they do in any order; 0 for
-    none. Raw bytes, complex numbers and the elements of a sparse tensor have a shape of
-    their own: flat.
+    ``is_real``: it is of floats, raw bytes to a lock or not, or of integers that
+    are computed with; ``picks_rows``: so many of its integers pick a row of a constant
+    table, which they do in any order; 0 for none. Raw bytes, complex numbers and the
+    elements of a sparse tensor have a shape of their own: flat.
     """
 
     subgraph: int

@@ -270,13 +270,21 @@ def test_small_integers_that_become_indices_stay(way: str) -> None:
     assert protected.tensors_protected == 1
 
 
-def test_small_integers_that_are_indices_stay() -> None:
+@pytest.mark.parametrize("way", ["", "CONCATENATION"])
+def test_small_integers_that_are_indices_stay(way: str) -> None:
+    """Out of place, they would be none that the picked tensor has."""
     crafted = Crafted()
     order = crafted.rng.permutation(32).astype(np.int16)
-    places = crafted.add_tensor([32], order.view(np.uint8), type_=7)
-    source, turned = (crafted.add_tensor([1, 32]) for _ in range(2))
+    int16 = schema.TensorType.INT16
+    places = crafted.add_tensor([32], order.view(np.uint8), type_=int16)
+    width = 32
+    if way:
+        width, parts = 64, [places, places]
+        places = crafted.add_tensor([64], type_=int16)
+        crafted.add_operator(way, parts, [places])
+    source, turned = crafted.add_tensor([1, 32]), crafted.add_tensor([1, width])
     crafted.add_operator("GATHER", [source, places], [turned], axis=1)
-    out = crafted.add_dense(turned, crafted.add_weights(4, 32), 4)
+    out = crafted.add_dense(turned, crafted.add_weights(4, width), 4)
     protected = lock_exactly(crafted.finish([source], [out]))
     assert order.tobytes() in protected.public
 
