@@ -16,8 +16,8 @@ from typing import Protocol
 from edgepro_tf import native
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.flatbuffer.schema import read_model
-from edgepro_tf.flatbuffer.views import ModelView
-from edgepro_tf.locks import KeptDraws, Step, TensorLock
+from edgepro_tf.flatbuffer.views import Constant, ModelView
+from edgepro_tf.locks import KeptDraws, Step, Target, TensorLock
 from edgepro_tf.payload import implied_scales, unpack_lock
 
 _FIRST_TO_KEEP = 3  # Version of the payload; the shuffles of earlier ones were others.
@@ -63,7 +63,8 @@ def keep_draws(
 
     Returns:
         The same records; those of the same bytes, type, shape and steps as one of the
-        release's with its draws. Channels that lock training set are drawn anew.
+        release's with its draws. Channels that lock training set are drawn anew. What
+        the release hid and these do not is warned of.
 
     Raises:
         PayloadError: the release's payload is damaged.
@@ -71,10 +72,14 @@ def keep_draws(
     """
     lock, restored = unpack_lock(before.payload), bytearray(before.public)
     native.restore_buffer(restored, before.payload)
+    view_before = read_model(restored)
+    hidden = set[object]()
+    for constant in _find_hidden(lock.tensors, view_before):
+        hidden |= {constant.name, _digest(restored, constant.data)}
+    _warn_of_opened(hidden - {""}, records, view, model)
     known: dict[object, dict[object, KeptDraws]] = {}
     are_in_place = False
     if lock.version >= _FIRST_TO_KEEP:
-        view_before = read_model(restored)
         are_in_place = _places(view_before) == _places(view)
         for number, key, place in _find_keys(lock.tensors, view_before, restored):
             kept = lock.tensors[number].kept or KeptDraws(lock.seed, number)
@@ -92,6 +97,40 @@ def keep_draws(
             stacklevel=4,
         )
     return _keep(records, kept_by)
+
+
+def _find_hidden(
+    records: tuple[TensorLock, ...], view: ModelView
+) -> Iterator[Constant]:
+    """Constants of which a lock draws every element, not single channels' values."""
+    for record in records:
+        constant = view.constants.get((record.subgraph, record.tensor))
+        if constant and record.target is Target.DATA and record.steps & ~Step.SET:
+            yield constant
+
+
+def _warn_of_opened(
+    hidden: set[object],
+    records: tuple[TensorLock, ...],
+    view: ModelView,
+    model: bytes | bytearray,
+) -> None:
+    """What a release hid, by name or by content, is not to open without a word."""
+    locked = {constant.buffer for constant in _find_hidden(records, view)}
+    weights = [each.constant for one in view.operators for each in one.operands]
+    opened = {
+        each.buffer: each.name
+        for each in weights
+        if each.buffer not in locked
+        and not hidden.isdisjoint((each.name, _digest(model, each.data)))
+    }
+    if opened:
+        warnings.warn(
+            "the update opens what the version before locked: "
+            f"{', '.join(opened.values())}. Whoever has the new file reads these. The "
+            "recipe and restore_budget of the version before keep them locked.",
+            stacklevel=5,
+        )
 
 
 def _places(view: ModelView) -> dict[tuple[int, int], str]:

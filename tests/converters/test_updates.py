@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import pickle
 import types
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ from edgepro_tf.sidecar import (
     load_issuer_key,
 )
 from tests import models
-from tests.crafted import Crafted, schema
+from tests.crafted import Crafted, pack, schema, unpack
 from tests.flatbuffers import FORMATS, export_cached
 
 
@@ -208,6 +209,35 @@ def test_another_recipe_keeps_what_it_draws_alike() -> None:
         after = lock_tflite(first, recipe="strict", update_of=before)
     check_restores(after, first)
     assert not after.bytes_kept
+
+
+def opened_by(model: bytes, before: ProtectedModel, budget: float) -> list[str]:
+    """Names that updating under a budget says it opens."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        lock_tflite(model, update_of=before, restore_budget=budget)
+    said = [each for each in caught if "the update opens" in str(each.message)]
+    assert all(each.filename == __file__ for each in said)  # The line that locked it.
+    names = [str(each.message).split(": ")[1].split(". ")[0] for each in said]
+    return names[0].split(", ") if names else []
+
+
+def test_an_update_that_opens_what_was_locked_says_so() -> None:
+    first = export_cached("mobile")
+    whole, part = lock_tflite(first), lock_tflite(first, restore_budget=0.2)
+    locked = {each.tensor for each in part.lock.tensors}
+    left = [each for each in constants_of(first) if each.tensor not in locked]
+    names = [each.name for each in left]
+    assert names
+    assert opened_by(first, whole, 0.2) == names
+    # By name where it has changed, and by content where it has another name.
+    assert opened_by(change(first, left[0]), whole, 0.2) == names
+    renamed = unpack(first)
+    for tensor in renamed.subgraphs[0].tensors:
+        tensor.name += b"_2"
+    assert opened_by(pack(renamed), whole, 0.2) == [f"{name}_2" for name in names]
+    # What was open before is no news.
+    assert opened_by(first, part, 0.2) == []
 
 
 def test_channels_of_lock_training_are_drawn_anew() -> None:
