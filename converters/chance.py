@@ -14,6 +14,7 @@ import functools
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +45,7 @@ def draw_by_chance(
     authorized: bytes,
     rows: Sequence[Sample],
     *,
+    options: dict[str, Any] | None = None,
     most_draws: int = MOST_DRAWS,
 ) -> tuple[bytes, ModelLock, Likeness | None]:
     """Draw until the public model agrees with the authorized one as a guess would.
@@ -52,6 +54,7 @@ def draw_by_chance(
         draw: makes a public model and its lock, from a fresh seed.
         authorized: the flatbuffer.
         rows: real inputs by name, in the model's own batches.
+        options: of an interpreter that runs the model; None for the default one.
         most_draws: 1 for a lock without draws, which is the same each time.
 
     Returns:
@@ -65,9 +68,10 @@ def draw_by_chance(
     """
     started = time.perf_counter()
     public, lock = draw()
-    expected = {} if count_inputs(rows) < COMPARED else _answer(authorized, rows)
+    answer = functools.partial(_answer, rows=rows, options=options or {})
+    expected = {} if count_inputs(rows) < COMPARED else answer(authorized)
     expected = {name: each for name, each in expected.items() if each.are_telling}
-    nearest = _agreements(public, expected, rows)
+    nearest = _agreements(public, expected, answer)
     if not nearest:
         return public, lock, None
     for drawn in range(1, most_draws):
@@ -76,7 +80,7 @@ def draw_by_chance(
         if is_late or all(each.excess <= near for each in nearest):
             break
         other = draw()
-        found = _agreements(other[0], expected, rows)
+        found = _agreements(other[0], expected, answer)
         if found and _rank(found) < _rank(nearest):
             (public, lock), nearest = other, found
     return public, lock, max(nearest, key=lambda each: each.excess)
@@ -225,10 +229,12 @@ def _rank(likenesses: Sequence[Likeness]) -> float:
 
 
 def _agreements(
-    public: bytes, expected: dict[str, _Answers], rows: Sequence[Sample]
+    public: bytes,
+    expected: dict[str, _Answers],
+    answer: Callable[[bytes], dict[str, _Answers]],
 ) -> list[Likeness]:
     """Empty where the public model refuses the numbers that it computes itself."""
-    found = _answer(public, rows) if expected else {}
+    found = answer(public) if expected else {}
     likenesses: list[Likeness] = []
     for name, theirs in expected.items():
         if name not in found:
@@ -248,7 +254,9 @@ def _agreements(
     return likenesses
 
 
-def _answer(model: bytes, rows: Sequence[Sample]) -> dict[str, _Answers]:
+def _answer(
+    model: bytes, rows: Sequence[Sample], options: dict[str, Any]
+) -> dict[str, _Answers]:
     """Answers by output, as many as there is time for.
 
     Empty where there are too few; outputs of no numbers are left out.
@@ -256,7 +264,7 @@ def _answer(model: bytes, rows: Sequence[Sample]) -> dict[str, _Answers]:
     found: dict[str, list[_Answers]] = {}
     started, seen = time.perf_counter(), 0
     try:
-        interpreter = make_interpreter(model)
+        interpreter = make_interpreter(model, **options)
         for row in rows:
             outputs = call_runtime(run_real, interpreter, row)
             inputs = count_inputs([row], outputs)

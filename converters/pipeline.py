@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,6 @@ from converters.recipe import DEFAULT_PRESET, Recipe, find_recipe, plan_lock
 from converters.samples import (
     COUNT,
     MOST_ROWS,
-    Sample,
     calibrate_with,
     count_inputs,
     make_samples,
@@ -29,7 +27,12 @@ from converters.samples import (
 )
 from converters.split import Split, clear_placeholders, split_models, unsplit
 from converters.updates import Release, check_release, keep_draws
-from converters.verify import verify_interpreter, verify_restored
+from converters.verify import (
+    Run,
+    run_authorized,
+    verify_interpreter,
+    verify_restored,
+)
 from converters.verify_keras import verify_keras
 from edgepro_tf import native
 from edgepro_tf.errors import ConversionError
@@ -201,12 +204,10 @@ def convert_keras(
     converted = time.perf_counter()
     if samples is None and representative_dataset is not None:
         samples = take_samples(representative_dataset())
-    protected, inputs, outputs = _protect(
-        authorized, released, chosen, samples, update_of
-    )
+    protected, run = _protect(authorized, released, chosen, samples, update_of)
     difference = None
     if inference_type == "float32":
-        difference = verify_keras(plain, inputs, outputs, number_format)
+        difference = verify_keras(plain, run.samples, run.answers, number_format)
     return dataclasses.replace(
         protected, conversion_s=converted - started, keras_difference=difference
     )
@@ -256,7 +257,7 @@ def _protect(
     update_of: Release | None,
     *,
     runs: bool = True,
-) -> tuple[ProtectedModel, Sequence[Sample], list[Sample]]:
+) -> tuple[ProtectedModel, Run]:
     started = time.perf_counter()
     view = read_model(authorized)
     split = unsplit(authorized)
@@ -267,21 +268,22 @@ def _protect(
     if update_of is not None:
         records = keep_draws(records, view, split.model, update_of)
     rows = make_samples(authorized, samples, most=MOST_ROWS) if runs else []
+    run = Run({}, [], [])
+    if runs:
+        others = vary_noise(rows[:COUNT]) if samples is None else []
+        run = run_authorized(authorized, [rows[:COUNT], *others])
     is_drawn = any(one.steps & ~Step.SET and not one.kept for one in records)
     public, lock, agreement = draw_by_chance(
         lambda: _draw(records, split.model, authorized),
         authorized,
         [] if samples is None else rows,
+        options=run.options,
         most_draws=MOST_DRAWS if is_drawn else 1,
     )
     payload = pack_lock(lock)
     verify_restored(public, payload, authorized)
-    inputs, outputs = rows[:COUNT], list[Sample]()
     if runs:
-        others = vary_noise(inputs) if samples is None else []
-        inputs, outputs = verify_interpreter(
-            public, payload, authorized, inputs, others
-        )
+        verify_interpreter(public, payload, authorized, run)
     protected = ProtectedModel(
         public,
         payload,
@@ -296,10 +298,10 @@ def _protect(
     warn_of_leftovers(protected, recipe, view)
     warn_of_packing(lock, view, authorized)
     if runs:
-        batch = count_inputs(inputs[:1], outputs[0])
+        batch = count_inputs(run.samples[:1], run.answers[0])
         given = 0 if samples is None else len(rows) * batch
-        warn_of_answers(agreement, outputs, given, batch)
-    return protected, inputs, outputs
+        warn_of_answers(agreement, run.answers, given, batch)
+    return protected, run
 
 
 def read_content(model: str | Path | bytes) -> bytes:

@@ -6,7 +6,7 @@ import itertools
 import re
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,77 +62,34 @@ def verify_restored(public: bytes, payload: bytes, authorized: bytes) -> None:
         )
 
 
-def verify_interpreter(
-    public: bytes,
-    payload: bytes,
-    authorized: bytes,
-    samples: Sequence[Sample],
-    others: Sequence[Sequence[Sample]] = (),
-) -> tuple[Sequence[Sample], list[Sample]]:
-    """Run the pair through a real interpreter, beside the authorized model.
+class Run(NamedTuple):
+    """How the authorized model was run.
 
     Args:
+        options: of ``make_interpreter``.
         samples: inputs by name, for the first signature.
-        others: to take in their place, where the model does not run on them.
-
-    Returns:
-        The samples taken, and the authorized model's outputs for each.
-
-    Raises:
-        VerificationError: no installed runtime runs the model, an output differs in
-            any bit, or the public model alone does not open or gives the same answers
-            (a warning, where the authorized model itself gives one answer to every
-            sample, or another one each time: nothing can be seen there).
+        answers: its outputs for each.
     """
-    options, samples, expected = _run_authorized(authorized, [samples, *others])
-    _check_answers(expected)
-    restored = open_with_payload(public, payload, allocate=False, **options)
-    answers = [call_runtime(run_model, restored, sample) for sample in samples]
-    if not all(map(_same_bits, answers, expected)):
-        again = _run_samples(authorized, samples, options)
-        if all(map(_same_bits, again, expected)):
-            raise VerificationError(
-                "cannot verify pair: expected the restored interpreter's outputs to "
-                "equal the authorized model's to the bit, got others.",
-                _REPORT,
-            )
-        warnings.warn(
-            "the model's own answers differ from run to run; the restored file's bytes "
-            "are verified, its answers cannot be.",
-            stacklevel=2,
-        )
-    if _gives_same_answers(public, options, samples, expected) and not any(
-        _differs(public, authorized, signature, options)
-        for signature in signatures_of(restored)[1:]
-    ):
-        _refuse_same_answers(expected)
-    return samples, expected
+
+    options: dict[str, Any]
+    samples: Sequence[Sample]
+    answers: list[Sample]
 
 
-def _check_answers(outputs: Sequence[Sample]) -> None:
-    numbers = [
-        value
-        for sample in outputs
-        for value in sample.values()
-        if value.dtype.kind in "biufc" and value.size
-    ]
-    if numbers and not any(np.isfinite(value).any() for value in numbers):
-        raise VerificationError(
-            "cannot verify pair: expected a model that answers with numbers, got "
-            "nothing but NaN or infinity from the authorized model.",
-            "Train it again: its weights are no numbers, or the samples are none.",
-        )
-
-
-def _run_authorized(
-    authorized: bytes, choices: Sequence[Sequence[Sample]]
-) -> tuple[dict[str, Any], Sequence[Sample], list[Sample]]:
-    """The first interpreter that runs the model: options, the samples, its answers.
+def run_authorized(authorized: bytes, choices: Sequence[Sequence[Sample]]) -> Run:
+    """Run a model by the first interpreter that can.
 
     Few runtimes have every operator, and XNNPACK refuses what the built-in kernels run.
     What a runtime refuses for its inputs' sizes no other is asked: tf.lite of
     TensorFlow 2.21 ends the process over some of them. Nor for a custom operator: all
     of them have the same few.
+
+    Args:
+        choices: samples, and others to take where it does not run on them.
+
+    Raises:
+        VerificationError: no installed runtime runs the model, or its answers are no
+            numbers.
     """
     errors: list[InterpreterError] = []
     custom = None
@@ -144,10 +101,13 @@ def _run_authorized(
             break
         options = {"runtime": runtime, "use_xnnpack": use_xnnpack}
         try:
-            return options, samples, _run_samples(authorized, samples, options)
+            answers = _run_samples(authorized, samples, options)
         except InterpreterError as error:
             errors.append(error)
             custom = _NO_CUSTOM_OPERATOR.search(str(error.__cause__))
+        else:
+            _check_answers(answers)
+            return Run(options, samples, answers)
     words = _words(errors[0]) if errors else "no runtime"
     hint = "Pass real inputs as samples, or install a runtime with its operators."
     if custom:
@@ -168,6 +128,58 @@ def _run_authorized(
         f"{words}.",
         hint,
     )
+
+
+def verify_interpreter(
+    public: bytes, payload: bytes, authorized: bytes, run: Run
+) -> None:
+    """Run the pair through a real interpreter, beside the authorized model.
+
+    Args:
+        run: the authorized model's, from ``run_authorized``.
+
+    Raises:
+        VerificationError: an output differs in any bit, or the public model alone does
+            not open or gives the same answers (a warning, where the authorized model
+            itself gives one answer to every sample, or another one each time: nothing
+            can be seen there).
+    """
+    options, samples, expected = run
+    restored = open_with_payload(public, payload, allocate=False, **options)
+    answers = [call_runtime(run_model, restored, sample) for sample in samples]
+    if not all(map(_same_bits, answers, expected)):
+        again = _run_samples(authorized, samples, options)
+        if all(map(_same_bits, again, expected)):
+            raise VerificationError(
+                "cannot verify pair: expected the restored interpreter's outputs to "
+                "equal the authorized model's to the bit, got others.",
+                _REPORT,
+            )
+        warnings.warn(
+            "the model's own answers differ from run to run; the restored file's bytes "
+            "are verified, its answers cannot be.",
+            stacklevel=2,
+        )
+    if _gives_same_answers(public, options, samples, expected) and not any(
+        _differs(public, authorized, signature, options)
+        for signature in signatures_of(restored)[1:]
+    ):
+        _refuse_same_answers(expected)
+
+
+def _check_answers(outputs: Sequence[Sample]) -> None:
+    numbers = [
+        value
+        for sample in outputs
+        for value in sample.values()
+        if value.dtype.kind in "biufc" and value.size
+    ]
+    if numbers and not any(np.isfinite(value).any() for value in numbers):
+        raise VerificationError(
+            "cannot verify pair: expected a model that answers with numbers, got "
+            "nothing but NaN or infinity from the authorized model.",
+            "Train it again: its weights are no numbers, or the samples are none.",
+        )
 
 
 def _run_samples(

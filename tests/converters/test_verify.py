@@ -6,8 +6,10 @@ import pytest
 import tensorflow as tf
 
 from converters import convert_keras, lock_tflite
+from converters.agreement import Agreement
 from converters.verify_keras import compare_answers
-from edgepro_tf.errors import ConversionError, VerificationError
+from edgepro_tf.errors import ConversionError, InterpreterError, VerificationError
+from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
 from tests.flatbuffers import build_cached, export_cached
 
 
@@ -163,3 +165,19 @@ def test_answers_that_are_no_numbers_are_said_to_be_none() -> None:
     samples = np.array([[1, 2, 3, 4], [-1, -2, -3, -4]], np.float32)
     with pytest.raises(VerificationError, match="got NaN, infinity or another shape"):
         convert_keras(model, samples=samples)
+
+
+def test_a_model_that_xnnpack_refuses_is_run_and_drawn_by_chance() -> None:
+    """In int8 units that never fire have a scale that is next to nothing."""
+    x = np.random.default_rng(0).random((100, 8)).astype(np.float32)
+    image = keras.Input((8,))
+    never = keras.layers.Dense(
+        2, "relu", kernel_initializer=keras.initializers.Constant(-1)
+    )(image)
+    gate = keras.layers.Dense(8, "sigmoid")(never)
+    head = keras.layers.Dense(4, "softmax")(keras.layers.Multiply()([image, gate]))
+    model = keras.Model(image, head)
+    protected = convert_keras(model, number_format="int8", samples=x)
+    with pytest.raises(InterpreterError):
+        call_runtime(make_interpreter(protected.authorized).allocate_tensors)
+    assert isinstance(protected.agreement, Agreement)
