@@ -64,7 +64,8 @@ def draw_by_chance(
         here runs the model, or there are too few inputs.
 
     A thief who knows that draws are rejected learns no more than that this file
-    answers by chance: of the seed's 256 bits one or two, six at most.
+    answers by chance: of the seed's 256 bits one or two, six at most. Of many files of
+    one network that adds up to something of its labels (decision 0007).
     """
     started = time.perf_counter()
     public, lock = draw()
