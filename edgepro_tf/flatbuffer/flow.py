@@ -79,7 +79,7 @@ def find_uses(
         later = max((uses[out] for out in outs if out in uses), default=UNKNOWN)
         is_passed_on = name == "CAST" or (outs and kinds[outs[0]].type in _SMALL_TYPES)
         if later == INDICES and not is_passed_on:
-            later = UNKNOWN  # What an index is compared with, or found in, is none.
+            later = UNKNOWN  # Of a shape, a place or a truth that was found there.
         for position, tensor in enumerate(ins):
             use = _use_of_input(call, position, later, tables, kinds)
             # Where each field of an input has its rows; moved, they leave the table.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -82,48 +82,46 @@ class Reader:
         graph = self._model.Subgraphs(index)
         if (graph.Name() or b"").startswith(_UNSEEN):
             return (), []
-        operators = [graph.Operators(i) for i in range(graph.OperatorsLength())]
-        calls = [
-            Call(
-                self.kind_of(operator.OpcodeIndex()),
-                ints(operator.InputsAsNumpy()),
-                ints(operator.OutputsAsNumpy()),
-            )
-            for operator in operators
-        ]
-        calls.append(Call(RETURN, ints(graph.OutputsAsNumpy()), []))
-        names, inputs, outputs = (list(column) for column in zip(*calls, strict=True))
+        fed, answers = ints(graph.InputsAsNumpy()), ints(graph.OutputsAsNumpy())
+        calls = [*self._calls_of(graph), Call(RETURN, answers, [])]
         tensors = self.tensors_of(index)
-        _check_fed(ints(graph.InputsAsNumpy()), tensors)
+        _check_fed(fed, tensors)
         kinds = [_kind_of(graph.Tensors(i)) for i in range(graph.TensorsLength())]
         weighted, structural = find_weights(calls, tensors, kinds)
         self.structural |= structural
         self.repeated_scales.extend(self._repeated_scales(index, graph))
-        linear = {position for position in weighted if names[position] in LINEAR}
-        first = _reached(ints(graph.InputsAsNumpy()), inputs, outputs, linear)
-        head = _reached(
-            ints(graph.OutputsAsNumpy()), outputs[::-1], inputs[::-1],
-            {len(names) - 1 - position for position in linear},
-        )  # fmt: skip
+        linear = {position for position in weighted if calls[position].name in LINEAR}
+        forwards = [(i, call.inputs, call.outputs) for i, call in enumerate(calls)]
+        first = _reached(fed, forwards, linear)
+        backwards = [(i, outs, ins) for i, ins, outs in reversed(forwards)]
+        head = _reached(answers, backwards, linear)
         aliases: dict[int, int] = {}
-        for name, ins, outs in zip(names, inputs, outputs, strict=True):
+        for name, ins, outs in calls:
             if name in KEEPS_CHANNELS:
                 aliases[outs[0]] = aliases.get(ins[0], ins[0])
-        return tuple(names[: len(operators)]), [
+        return tuple(call.name for call in calls[:-1]), [
             WeightedOperator(
                 index,
                 position,
-                names[position],
+                calls[position].name,
                 operands,
-                tuple(aliases.get(tensor, tensor) for tensor in inputs[position]),
-                tuple(outputs[position]),
+                tuple(aliases.get(each, each) for each in calls[position].inputs),
+                tuple(calls[position].outputs),
                 position in linear,
                 position in first,
-                len(names) - 1 - position in head,
-                _input_scale(graph, inputs[position], operands),
+                position in head,
+                _input_scale(graph, calls[position].inputs, operands),
             )
             for position, operands in weighted.items()
         ]
+
+    def _calls_of(self, graph: Any) -> Iterator[Call]:
+        for operator in map(graph.Operators, range(graph.OperatorsLength())):
+            yield Call(
+                self.kind_of(operator.OpcodeIndex()),
+                ints(operator.InputsAsNumpy()),
+                ints(operator.OutputsAsNumpy()),
+            )
 
     def kind_of(self, opcode_index: int) -> str:
         """An operator's name in the schema, or a custom one's that is known."""
@@ -248,7 +246,9 @@ def _scale_count(tensor: Any) -> int:
     return 0 if quantization is None else int(quantization.ScaleLength())
 
 
-def _input_scale(graph: Any, inputs: list[int], operands: tuple[Operand, ...]) -> float:
+def _input_scale(
+    graph: Any, inputs: Sequence[int], operands: tuple[Operand, ...]
+) -> float:
     weights = {operand.constant.tensor for operand in operands}
     for index in inputs:
         if index < 0 or index in weights:
@@ -267,13 +267,12 @@ def ints(values: Any) -> list[int]:
 
 def _reached(
     seeds: list[int],
-    sources: list[list[int]],
-    targets: list[list[int]],
+    steps: Iterable[tuple[int, Sequence[int], Sequence[int]]],
     stops: set[int],
 ) -> set[int]:
     """Steps in `stops` that a walk from `seeds` meets before another stop."""
     live, met = set(seeds), set()
-    for step, (source, target) in enumerate(zip(sources, targets, strict=True)):
+    for step, source, target in steps:
         if not live.intersection(source):
             continue
         if step in stops:
