@@ -11,4 +11,9 @@
                     statistics and element_statistics
     runner          every attack once
     reporting/      the thief's advantage, as JSON and as a page
+
+An attack is a function of a bench and a thief that returns an ``Outcome``; it stands as
+an ``Attack`` in its family's ``ATTACKS``, which ``attacks.all_attacks`` joins. What it
+reaches over all thieves is a row of the report (``reporting.report``). Whoever changes
+what an attack does raises ``runner.AUDIT_VERSION``.
 """
