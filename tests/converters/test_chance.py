@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from converters import convert_keras, lock_tflite
+from converters import convert_keras
 from converters.agreement import Agreement, Correlation, compare, correlate
 from converters.chance import Likeness, _rank, _read_answers, draw_by_chance
 from converters.pipeline import ProtectedModel
@@ -19,6 +17,7 @@ from converters.samples import COUNT, Sample, make_samples, take_samples
 from edgepro_tf.cli.training_job import train_network
 from edgepro_tf.datasets import Dataset, load_dataset
 from edgepro_tf.locking import LockConfig, lock_model
+from edgepro_tf.locks import ModelLock
 
 # Always the same answer, in which there is nothing to compare.
 FIVE = keras.layers.Dense(
@@ -92,6 +91,31 @@ def test_a_draw_that_answers_like_the_model_is_drawn_again(
     # Chosen over 360 inputs, of which these are 200: 0.016 a standard error, and six
     # of them. The two in vain have 0.8.
     assert agreement is not None and agreement.excess < 0.1
+
+
+@pytest.mark.parametrize(
+    "name, value, draws", [("_NEAR", 0, 20), ("_NEAR", 2, 16), ("LONGEST_S", 0, 1)]
+)
+def test_draws_in_vain_come_to_an_end(
+    digits: Dataset,
+    network: keras.Model,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: float,
+    draws: int,
+) -> None:
+    """All of them, those before more are near enough, or the first that took long."""
+    monkeypatch.setattr(f"converters.chance.{name}", value)
+    protected = convert_keras(network)
+    rows = make_samples(protected.authorized, digits.x_test, most=100)
+    drawn: list[bytes] = []
+
+    def draw() -> tuple[bytes, ModelLock]:
+        drawn.append(protected.authorized)
+        return drawn[-1], protected.lock
+
+    draw_by_chance(draw, protected.authorized, rows, most_draws=20)
+    assert len(drawn) == draws
 
 
 def test_where_nothing_can_be_drawn_or_compared_there_is_one_draw(
@@ -336,34 +360,6 @@ def test_inputs_are_counted_where_a_model_takes_four(
     )
     agreement = convert_keras(model, samples=digits.x_test[:count]).agreement
     assert agreement is not None and agreement.rows == 100
-
-
-def convert_sound(model_of: Callable[[tf.Tensor], tf.Tensor]) -> bytes:
-    """A model of 1,600 numbers in a row, without an axis for a batch."""
-    function = tf.function(model_of, input_signature=[tf.TensorSpec([1600])])
-    concrete = function.get_concrete_function()
-    converted: bytes = tf.lite.TFLiteConverter.from_concrete_functions(
-        [concrete], function
-    ).convert()
-    return converted
-
-
-def test_the_length_of_a_sound_is_no_count_of_inputs() -> None:
-    rng = np.random.default_rng(0)
-    weights = rng.normal(size=(16, 4)).astype(np.float32)
-    frames = convert_sound(lambda x: tf.reshape(x, [100, 16]) @ weights)
-    mean = convert_sound(
-        lambda x: tf.reduce_mean(tf.reshape(x, [100, 16]) @ weights, 0)
-    )
-    sounds = rng.normal(size=(100, 1600)).astype(np.float32)
-    for model in (frames, mean):
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            few = [lock_tflite(model), lock_tflite(model, samples=sounds[:50])]
-        assert [each.agreement for each in few] == [None, None]
-        assert not any("takes too long" in str(each.message) for each in told)
-        enough = lock_tflite(model, samples=sounds).agreement
-        assert enough is not None and enough.rows == 100
 
 
 def test_noise_is_no_real_input_however_many_a_model_takes() -> None:

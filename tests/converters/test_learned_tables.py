@@ -249,46 +249,6 @@ def test_codes_that_go_a_long_way(
         assert each.tobytes() not in protected.public
 
 
-@pytest.mark.parametrize("way", ["", "RESHAPE", "TILE"])
-def test_small_integers_that_become_indices_stay(way: str) -> None:
-    """PyTorch keeps an order of channels in a byte each."""
-    crafted = Crafted()
-    int8, int32 = schema.TensorType.INT8, schema.TensorType.INT32
-    order = crafted.rng.permutation(32).astype(np.int8)
-    moved = places = crafted.add_tensor([32], order)
-    if way:
-        by = crafted.add_tensor([1], np.int32([32 if way == "RESHAPE" else 1]))
-        moved = crafted.add_tensor([32], type_=int8)
-        crafted.add_operator(way, [places, by], [moved])
-    indices = crafted.add_tensor([32], type_=int32)
-    crafted.add_operator("CAST", [moved], [indices], outDataType=int32)
-    source, turned = (crafted.add_tensor([1, 32]) for _ in range(2))
-    crafted.add_operator("GATHER", [source, indices], [turned], axis=1)
-    out = crafted.add_dense(turned, crafted.add_weights(4, 32), 4)
-    protected = lock_exactly(crafted.finish([source], [out]))
-    assert order.tobytes() in protected.public
-    assert protected.tensors_protected == 1
-
-
-@pytest.mark.parametrize("way", ["", "CONCATENATION"])
-def test_small_integers_that_are_indices_stay(way: str) -> None:
-    """Out of place, they would be none that the picked tensor has."""
-    crafted = Crafted()
-    order = crafted.rng.permutation(32).astype(np.int16)
-    int16 = schema.TensorType.INT16
-    places = crafted.add_tensor([32], order.view(np.uint8), type_=int16)
-    width = 32
-    if way:
-        width, parts = 64, [places, places]
-        places = crafted.add_tensor([64], type_=int16)
-        crafted.add_operator(way, parts, [places])
-    source, turned = crafted.add_tensor([1, 32]), crafted.add_tensor([1, width])
-    crafted.add_operator("GATHER", [source, places], [turned], axis=1)
-    out = crafted.add_dense(turned, crafted.add_weights(4, width), 4)
-    protected = lock_exactly(crafted.finish([source], [out]))
-    assert order.tobytes() in protected.public
-
-
 @pytest.mark.parametrize("dtype", [np.int32, np.uint8])
 def test_floats_kept_as_integers_of_their_bits(dtype: type) -> None:
     crafted = Crafted()

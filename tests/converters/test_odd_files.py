@@ -159,7 +159,8 @@ def test_shapes_computed_from_floats_stay() -> None:
         size = tf.cast(tf.shape(x)[1:3], tf.float32) * [2.0, 3.0]
         return tf.image.resize(x, tf.cast(size, tf.int32))
 
-    lock_exactly(bytes(converter_of(network).convert()))
+    protected = lock_exactly(bytes(converter_of(network).convert()))
+    assert np.float32([2, 3]).tobytes() in protected.public
 
 
 def test_control_flow_and_variables() -> None:

@@ -5,12 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from converters import lock_tflite
 from converters.keras_export import ExportOptions, export_keras
 from converters.recipe import PRESETS, Recipe, find_recipe, plan_lock
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.flatbuffer.schema import read_model
 from edgepro_tf.locks import ElementType, SetValues, Step, Target, TensorLock
 from tests import models
+from tests.crafted import Crafted
 from tests.flatbuffers import FORMATS, export_cached
 
 CHANNELS = Recipe(
@@ -174,3 +176,11 @@ def test_nothing_to_lock_says_so() -> None:
 def test_unknown_recipe_says_so() -> None:
     with pytest.raises(ConversionError, match="expected one of"):
         find_recipe("heavy")
+
+
+def test_a_lock_of_a_single_weight_moves_it() -> None:
+    """Half of the draws would leave it as it is."""
+    crafted = Crafted()
+    content = crafted.finish_dense(crafted.add_weights(1, 1), 1, 1)
+    for _ in range(12):
+        assert lock_tflite(content, recipe="strict").public != content

@@ -1,5 +1,7 @@
 """Inputs to verify with: sizes that a model leaves open, fixed batches, no arrays."""
 
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -183,3 +185,30 @@ def test_inputs_that_the_stock_converter_cannot_name_get_a_hint() -> None:
     model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
     with pytest.raises(ConversionError, match="names of ASCII letters"):
         convert_keras(model)
+
+
+def convert_sound(model_of: Callable[[tf.Tensor], tf.Tensor]) -> bytes:
+    """A model of 1,600 numbers in a row, without an axis for a batch."""
+    function = tf.function(model_of, input_signature=[tf.TensorSpec([1600])])
+    concrete = function.get_concrete_function()
+    converted: bytes = tf.lite.TFLiteConverter.from_concrete_functions(
+        [concrete], function
+    ).convert()
+    return converted
+
+
+def test_the_length_of_a_sound_is_no_count_of_inputs() -> None:
+    weights = RNG.normal(size=(16, 4)).astype(np.float32)
+    frames = convert_sound(lambda x: tf.reshape(x, [100, 16]) @ weights)
+    mean = convert_sound(
+        lambda x: tf.reduce_mean(tf.reshape(x, [100, 16]) @ weights, 0)
+    )
+    sounds = RNG.normal(size=(100, 1600)).astype(np.float32)
+    for model in (frames, mean):
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            few = [lock_tflite(model), lock_tflite(model, samples=sounds[:50])]
+        assert [each.agreement for each in few] == [None, None]
+        assert not any("takes too long" in str(each.message) for each in told)
+        enough = lock_tflite(model, samples=sounds).agreement
+        assert enough is not None and enough.rows == 100

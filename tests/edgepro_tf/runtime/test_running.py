@@ -6,8 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgepro_tf import native
 from edgepro_tf.errors import InterpreterError
+from edgepro_tf.locks import ElementType, ModelLock, Step, TensorLock
+from edgepro_tf.payload import pack_lock
 from edgepro_tf.runtime.buffers import restore_to_buffer
+from edgepro_tf.runtime.delegates import open_with_payload
 from edgepro_tf.runtime.interpreters import call_runtime, make_interpreter
 from edgepro_tf.runtime.running import (
     check_shape,
@@ -16,6 +20,7 @@ from edgepro_tf.runtime.running import (
     quantize_input,
     signature_shape,
 )
+from tests.crafted import Crafted
 from tests.edgepro_tf.native.sample_models import read_model
 
 
@@ -133,3 +138,20 @@ def test_one_output_unit_tells_two_classes_apart() -> None:
     assert predict_classes(np.array([[0.1], [0.5], [0.9]])).tolist() == [0, 1, 1]
     assert predict_classes(np.array([[-3.0], [0.2], [9.0]])).tolist() == [0, 1, 1]
     assert predict_classes(np.zeros((0, 1))).tolist() == []
+
+
+def test_a_runtime_that_shows_not_every_subgraph_is_refused() -> None:
+    """Restored in part, a model might answer as its public file does."""
+    crafted = Crafted()
+    source = crafted.add_tensor([1, 16])
+    out = crafted.add_dense(source, crafted.add_weights(4, 16), 4)
+    crafted.add_subgraph()
+    crafted.model.subgraphs[-1].name = "VALIDATION:main"  # Runtimes leave it out.
+    weights = crafted.add_weights(4, 16)
+    public = bytearray(crafted.finish([source], [out]))
+    record = TensorLock(1, weights, ElementType.FLOAT32, (1, 4, 16), Step.SHUFFLE)
+    lock = ModelLock.with_new_seed((record,))
+    fingerprints = native.apply_lock(public, pack_lock(lock))
+    payload = pack_lock(lock.with_fingerprints(fingerprints))
+    with pytest.raises(InterpreterError, match="did not show all of its subgraphs"):
+        open_with_payload(bytes(public), payload)
