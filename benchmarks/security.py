@@ -25,6 +25,7 @@ import numpy as np
 from benchmarks.security_tables import draw_picture, format_tables
 from converters.recipe import PRESETS, Recipe, find_recipe
 from edgepro_tf.cli.quiet import quieten_tensorflow
+from edgepro_tf.cli.training_job import NETWORKS
 from edgepro_tf.errors import EdgeProError
 from edgepro_tf.locks import Step
 
@@ -91,8 +92,8 @@ def main() -> None:
     from edgepro_tf.datasets import load_dataset
 
     rows = []
-    for name in args.datasets:
-        data = load_dataset(name)
+    sets = [(name, load_dataset(name)) for name in args.datasets]  # Refused now.
+    for name, data in sets:
         for network in args.networks:
             if network != "mlp" and len(data.input_shape) != 3:
                 print(f"{name}: no images, {network} left out", flush=True)
@@ -109,7 +110,9 @@ def _parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--datasets", nargs="+", default=["digits"], metavar="NAME")
-    parser.add_argument("--networks", nargs="+", default=["mlp", "cnn"])
+    parser.add_argument(
+        "--networks", nargs="+", default=["mlp", "cnn"], choices=NETWORKS
+    )
     parser.add_argument(
         "--recipes",
         nargs="+",
