@@ -138,6 +138,8 @@ def clone_layer(layer: Operation, changes: dict[str, Any] | None = None) -> Oper
             own = {"function": layer.function, "mask": layer.mask}
             own |= {"output_shape": layer._output_shape, "arguments": layer.arguments}
             return type(layer)(**config | own)
+        if hasattr(layer, "get_vocabulary"):
+            config |= _vocabulary_of(layer)
         return type(layer).from_config(config)
     except (TypeError, ValueError, NotImplementedError) as error:
         raise LockError(
@@ -225,6 +227,18 @@ class _Rebuilder:
             new = self._edit.make(old) if is_layer else clone_layer(old)
             self._layers[id(old)] = (old, new)
         return self._layers[id(old)][1]
+
+
+def _vocabulary_of(layer: keras.layers.Layer) -> dict[str, Any]:
+    """What ``adapt`` found, which a lookup holds in a table, as a config has it."""
+    if not layer.get_vocabulary(include_special_tokens=False):
+        return {}  # Not adapted.
+    words = layer.get_vocabulary()
+    found: dict[str, Any] = {"vocabulary": words}
+    lookup = getattr(layer, "_lookup_layer", layer)  # A TextVectorization has one.
+    if lookup.output_mode == "tf_idf":  # Padded, where its output is.
+        found["idf_weights"] = lookup.idf_weights_const.numpy()[: len(words)]
+    return found
 
 
 def _clone_input(tensor: Any) -> Operation:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from edgepro_tf.errors import LockError
 from edgepro_tf.layers import NeuronLock
@@ -232,6 +233,24 @@ def test_layers_with_state_of_their_own_are_carried_over() -> None:
     stripped = strip_lock(lock_model(model, seed=0))
     x = models.make_inputs(model)
     np.testing.assert_allclose(stripped(x), model(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "lookup",
+    [
+        keras.layers.StringLookup(output_mode="multi_hot"),
+        keras.layers.TextVectorization(12, output_mode="tf_idf"),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_adapted_vocabularies_are_carried_over(lookup: Any) -> None:
+    lookup.adapt(np.array(["one two", "two three"]))
+    inputs = keras.Input((1,), dtype="string")
+    x = keras.layers.Dense(6, activation="relu")(lookup(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    stripped = strip_lock(lock_model(model, seed=0))
+    texts = tf.constant([["one two"], ["two other"]])
+    np.testing.assert_allclose(stripped(texts), model(texts), rtol=1e-6)
 
 
 def _halve(value: object) -> object:
