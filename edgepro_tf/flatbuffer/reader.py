@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from edgepro_tf.errors import ConversionError
+from edgepro_tf.flatbuffer.checks import (
+    check_calls,
+    check_fed,
+    check_inside,
+    check_signatures,
+    check_tensors,
+)
 from edgepro_tf.flatbuffer.flow import Call, TensorKind
 from edgepro_tf.flatbuffer.number_formats import (
     ANY_BYTE,
@@ -45,6 +51,7 @@ class Reader:
         self.repeated_scales: list[Scales] = []
         self._schema = schema
         self._model = schema.Model.GetRootAs(data, 0)
+        check_signatures(self._model)
         self._size = len(data)
         self._base = np.frombuffer(data, np.uint8).__array_interface__["data"][0]
         self._buffer_at: dict[int, int] = {}
@@ -84,8 +91,10 @@ class Reader:
             return (), []
         fed, answers = ints(graph.InputsAsNumpy()), ints(graph.OutputsAsNumpy())
         calls = [*self._calls_of(graph), Call(RETURN, answers, [])]
+        check_calls(graph.TensorsLength(), fed, calls)
         tensors = self.tensors_of(index)
-        _check_fed(fed, tensors)
+        check_tensors(self._schema, graph, tensors)
+        check_fed(fed, tensors)
         kinds = [_kind_of(graph.Tensors(i)) for i in range(graph.TensorsLength())]
         weighted, structural = find_weights(calls, tensors, kinds)
         self.structural |= structural
@@ -156,7 +165,7 @@ class Reader:
 
     def _constant(self, subgraph: int, graph: Any, index: int) -> Constant | None:
         tensor = graph.Tensors(index)
-        _check_inside(tensor)
+        check_inside(tensor)
         data = self._find_data(tensor.Buffer())
         if data[1] == 0 or tensor.IsVariable():
             return None
@@ -167,6 +176,8 @@ class Reader:
             self.structural.add(buffer)
             return None
         shape = tuple(ints(tensor.ShapeAsNumpy())) if tensor.ShapeLength() else ()
+        if min(shape, default=1) < 1:
+            raise ValueError("a constant of no elements that has some")
         count, rest = divmod(data[1], element_type.dtype.itemsize)
         is_flat = element_type is ElementType.UINT8 or tensor.Type() == COMPLEX64
         if is_flat or tensor.Sparsity() is not None:
@@ -208,31 +219,6 @@ class Reader:
 
     def _span(self, view: np.ndarray) -> tuple[int, int]:
         return view.__array_interface__["data"][0] - self._base, view.nbytes
-
-
-def _check_fed(inputs: list[int], tensors: list[Constant | None]) -> None:
-    """A runtime writes what it is fed into such a constant, and so into the file."""
-    for tensor in inputs:
-        constant = tensors[tensor]
-        if constant is not None:
-            raise ConversionError(
-                "cannot lock model: expected inputs that the app feeds, got input "
-                f"{constant.name!r}, which is a constant.",
-                "Layers that keep a state make such files in int16x8: convert them in "
-                "another number format. Otherwise take it out of the file's inputs.",
-            )
-
-
-def _check_inside(tensor: Any) -> None:
-    """A file beside the model, which no lock reaches, may hold a tensor's data."""
-    # Schemas before LiteRT's of 2.3 know of no such files.
-    if getattr(tensor, "ExternalBuffer", int)():
-        name = (tensor.Name() or b"").decode("utf-8", "replace")
-        raise ConversionError(
-            "cannot read model: expected constants in the file itself, got those of "
-            f"{name!r} in another file.",
-            "Export it with its weights inside.",
-        )
 
 
 def _kind_of(tensor: Any) -> TensorKind:

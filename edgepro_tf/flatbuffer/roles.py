@@ -57,6 +57,8 @@ PICKS = {
     "SELECT_V2": ((1, 2), 0),
 }
 PICKS_BY_PLACE = ("GATHER_ND", "STABLEHLO_GATHER")  # A number for each axis.
+# Operators that do without many of their inputs, or that alone know which.
+_SPARING = ("LSTM", "BIDIRECTIONAL_SEQUENCE_RNN", "COMPOSITE", "CUSTOM")
 RESHAPES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
 # Their output has the channels of their input, last, or a multiple or fraction of them.
 KEEPS_CHANNELS = (*RESHAPES, "BATCH_TO_SPACE_ND")
@@ -110,3 +112,10 @@ def find_operands(kind: str, input_count: int) -> Operands:
 def is_listed(kind: str, position: int) -> bool:
     """Whether this input of a linear operator is its weights, integers or not."""
     return any(position == each for each, *_ in LINEAR.get(kind, ()))
+
+
+def may_lack(kind: str, position: int) -> bool:
+    """Whether an operator does without this input, which the file then has as -1."""
+    listed = LINEAR.get(kind, ())
+    is_bias = any(position == each and role is Role.BIAS for each, role, _ in listed)
+    return is_bias or kind.endswith(_SPARING) or kind.startswith(SELECTED)

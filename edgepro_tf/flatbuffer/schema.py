@@ -6,8 +6,10 @@ keeps the very structure the stock converter gave it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import struct
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -37,9 +39,24 @@ _SCHEMAS = (
     "ai_edge_litert.schema_py_generated",
     "tensorflow.lite.python.schema_py_generated",
 )
-_DAMAGE = (IndexError, ValueError, TypeError, AttributeError, OverflowError)
+_DAMAGE = (
+    IndexError, ValueError, TypeError, AttributeError, OverflowError, struct.error
+)  # fmt: skip
 
 
+@contextlib.contextmanager
+def _telling_damage() -> Iterator[None]:
+    """Make a ConversionError of what reading a damaged file ends in."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise ConversionError(
+            "cannot read model: its flatbuffer is damaged.",
+            "Convert or transfer the file again.",
+        ) from error
+
+
+@_telling_damage()
 def read_model(tflite: bytes | bytearray) -> ModelView:
     """Find the weighted operators of a file and their constants.
 
@@ -57,6 +74,7 @@ def read_model(tflite: bytes | bytearray) -> ModelView:
     return view
 
 
+@_telling_damage()
 def read_graph(tflite: bytes | bytearray) -> Graph:
     """Read operators, options and constants of a file's first subgraph.
 
@@ -160,21 +178,14 @@ def _read(tflite: bytes | bytearray) -> tuple[Reader, ModelView]:
             else "Pass the .tflite file that the converter wrote; a Keras model is for "
             "'edgepro convert'.",
         )
-    schema = _schema_module()
-    try:
-        reader = Reader(schema, tflite)
-        kinds, operators = [], []
-        for index in range(reader.subgraph_count):
-            names, found = reader.subgraph(index)
-            kinds.append(names)
-            operators.extend(found)
-        if not kinds:
-            raise ValueError("no subgraph")
-    except (*_DAMAGE, struct.error) as error:
-        raise ConversionError(
-            "cannot read model: its flatbuffer is damaged.",
-            "Convert or transfer the file again.",
-        ) from error
+    reader = Reader(_schema_module(), tflite)
+    kinds, operators = [], []
+    for index in range(reader.subgraph_count):
+        names, found = reader.subgraph(index)
+        kinds.append(names)
+        operators.extend(found)
+    if not kinds:
+        raise ValueError("no subgraph")
     return reader, ModelView(
         tuple(operators),
         tuple(kinds),
