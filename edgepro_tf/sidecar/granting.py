@@ -30,9 +30,9 @@ def grant_sidecar(
     Args:
         sidecar: the file, or its bytes.
         identity: of one who can open it.
-        recipients: whom to add; one whose key already has it is left as he is. A
-            passphrase cannot be recognised in a file, and takes a further place each
-            time that it is granted.
+        recipients: whom to add. For a key that has it already it is wrapped anew, since
+            what stands there may have been altered. A passphrase cannot be recognised
+            in a file, and takes a further place each time that it is granted.
 
     Returns:
         The new sidecar.
@@ -45,11 +45,11 @@ def grant_sidecar(
     task = describe("grant", sidecar)
     envelope = parse_envelope(read_sidecar(sidecar, task), task)
     content = unseal(envelope, identity, task)
-    present = [entry.key_id for entry in envelope.recipients]
-    known = set(present) - {None}
-    new = [each for each in wrap_list(recipients, task) if each.key_id not in known]
-    check_key_ids([*present, *(each.key_id for each in new)], task)
-    members = envelope.members(envelope.recipients)
+    new = wrap_list(recipients, task)
+    renewed = {each.key_id for each in new} - {None}
+    kept = tuple(each for each in envelope.recipients if each.key_id not in renewed)
+    check_key_ids([each.key_id for each in (*kept, *new)], task)
+    members = envelope.members(kept)
     try:
         members["recipients"] += content.wrap_for(new)
     except jose.JoseError:

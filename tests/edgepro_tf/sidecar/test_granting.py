@@ -4,6 +4,7 @@ import pytest
 
 from edgepro_tf.errors import SidecarError, WrongKeyError
 from edgepro_tf.sidecar import Passphrase, grant_sidecar
+from edgepro_tf.sidecar.envelope import write_envelope
 from tests.edgepro_tf.sidecar.material import (
     PASSPHRASE,
     identity,
@@ -47,12 +48,22 @@ def test_grants_chain():
     assert all(open_(sidecar, identity=opener).payload for opener in OPENERS)
 
 
-def test_granting_again_changes_nothing():
-    sidecar = seal()
-    again = grant_sidecar(
-        sidecar, identity=identity(), recipients=[identity().recipient]
-    )
-    assert again == sidecar
+def test_granting_again_mends_an_entry():
+    """Nobody but its owner can tell that it was altered, and he need not ask why."""
+    sidecar = seal(identity(), OPENERS[0])
+    members = json.loads(sidecar)
+    key = members["recipients"][1]["encrypted_key"]
+    members["recipients"][1]["encrypted_key"] = key[3::-1] + key[4:]
+    altered = write_envelope(members)
+    with pytest.raises(WrongKeyError, match="decryption failed"):
+        open_(altered, identity=OPENERS[0])
+    for opener in (identity(), OPENERS[0]):
+        altered = grant_sidecar(
+            altered, identity=identity(), recipients=[opener.recipient]
+        )
+        assert len(json.loads(altered)["recipients"]) == 2
+    assert open_(altered, identity=OPENERS[0]).payload == payload()
+    assert open_(altered, identity=identity()).payload == payload()
 
 
 def test_a_passphrase_is_not_recognised_in_a_file():
