@@ -18,6 +18,7 @@ class Agreement:
             each other, would have: sum over classes of the products of their shares.
         by_guess: the share of right answers of a guess among all classes.
         of: what has an answer of its own: ``inputs``, or ``places`` in them (pixels).
+        output: whose answers, of several outputs; empty of the only one.
 
     Source: Cohen, "A Coefficient of Agreement for Nominal Scales", 1960: the terms of
         kappa, p_o and p_e.
@@ -28,6 +29,7 @@ class Agreement:
     by_chance: float
     by_guess: float
     of: str = "inputs"
+    output: str = ""
 
     @property
     def excess(self) -> float:
@@ -46,9 +48,9 @@ class Agreement:
 
     def __str__(self) -> str:
         return (
-            f"the public file alone gives the model's answer to {self.observed:.1%} of "
-            f"{self.rows:,} {self.of} ({self.by_chance:.1%} by chance, "
-            f"{self.by_guess:.1%} by guessing)"
+            f"the public file alone gives the model's answer{_at(self.output)} to "
+            f"{self.observed:.1%} of {self.rows:,} {self.of} ({self.by_chance:.1%} by "
+            f"chance, {self.by_guess:.1%} by guessing)"
         )
 
 
@@ -63,11 +65,13 @@ class Correlation:
             correlation, of several the mean of theirs, by variance or each alike,
             whichever is greater: prices beside ages hide what is known of ages.
         by_chance: its mean for independent answers, 1 / (rows - 1).
+        output: as in ``Agreement``.
     """
 
     rows: int
     explained: float
     by_chance: float
+    output: str = ""
 
     @property
     def excess(self) -> float:
@@ -80,35 +84,40 @@ class Correlation:
 
     def __str__(self) -> str:
         return (
-            f"the public file alone gives the model's numbers for {self.rows:,} inputs "
-            f"with an R2 of {self.explained:.1%}, a gain and a shift fitted "
-            f"({self.by_chance:.1%} by chance)"
+            f"the public file alone gives the model's numbers{_at(self.output)} for "
+            f"{self.rows:,} inputs with an R2 of {self.explained:.1%}, a gain and a "
+            f"shift fitted ({self.by_chance:.1%} by chance)"
         )
 
 
 def compare(
-    ours: np.ndarray, theirs: np.ndarray, classes: int, of: str = "inputs"
+    ours: np.ndarray,
+    theirs: np.ndarray,
+    classes: int,
+    of: str = "inputs",
+    output: str = "",
 ) -> Agreement:
     """Agreement of two classifiers.
 
     Args:
         ours, theirs: int [rows], the class each gives to each input.
         classes: number of classes there are to give.
-        of: as in ``Agreement``.
+        of, output: as in ``Agreement``.
     """
     own, other = (
         np.bincount(each, minlength=classes) / len(each) for each in (ours, theirs)
     )
     observed = float(np.mean(ours == theirs))
-    return Agreement(len(ours), observed, float(own @ other), 1 / classes, of)
+    return Agreement(len(ours), observed, float(own @ other), 1 / classes, of, output)
 
 
-def correlate(ours: np.ndarray, theirs: np.ndarray) -> Correlation:
+def correlate(ours: np.ndarray, theirs: np.ndarray, output: str = "") -> Correlation:
     """How much of some numbers others explain, each by a line of its own.
 
     Args:
         ours, theirs: [inputs, numbers]; what is not finite is taken for the mean, and
             what theirs have the same for all inputs is left out.
+        output: as in ``Agreement``.
 
     Source: the coefficient of determination of a simple regression is the squared
         correlation; that of independent numbers has a beta distribution with
@@ -123,7 +132,11 @@ def correlate(ours: np.ndarray, theirs: np.ndarray) -> Correlation:
     explained = 0.0
     if shared.size:
         explained = max(np.average(shared, weights=variance), shared.mean())
-    return Correlation(len(ours), float(explained), 1 / (len(ours) - 1))
+    return Correlation(len(ours), float(explained), 1 / (len(ours) - 1), output)
+
+
+def _at(output: str) -> str:
+    return f" at output {output!r}" if output else ""
 
 
 def _center(values: np.ndarray) -> np.ndarray:

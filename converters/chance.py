@@ -240,18 +240,18 @@ def _agreements(
     for name, theirs in expected.items():
         if name not in found:
             return []
-        ours = found[name]
+        ours, output = found[name], name if len(found) > 1 else ""
         if theirs.classes:
             count = min(len(theirs.scores), len(ours.scores))
             both = (
                 each.predict(count, are_apart=theirs.are_apart)
                 for each in (ours, theirs)
             )
-            likenesses.append(compare(*both, theirs.classes, theirs.of))
+            likenesses.append(compare(*both, theirs.classes, theirs.of, output))
         count = min(len(theirs.numbers), len(ours.numbers))
         if theirs.are_numbers and count >= COMPARED:
             numbers = (each.numbers[:count] for each in (ours, theirs))
-            likenesses.append(correlate(*numbers))
+            likenesses.append(correlate(*numbers, output))
     return likenesses
 
 

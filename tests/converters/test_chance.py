@@ -152,6 +152,7 @@ def test_every_output_that_classifies_is_compared(
     samples = make_samples(protected.authorized, digits.x_test, most=200)
     agreement = draw_twice_in_vain(protected, samples)
     assert isinstance(agreement, Agreement) and agreement.by_guess == 0.5
+    assert "gives the model's answer at output 'output_1' to" in str(agreement)
 
 
 @pytest.mark.parametrize("units", [1, 2])
