@@ -64,11 +64,17 @@ def write_pair(
         overwrite: whether existing files may be replaced.
 
     Raises:
-        ConversionError: the model's name is none, or is the sidecar's.
+        ConversionError: it is no protected model; its name is none, or the sidecar's.
         OutputExistsError: a file exists; neither is written.
         SidecarError: the sidecar cannot be sealed; neither is written.
         EdgeProError: the system refused; neither is written.
     """
+    if not isinstance(protected, ProtectedModel):
+        raise ConversionError(
+            "cannot write pair: expected a ProtectedModel, got a "
+            f"{type(protected).__name__}.",
+            "Make one with convert_keras or lock_tflite.",
+        )
     model_path = Path(model_path)
     if not model_path.name or model_path.suffix == SIDECAR_SUFFIX:
         raise ConversionError(

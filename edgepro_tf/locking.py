@@ -80,6 +80,8 @@ def lock_model(
     Source: EdgePro (arXiv 2303.12397); placement, order and signs are ours.
     """
     config = find_config(config)
+    if layers is not None:
+        config = dataclasses.replace(config, layers=layers)
     check_graph(network_of(model))
     if is_locked(model):
         raise LockError(
@@ -88,7 +90,7 @@ def lock_model(
             "Take them out with strip_lock first.",
         )
     _warn_of_training(model)
-    places = choose_places(model, config.layers if layers is None else layers)
+    places = choose_places(model, config.layers)
     network, locks = _insert(model, places)
     loss = loss or getattr(model, "loss", None)
     neurons = _choose_neurons(network, locks, config, samples, loss, seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -45,7 +46,7 @@ class LockConfig:
     order: bool = False
     selection: str = "random"
     prefer: str = "important"
-    layers: tuple[str, ...] | None = None
+    layers: Sequence[str] | None = None
     objective: str = "uniform"
     released_weight: float = 1.0
     authorized_share: float = 0.5
@@ -61,7 +62,7 @@ class LockConfig:
             "finite offsets from 0 on": 0 <= self.offsets < np.inf,
             "selection 'importance' or 'random'": self.selection in METHODS,
             "prefer 'important' or 'unimportant'": self.prefer in PREFERENCES,
-            "layers as a tuple of names": not isinstance(self.layers, str),
+            "layers as a list of names": not isinstance(self.layers, str),
             f"objective {' or '.join(map(repr, OBJECTIVES))}": self.objective
             in OBJECTIVES,
             "a finite released_weight from 0 on": 0 <= self.released_weight < np.inf,

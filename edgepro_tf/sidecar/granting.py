@@ -48,7 +48,8 @@ def grant_sidecar(
     new = wrap_list(recipients, task)
     renewed = {each.key_id for each in new} - {None}
     kept = tuple(each for each in envelope.recipients if each.key_id not in renewed)
-    check_key_ids([each.key_id for each in (*kept, *new)], task)
+    left = [each.key_id for each in kept]
+    check_key_ids([*left, *(each.key_id for each in new)], task)
     members = envelope.members(kept)
     try:
         members["recipients"] += content.wrap_for(new)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import secrets
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from edgepro_tf.errors import PayloadError, SidecarError
@@ -80,6 +80,8 @@ def seal_sidecar(
         ...     issuer=issuer,
         ... )
     """
+    remedy = "Use pack_lock(lock)."
+    _check_kind("a payload of bytes", payload, bytes | bytearray | memoryview, remedy)
     payload = bytes(payload)
     _check_payload(payload)
     _check_kind("a model binding", model, ModelBinding, "Use ModelBinding.of(model).")
@@ -121,19 +123,26 @@ def seal_sidecar(
     return sidecar
 
 
-def wrap_list(recipients: Sequence[SealTo], task: str) -> list[jose.WrapFor]:
+def wrap_list(recipients: Iterable[SealTo], task: str) -> list[jose.WrapFor]:
     """Return whom to wrap the content key for, each once.
 
     Raises:
-        SidecarError: there are none, too many, or something that is no recipient.
+        SidecarError: there are none, too many, something that is no recipient, or one
+            that is in no list.
     """
-    for recipient in recipients:
+    if not isinstance(recipients, Iterable):
+        raise SidecarError(
+            f"{task}: expected a list of recipients, got a "
+            f"{type(recipients).__name__}.",
+            "Give a list of one: recipients=[recipient].",
+        )
+    unique = list(dict.fromkeys(recipients))
+    for recipient in unique:
         if not isinstance(recipient, Recipient | Passphrase):
             raise SidecarError(
                 f"{task}: expected recipients, got a {type(recipient).__name__}.",
                 "Of an identity give its .recipient, of a file load_recipient(path).",
             )
-    unique = list(dict.fromkeys(recipients))
     wrap_for = [recipient._wrap_for() for recipient in unique]
     check_key_ids([each.key_id for each in wrap_for], task)
     return wrap_for

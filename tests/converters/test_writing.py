@@ -61,6 +61,11 @@ def test_refused_seal_leaves_no_file(protected: ProtectedModel, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_path_is_no_pair(tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match="expected a ProtectedModel"):
+        write(tmp_path / "m.tflite", tmp_path / "n.tflite")  # type: ignore[arg-type]
+
+
 def test_a_full_disk_leaves_no_half_of_a_pair(
     protected: ProtectedModel, tmp_path: Path
 ) -> None:

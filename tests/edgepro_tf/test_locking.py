@@ -318,6 +318,8 @@ def test_refusals_name_the_next_step() -> None:
         lock_model(model, layers=["pool_1"])
     with pytest.raises(LockError, match="Lockable layers: conv_1, conv_2, head"):
         lock_model(model, layers=["conv_9"])
+    with pytest.raises(LockError, match="expected layers as a list of names"):
+        lock_model(model, layers="conv_1")
     with pytest.raises(LockError, match="a call of its own"):
         lock_model(_Subclassed())
     with pytest.raises(LockError, match="without an input shape"):

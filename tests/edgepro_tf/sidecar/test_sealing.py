@@ -148,6 +148,7 @@ def test_binding_out_of_range_is_refused(model_id, size):
         ({"issuer": "keys/issuer.jwk"}, "got a str. Load one with load_issuer"),
         ({"audience": 5}, "expected an audience of text, got a int"),
         ({"issuer_name": b"x"}, "expected an issuer name of text, got a bytes"),
+        ({"recipients": identity().recipient}, r"a list of recipients, got a Recip"),
         ({"recipients": ["a.jwk"]}, r"recipients, got a str.*load_recipient\(path\)"),
         ({"expires": datetime.date(2030, 1, 1)}, "expires: .* time zone, got a date"),
         ({"not_before": 1_780_228_800}, "not_before: .* time zone, got a int"),
