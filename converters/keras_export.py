@@ -28,6 +28,8 @@ QUANTIZED = ("int8", "int16x8")  # Activations, too, by ranges of real inputs.
 FORMATS = ("float32", "float16", "dynamic", *QUANTIZED)
 # As good as zero. A batch normalisation may multiply it, by a hundredth or by a hundred
 # thousand.
+# How systems say so (ENOSPC, EDQUOT, EFBIG).
+_NO_ROOM = re.compile("No space left|Disk quota exceeded|File too large")
 _NO_BIAS = 2.0**-118
 # What an export changes and sets back is the process's: loggers, filters, layers.
 _ONE_AT_A_TIME = threading.RLock()
@@ -250,6 +252,12 @@ def _refused(model: keras.Model, error: Exception) -> ConversionError:
         hint = (
             "Wrap it: keras.Model(inputs, model(inputs)), inputs = keras.Input(shape)."
         )
+    elif _NO_ROOM.search(str(error)):
+        reason = (
+            f"{tempfile.gettempdir()}, where it writes the model on its way, has no "
+            "room for it"
+        )
+        hint = "Make room there, or name another folder in TMPDIR."
     elif "symbolic `tf.Tensor` as a Python `bool`" in reason:
         reason = "a layer asks for what only a run knows, an open size or a value"
         hint = "Give inputs fixed sizes: keras.Input(shape)."

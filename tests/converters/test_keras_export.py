@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from converters.keras_export import ExportOptions, _first_sentence, export_keras
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.runtime.interpreters import make_interpreter
 from edgepro_tf.runtime.running import input_details, output_details
+from tests.edgepro_tf.test_files import limited_file_size
 from tests.flatbuffers import build_cached
 
 
@@ -48,6 +50,13 @@ def test_what_others_say_during_an_export_is_heard(
         export_keras(model, ExportOptions("int8", generate))
     assert set(capsys.readouterr().out.splitlines()) == {"a sample"}
     assert keras.config.is_interactive_logging_enabled()
+
+
+def test_no_room_for_temporary_files_is_told() -> None:
+    words = rf"{tempfile.gettempdir()}, where it writes .* no room .* in TMPDIR"
+    model = build_cached("mlp")
+    with limited_file_size(1000), pytest.raises(ConversionError, match=words):
+        export_keras(model, ExportOptions())
 
 
 def test_a_model_that_keras_quantised_is_told_the_way_out() -> None:
