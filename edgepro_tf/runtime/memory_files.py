@@ -13,6 +13,8 @@ from edgepro_tf.errors import InterpreterError
 from edgepro_tf.runtime.buffers import empty_model, telling_refusal
 from edgepro_tf.runtime.interpreters import check_threads
 
+_DESCRIPTORS = "/proc/self/fd"  # Where a file without a name has a path.
+
 
 class MemoryFile(os.PathLike[str]):
     """A sealed memory file: readable by path in this process, and never on disk.
@@ -34,7 +36,7 @@ class MemoryFile(os.PathLike[str]):
     @property
     def path(self) -> str:
         """The path to give to an API; valid in this process until closed."""
-        return f"/proc/self/fd/{self._file.fileno()}"
+        return f"{_DESCRIPTORS}/{self._file.fileno()}"
 
     @property
     def size_bytes(self) -> int:
@@ -63,8 +65,11 @@ class MemoryFile(os.PathLike[str]):
 
 
 def is_memory_file_supported() -> bool:
-    """Whether this system has memory files that can be sealed (Linux 3.17, Android)."""
-    return hasattr(os, "memfd_create")
+    """Whether this system has memory files that can be sealed, and paths for them.
+
+    Linux from 3.17 on, where /proc is mounted, and Android.
+    """
+    return hasattr(os, "memfd_create") and os.path.isdir(_DESCRIPTORS)
 
 
 def restore_to_memory_file(
@@ -90,8 +95,8 @@ def restore_to_memory_file(
     check_threads(threads, least=0)
     if not is_memory_file_supported():
         raise InterpreterError(
-            "cannot restore to a memory file: expected Linux or Android, got "
-            f"{sys.platform}.",
+            "cannot restore to a memory file: expected Linux or Android with "
+            f"{_DESCRIPTORS}, got {sys.platform} without.",
             "Use restore_model, which gives a buffer.",
         )
     hint = "Use restore_model, which gives a buffer and takes less memory."

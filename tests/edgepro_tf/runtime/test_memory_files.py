@@ -112,6 +112,12 @@ def test_another_system_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
         golden_file()
 
 
+def test_without_proc_there_is_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_files, "_DESCRIPTORS", "/not/mounted")
+    with pytest.raises(InterpreterError, match=r"with /not/mounted.*restore_model"):
+        golden_file()
+
+
 @pytest.mark.parametrize(
     ("module", "call", "number"),
     [
