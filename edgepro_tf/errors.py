@@ -96,12 +96,13 @@ def without_locals() -> Iterator[None]:
 
     What reports errors often shows local variables (Sentry, loguru, rich, pytest -l).
     """
-    handled = sys.exception()  # The caller's, and not to be touched.
+    seen = {id(sys.exception())}  # The caller's, and not to be touched.
     try:
         yield
     except BaseException as error:
         behind: BaseException | None = error
-        while behind is not None and behind is not handled:
+        while behind is not None and id(behind) not in seen:  # Chains may be rings.
+            seen.add(id(behind))
             traceback.clear_frames(behind.__traceback__)
             behind = behind.__context__
         raise

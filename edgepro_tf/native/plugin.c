@@ -14,6 +14,14 @@ static uint64_t parse_handle(const char* text) {
   return handle;
 }
 
+/* How many of its first bytes to show: whole letters of UTF-8, 40 bytes at most. */
+static int shown_bytes(const char* text) {
+  int size = 0;
+  while (size < 40 && text[size] != '\0') size++;
+  while (size > 0 && ((unsigned char)text[size] & 0xC0) == 0x80) size--;
+  return size;
+}
+
 static struct TfLiteDelegate* create(const char* const* keys, const char* const* values,
                                      size_t count, message* out) {
   const char* text = NULL;
@@ -24,17 +32,17 @@ static struct TfLiteDelegate* create(const char* const* keys, const char* const*
     }
     fail(out, EDGEPRO_BAD_ARGUMENT,
          "cannot create EdgePro's delegate: expected the option 'handle' alone, got "
-         "'%.40s'. Use edgepro_tf.runtime.load_delegate. ",
-         keys[i]);
+         "'%.*s'. Use edgepro_tf.runtime.load_delegate. ",
+         shown_bytes(keys[i]), keys[i]);
     return NULL;
   }
   edgepro_lock* lock = text == NULL ? NULL : take_over(parse_handle(text));
   if (lock != NULL) return delegate_create(lock, out);
-  fail(
-      out, EDGEPRO_BAD_ARGUMENT,
-      "cannot create EdgePro's delegate: expected a handle that was handed out and not "
-      "used yet, got %.40s. Hand the lock over again for each interpreter. ",
-      text == NULL ? "none" : text);
+  if (text == NULL) text = "none";
+  fail(out, EDGEPRO_BAD_ARGUMENT,
+       "cannot create EdgePro's delegate: expected a handle that was handed out and "
+       "not used yet, got %.*s. Hand the lock over again for each interpreter. ",
+       shown_bytes(text), text);
   return NULL;
 }
 

@@ -281,6 +281,9 @@ def test_options_are_checked(runtime: Runtime) -> None:
         delegate_with(runtime, {"key": "1"})
     with pytest.raises(ValueError, match="got none"):
         delegate_with(runtime, {})
+    # Cut between letters, else the runtime's own door to Python cannot read it.
+    with pytest.raises(ValueError, match=f"alone, got '{'_' * 39}'"):
+        delegate_with(runtime, {"_" * 39 + "ä": "1"})
 
 
 @every_runtime
