@@ -13,3 +13,7 @@ Thieves, each a program: ``security`` (``security_tables``), ``regression``,
 Studies behind decisions, which share ``studies``: ``nothing_to_find`` with
 ``secret_parts`` (0003), ``lock_training_value`` with ``partial_keys`` (0004).
 """
+
+from edgepro_tf.cli.quiet import quieten_tensorflow
+
+quieten_tensorflow()  # Here: some programs import it in their first lines.

@@ -21,7 +21,6 @@ from benchmarks.latency import measure_latency
 from benchmarks.loading import measure_loading, measure_memory
 from benchmarks.subjects import Subject, build_subject
 from benchmarks.tables import format_results
-from edgepro_tf.cli.quiet import quieten_tensorflow
 from edgepro_tf.runtime.interpreters import find_runtime
 
 SUBJECTS = (
@@ -50,7 +49,6 @@ def main() -> None:
         help="NETWORK[:RECIPE], where a recipe is a preset or 'depthwise'",
     )
     args = parser.parse_args()
-    quieten_tensorflow()
     if sys.platform != "linux" and not {"loading", "memory"}.isdisjoint(args.only):
         parser.error(
             f"cannot measure loads and memory on {sys.platform}: expected Linux, whose "

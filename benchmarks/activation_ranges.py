@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.security import UNTRAINED, Cell, make_pairs
-from edgepro_tf.cli.quiet import quieten_tensorflow
 
 if TYPE_CHECKING:
     from edgepro_tf.audit.thief import Thief
@@ -44,7 +43,6 @@ Found = dict[str, dict[str, list[float]]]  # Accuracies by whose ranges, and way
 
 def main() -> None:
     args = _parse()
-    quieten_tensorflow()
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     from edgepro_tf.datasets import load_dataset
 

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.regression import train_network, turn_digits
-from edgepro_tf.cli.quiet import quieten_tensorflow
 from edgepro_tf.datasets import Dataset, load_dataset
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ _NOISE = 0.3
 
 def main() -> None:
     args = _parse()
-    quieten_tensorflow()
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     print(f"{'':12}{'drawn':8}{'of':10}{'mean':>8}{'9 of 10':>8}{'worst':>8}{'s':>8}")
     for name in args.networks:

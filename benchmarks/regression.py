@@ -20,7 +20,6 @@ import numpy as np
 
 from benchmarks.security import UNTRAINED, audit_draws, draw_pairs, summarise_report
 from converters.recipe import PRESETS, Recipe
-from edgepro_tf.cli.quiet import quieten_tensorflow
 from edgepro_tf.datasets import Dataset, load_dataset
 from edgepro_tf.locks import Step
 
@@ -37,7 +36,6 @@ _RECIPES = {
 
 def main() -> None:
     args = _parse()
-    quieten_tensorflow()
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(args.workers))
     from converters import convert_keras
     from edgepro_tf.audit.budget import QUICK

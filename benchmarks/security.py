@@ -24,7 +24,6 @@ import numpy as np
 
 from benchmarks.security_tables import draw_picture, format_tables
 from converters.recipe import PRESETS, Recipe, find_recipe
-from edgepro_tf.cli.quiet import quieten_tensorflow
 from edgepro_tf.cli.training_job import NETWORKS
 from edgepro_tf.errors import EdgeProError
 from edgepro_tf.locks import Step
@@ -87,7 +86,6 @@ class Cell:
 
 def main() -> None:
     args = _parse()
-    quieten_tensorflow()
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(args.workers))
     from edgepro_tf.datasets import load_dataset
 
