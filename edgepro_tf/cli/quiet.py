@@ -66,7 +66,7 @@ def _keeping_messages() -> Iterator[None]:
         os.dup2(kept.fileno(), _STDERR)
         try:
             yield
-        except BaseException:
+        except Exception:  # Not of who stops the command.
             kept.seek(0)
             os.write(shown, kept.read())
             raise

@@ -53,6 +53,10 @@ def test_they_are_shown_where_the_import_fails(tmp_path: Path) -> None:
     assert done.stderr.startswith("noise") and "no library" in done.stderr
 
 
+def test_who_stops_the_import_is_not_shown_them(tmp_path: Path) -> None:
+    assert "noise" not in import_with(tmp_path, "raise KeyboardInterrupt", "3").stderr
+
+
 def test_the_real_one_is_imported_quietly() -> None:
     done = subprocess.run(
         [sys.executable, "-c", _CODE.replace("what", "__name__")],
