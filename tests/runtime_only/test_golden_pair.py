@@ -4,6 +4,7 @@ Run in the main environment and in one that has tflite-runtime, numpy < 2 and th
 wheel alone.
 """
 
+import importlib.resources
 from pathlib import Path
 from typing import Any
 
@@ -253,3 +254,8 @@ def test_numpy_2_with_tflite_runtime_says_so(monkeypatch: pytest.MonkeyPatch) ->
 def test_unknown_runtime_says_so() -> None:
     with pytest.raises(InterpreterError, match="expected one of"):
         open_interpreter(MODEL, SIDECAR, runtime="onnx", **KEYS)
+
+
+def test_the_package_comes_with_its_types() -> None:
+    """Else type checkers pass over its annotations."""
+    assert importlib.resources.files("edgepro_tf").joinpath("py.typed").is_file()
