@@ -44,7 +44,7 @@ from edgepro_tf.payload import pack_lock
 if TYPE_CHECKING:
     import keras
 
-    from converters.keras_export import RepresentativeDataset
+    from converters.keras_export import ExportOptions, RepresentativeDataset
 
 MAX_BYTES = 2**31 - 1  # what the offsets of a flatbuffer reach
 _MOST_DRAWS = 32
@@ -164,7 +164,6 @@ def convert_keras(
     Cost: the stock conversion (twice for a locked model), plus a pass over the file.
     """
     from converters import keras_export
-    from converters.precision import in_float32
     from edgepro_tf import locking
 
     if isinstance(model, type) or not hasattr(model, "layers"):
@@ -181,26 +180,12 @@ def convert_keras(
         if number_format in keras_export.QUANTIZED and representative_dataset is None:
             representative_dataset = calibrate_with(samples, tensors or ())
     started = time.perf_counter()
-    options = keras_export.ExportOptions(
-        number_format, representative_dataset, inference_type
+    plain, authorized, released = _export(
+        model,
+        keras_export.ExportOptions(
+            number_format, representative_dataset, inference_type
+        ),
     )
-
-    def export(network: keras.Model) -> bytes:
-        content = keras_export.export_keras(network, options)
-        # The others' files have no ranges: to look for them takes a pass over each.
-        return level_ranges(content) if number_format == "int16x8" else content
-
-    if locking.is_locked(model):
-        plain, stripped = map(
-            in_float32, (locking.fold_lock(model), locking.strip_lock(model))
-        )
-        keras_export.keep_additions(plain, stripped)
-        authorized, released = (
-            clear_placeholders(export(each)) for each in (plain, stripped)
-        )
-    else:
-        plain, released = in_float32(model), b""
-        authorized = export(plain)
     converted = time.perf_counter()
     if samples is None and representative_dataset is not None:
         samples = take_samples(representative_dataset())
@@ -210,6 +195,36 @@ def convert_keras(
         difference = verify_keras(plain, run.samples, run.answers, number_format)
     return dataclasses.replace(
         protected, conversion_s=converted - started, keras_difference=difference
+    )
+
+
+def _export(
+    model: keras.Model, options: ExportOptions
+) -> tuple[keras.Model, bytes, bytes]:
+    """A network with its lock folded in, its file, and that of the released network.
+
+    The last is empty where the model was not lock-trained.
+    """
+    from converters import keras_export
+    from converters.precision import in_float32
+    from edgepro_tf import locking
+
+    def export(network: keras.Model) -> bytes:
+        content = keras_export.export_keras(network, options)
+        # The others' files have no ranges: to look for them takes a pass over each.
+        is_ranged = options.number_format == "int16x8"
+        return level_ranges(content) if is_ranged else content
+
+    if not locking.is_locked(model):
+        plain = in_float32(model)
+        return plain, export(plain), b""
+    plain = in_float32(locking.fold_lock(model))
+    released = in_float32(locking.strip_lock(model))
+    keras_export.keep_additions(plain, released)
+    return (
+        plain,
+        clear_placeholders(export(plain)),
+        clear_placeholders(export(released)),
     )
 
 

@@ -72,7 +72,6 @@ def find_uses(
         kinds: of all tensors.
     """
     known = _find_known(calls, tensors)
-    tables = {tensor for tensor in known if kinds[tensor].is_real}
     uses: dict[int, int] = {}
     for call in reversed(calls):
         name, ins, outs = call
@@ -81,11 +80,7 @@ def find_uses(
         if later == INDICES and not is_passed_on:
             later = UNKNOWN  # Of a shape, a place or a truth that was found there.
         for position, tensor in enumerate(ins):
-            use = _use_of_input(call, position, later, tables, kinds)
-            # Where each field of an input has its rows; moved, they leave the table.
-            is_start = tensor in known and known.isdisjoint(outs)
-            if 0 < use < INDICES and is_start and name in JOINS_INTEGERS:
-                use = INDICES
+            use = _use_of_input(call, position, later, known, kinds)
             if use == UNKNOWN and kinds[tensor].type in _LARGE_TYPES:
                 use = INDICES
             uses[tensor] = max(use, uses.get(tensor, use))
@@ -105,19 +100,23 @@ def _use_of_input(
     call: Call,
     position: int,
     later: int,
-    tables: set[int],
+    known: set[int],
     kinds: Sequence[TensorKind],
 ) -> int:
-    """What an operator does with an input, whose output has a use later."""
+    """The use of an operator's input, by that of its output."""
     name, ins, outs = call
-    width = kinds[ins[position]].width
-    table, numbers = PICKS.get(name, ((), -1))
+    tensor, (table, numbers) = ins[position], PICKS.get(name, ((), -1))
     if name in MAKES_REAL and kinds[outs[0]].type in FLOATS:
         return NUMBERS
-    if position == numbers and tables.issuperset(ins[each] for each in table):
-        return width if name in PICKS_BY_PLACE else 1
-    if name in JOINS_INTEGERS or position == KEEPS_INTEGERS.get(name):
-        return _before(name, later, width)
+    picked = [ins[each] for each in table]
+    if position == numbers and all(t in known and kinds[t].is_real for t in picked):
+        return kinds[tensor].width if name in PICKS_BY_PLACE else 1
+    joins, is_row = name in JOINS_INTEGERS, UNKNOWN < later < INDICES
+    if joins and is_row and tensor in known and outs[0] not in known:
+        # Where each field of an input has its rows; moved, they leave the table.
+        return INDICES
+    if joins or position == KEEPS_INTEGERS.get(name):
+        return _before(name, later, kinds[tensor].width)
     is_custom = name == "CUSTOM" or name.startswith(SELECTED)
     is_index = position == numbers or is_custom or later == INDICES
     return INDICES if is_index else UNKNOWN

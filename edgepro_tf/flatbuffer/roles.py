@@ -1,4 +1,4 @@
-"""Which inputs of an operator are weights, by its name in TFLite's schema."""
+"""What operators do with their inputs, by their names in TFLite's schema."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TWO_LSTMS = (
     *_filters(*range(1, 9), 16, *range(18, 26), 33, *range(40, 48)),
     *_biases(*range(9, 16), 17, *range(26, 33), 34),
 )
-# By their names in TFLite's schema; the last one is a custom operator that LiteRT has.
+# Whose inputs are weights; the last one is a custom operator that LiteRT has.
 LINEAR: dict[str, Operands] = {
     "CONV_2D": _filters(1) + _biases(2),
     "DEPTHWISE_CONV_2D": ((1, Role.FILTER, -1), *_biases(2)),
