@@ -36,6 +36,13 @@ def _leftovers(
             "which no runtime reads: they tell the order of the scales. A conversion "
             "from Keras leaves them out."
         )
+    sparse = sum(constant.is_sparse for constant in view.constants.values())
+    if sparse and recipe.hidden:
+        yield (
+            f"the file names the places of zeros in {sparse} sparse tensors, which no "
+            "lock reaches: a network that begins with these places may need fewer "
+            "labels. A pruned model that is converted dense hides them."
+        )
     if recipe.restore_budget is not None:
         ends = _open_ends(protected.lock, view)
         if ends:

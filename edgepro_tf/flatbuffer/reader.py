@@ -180,7 +180,8 @@ class Reader:
             raise ValueError("a constant of no elements that has some")
         count, rest = divmod(data[1], element_type.dtype.itemsize)
         is_flat = element_type is ElementType.UINT8 or tensor.Type() == COMPLEX64
-        if is_flat or tensor.Sparsity() is not None:
+        is_sparse = tensor.Sparsity() is not None
+        if is_flat or is_sparse:
             shape = (count,)
         if rest or count != int(np.prod(shape)):
             return None
@@ -197,7 +198,7 @@ class Reader:
         return Constant(
             subgraph, index, buffer, name, element_type, shape, data, scales,
             zero_point, tuple(ranges), tensor.Type() in ANY_BYTE,
-            tensor.Type() in REALS,
+            tensor.Type() in REALS, is_sparse=is_sparse,
         )  # fmt: skip
 
     def _find_data(self, index: int) -> tuple[int, int]:

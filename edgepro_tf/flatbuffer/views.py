@@ -30,7 +30,8 @@ class Constant:
     ``is_real``: it is of floats, raw bytes to a lock or not, or of integers that
     are computed with; ``picks_rows``: so many of its integers pick a row of a constant
     table, which they do in any order; 0 for none. Raw bytes, complex numbers and the
-    elements of a sparse tensor have a shape of their own: flat.
+    elements of a sparse tensor have a shape of their own: flat. ``is_sparse``: the file
+    names the places of its zeros.
     """
 
     subgraph: int
@@ -46,6 +47,7 @@ class Constant:
     takes_any_byte: bool = False
     is_real: bool = False
     picks_rows: int = 0
+    is_sparse: bool = False
 
     def read(self, model: bytes | bytearray) -> np.ndarray:
         """Copy of the elements, flat, in the constant's own type."""
