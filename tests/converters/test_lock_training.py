@@ -105,8 +105,9 @@ def convert(
     return locked, protected
 
 
-@pytest.mark.parametrize("number_format", ["float32", "int8"])
-@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize(
+    ("norm", "number_format"), [(False, "float32"), (True, "int8")]
+)
 def test_a_network_before_its_first_step_can_be_split(
     norm: bool, number_format: str
 ) -> None:
