@@ -90,7 +90,9 @@ class Reader:
         if (graph.Name() or b"").startswith(_UNSEEN):
             return (), []
         fed, answers = ints(graph.InputsAsNumpy()), ints(graph.OutputsAsNumpy())
-        calls = [*self._calls_of(graph), Call(RETURN, answers, [])]
+        calls = list(self._calls_of(graph))
+        unread = self._find_unread(graph, [*calls, Call(RETURN, answers, [])])
+        calls.append(Call(RETURN, answers + unread, []))
         check_calls(graph.TensorsLength(), fed, calls)
         tensors = self.tensors_of(index)
         check_tensors(self._schema, graph, tensors)
@@ -131,6 +133,19 @@ class Reader:
                 ints(operator.InputsAsNumpy()),
                 ints(operator.OutputsAsNumpy()),
             )
+
+    def _find_unread(self, graph: Any, calls: Sequence[Call]) -> list[int]:
+        """Tensors that no operator reads, nor another tensor's blocks.
+
+        Earlier stock converters left a recurrent layer's bias there: its loop has one.
+        """
+        read = {tensor for call in calls for tensor in call.inputs}
+        unpack = self._schema.QuantizationParametersT.InitFromObj
+        tensors = [graph.Tensors(i) for i in range(graph.TensorsLength())]
+        for quantization in filter(None, (each.Quantization() for each in tensors)):
+            if hasattr(blocks := unpack(quantization).details, "zeroPoints"):
+                read.update((blocks.scales, blocks.zeroPoints))
+        return [index for index in range(len(tensors)) if index not in read]
 
     def kind_of(self, opcode_index: int) -> str:
         """An operator's name in the schema, or a custom one's that is known."""

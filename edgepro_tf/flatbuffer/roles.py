@@ -79,7 +79,8 @@ JOINS_INTEGERS = (
 )  # fmt: skip
 READS_SHAPE = ("SHAPE", "RANK")
 # Stands behind a subgraph's operators: it reads what these give, which may be weights
-# themselves, of a branch, a loop's body, or a signature that answers with them.
+# themselves, of a branch, a loop's body, or a signature that answers with them; and
+# whatever none of them reads.
 RETURN = "RETURN"
 # Custom operators of these names are TensorFlow's own (Select TF), and compute with
 # floats as any other.

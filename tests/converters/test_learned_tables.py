@@ -168,6 +168,22 @@ def test_weights_that_are_an_answer(is_read: bool) -> None:
         assert weights.tobytes() not in protected.public
 
 
+def test_weights_that_nothing_reads() -> None:
+    """A recurrent layer's bias, say, whose loop has a copy of its own."""
+    crafted = Crafted()
+    bias, codes = crafted.draw(32), CODES[:2]
+    crafted.add_tensor(bias.shape, bias)
+    crafted.add_tensor(codes.shape, codes, scales=0.01)
+    passed = crafted.add_tensor(bias.shape, bias[::-1].astype(np.float16))
+    crafted.add_operator("DEQUANTIZE", [passed], [crafted.add_tensor(bias.shape)])
+    weights = crafted.add_weights(4, 16)
+    protected = lock_exactly(crafted.finish_dense(weights, 4, 16))
+    assert protected.bytes_left == 0
+    for constant in (bias, bias[::-1].astype(np.float16), codes):
+        assert constant.tobytes() in protected.authorized
+        assert constant.tobytes() not in protected.public
+
+
 def test_weights_of_tensorflows_own_operators() -> None:
     """Select TF: no runtime here links them, so the bytes alone are verified."""
 
