@@ -244,8 +244,8 @@ def lock_tflite(
         recipe: a preset's name, or a ``Recipe``.
         samples: as for ``convert_keras``; None for noise.
         restore_budget, update_of: as for ``convert_keras``.
-        runs: whether the pair is run to be verified. False for a model whose custom
-            operators no runtime here has: its bytes alone are verified.
+        runs: whether the pair is run to be verified. False for a model that no runtime
+            here runs, with custom operators, say: its bytes alone are verified.
 
     Raises:
         ConversionError: it is no TFLite model, too large, or nothing in it can be

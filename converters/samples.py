@@ -30,6 +30,10 @@ MOST_S = 2.0  # For each pass over so many rows, if there are enough by then.
 LONGEST_S = 30.0
 _CALIBRATES = 200
 _MOST_BYTES = 1 << 29  # A hundred inputs of 5 MB.
+ELSEWHERE = (
+    "Where only the device's runtime runs a model, --no_run, in Python runs=False, "
+    "verifies its bytes alone."
+)
 # Of axes that the model leaves open, the batch apart: the first that a runtime takes.
 _EXTENTS = (32, 128, 512)
 
@@ -60,7 +64,10 @@ def make_samples(
         ConversionError: the samples do not fit the model's inputs.
         InterpreterError: no runtime opens the model.
     """
-    interpreter = make_interpreter(model)
+    try:
+        interpreter = make_interpreter(model)
+    except InterpreterError as error:
+        raise InterpreterError(error.problem, ELSEWHERE) from error
     details = call_runtime(ordered_details, interpreter, signature)
     if samples is None:
         rows = _make_noise(model, details)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from converters.samples import Sample, make_samples
+from converters.samples import ELSEWHERE, Sample, make_samples
 from edgepro_tf.errors import EdgeProError, InterpreterError, VerificationError
 from edgepro_tf.runtime.buffers import restore_to_buffer
 from edgepro_tf.runtime.delegates import open_with_payload
@@ -109,7 +109,10 @@ def run_authorized(authorized: bytes, choices: Sequence[Sequence[Sample]]) -> Ru
             _check_answers(answers)
             return Run(options, samples, answers)
     words = _words(errors[0]) if errors else "no runtime"
-    hint = "Pass real inputs as samples, or install a runtime with its operators."
+    hint = (
+        f"Pass real inputs as samples, or install a runtime with its operators. "
+        f"{ELSEWHERE}"
+    )
     if custom:
         words = f"none with the custom operator {custom[1]!r}"
         hint = (

@@ -7,7 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from converters import convert_keras, lock_tflite, verify
 from edgepro_tf import native
-from edgepro_tf.errors import ConversionError, VerificationError
+from edgepro_tf.errors import ConversionError, EdgeProError, VerificationError
 from edgepro_tf.runtime.interpreters import make_interpreter
 from tests.crafted import Crafted
 
@@ -48,6 +48,25 @@ def test_a_model_that_no_runtime_here_runs_is_locked_by_its_bytes() -> None:
     assert restored == content
     with pytest.raises(ConversionError, match="no samples for a model that is not run"):
         lock_tflite(content, samples=np.zeros((2, 4), np.float32), runs=False)
+
+
+@pytest.mark.parametrize("opens", [False, True])
+def test_what_only_another_runtime_runs_is_told_of_no_run(opens: bool) -> None:
+    """A bias that names its filter's axis, as an older converter wrote it, is refused
+    on opening; a layer of fewer inputs than its filter has, on preparing to run.
+    """
+    crafted = Crafted()
+    bias = crafted.add_tensor([8], np.zeros(8, np.int32), scales=np.full(8, 0.01))
+    if not opens:
+        quantization = crafted.model.subgraphs[0].tensors[bias].quantization
+        quantization.quantizedDimension = 3
+    source = crafted.add_tensor([1, 7])
+    out = crafted.add_dense(source, crafted.add_weights(8, 8), 8, bias)
+    content = crafted.finish([source], [out])
+    words = r"(?s)\. Where only the device's runtime runs a model, --no_run, in Python "
+    with pytest.raises(EdgeProError, match=words):
+        lock_tflite(content)
+    assert lock_tflite(content, runs=False).bytes_left == 0
 
 
 def test_operators_of_tensorflow_itself_are_told_of_no_run() -> None:

@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no_run",
         action="store_true",
-        help="verify the bytes alone, for a model whose custom operators no runtime "
-        "here has; what the public file answers is then not looked at",
+        help="verify the bytes alone, for a model that no runtime here runs (with "
+        "custom operators, say); what the public file answers is then not looked at",
     )
     keyring.add_sealing_arguments(parser)
 
