@@ -19,7 +19,7 @@ import numpy as np
 
 from edgepro_tf.cli import console, keyring
 from edgepro_tf.cli.arrays import load_array, load_arrays, pack_arrays
-from edgepro_tf.errors import EdgeProError
+from edgepro_tf.errors import EdgeProError, InterpreterError
 
 if TYPE_CHECKING:
     from edgepro_tf.datasets import Dataset
@@ -169,8 +169,19 @@ def _answer(args: argparse.Namespace, interpreter: object) -> None:
     check_signature(args.model.name, interpreter, args.signature)
     details = ordered_details(interpreter, args.signature)
     sample = _read_sample(args.model.name, args.input, details)
-    _check_state(args.model, sample, details)
-    outputs = call_runtime(run_model, interpreter, sample, args.signature, _task="run")
+    counts = _find_other_counts(sample, details)
+    if counts:
+        _check_state(args.model, *counts)
+    try:
+        outputs = call_runtime(
+            run_model, interpreter, sample, args.signature, _task="run"
+        )
+    except InterpreterError as error:
+        if counts is None:
+            raise
+        wanted, given = counts
+        hint = f"The model takes {wanted} at a time, and got {given}."
+        raise InterpreterError(error.problem, hint) from error
     for output, value in outputs.items():
         console.say(f"{output}  {value.dtype} {list(value.shape)}")
         if args.output is None:
@@ -181,30 +192,29 @@ def _answer(args: argparse.Namespace, interpreter: object) -> None:
         console.say(f"wrote {args.output}")
 
 
-def _check_state(
-    model: Path, sample: dict[str, np.ndarray], details: dict[str, dict[str, Any]]
-) -> None:
+def _find_other_counts(
+    sample: dict[str, np.ndarray], details: dict[str, dict[str, Any]]
+) -> tuple[int, int] | None:
+    """How many examples an input takes, and was given, where that is another number."""
+    from edgepro_tf.runtime.running import signature_shape
+
+    for name, detail in details.items():
+        wanted, given = signature_shape(detail)[:1], sample[name].shape[:1]
+        if wanted not in ((-1,), given):
+            return *wanted, *given
+    return None
+
+
+def _check_state(model: Path, wanted: int, given: int) -> None:
     """Refuse another count than that of a model which keeps variables.
 
     They stay of the size that they were made in, and what is written into them does
     not: LiteRT 2.3 then writes past their end, and answers, aborts or never returns.
     """
     from edgepro_tf.flatbuffer.schema import read_model
-    from edgepro_tf.runtime.running import signature_shape
 
-    counts = [
-        (wanted, given)
-        for name, detail in details.items()
-        for wanted, given in zip(
-            signature_shape(detail)[:1], sample[name].shape[:1], strict=False
-        )
-        if wanted not in (-1, given)
-    ]
-    if not counts:
-        return
     kinds = read_model(model.read_bytes()).operator_kinds
     if any("VAR_HANDLE" in graph for graph in kinds):
-        wanted, given = counts[0]
         raise EdgeProError(
             f"cannot feed {model.name}: expected {wanted} at a time, which is what the "
             f"model keeps its state of, got {given}.",

@@ -64,3 +64,22 @@ def test_a_model_that_keeps_its_state_is_fed_its_own_count(tmp_path: Path) -> No
         done = edgepro("run", pair, "--keys", keys, "--input", tmp_path / "x.npy")
         assert done.returncode == code, done.stderr
     assert "expected 1 at a time, which is what the model keeps" in done.stderr
+
+
+def test_a_model_that_takes_one_at_a_time_says_so(tmp_path: Path) -> None:
+    """The shape in its RESHAPE is of the batch that it was made for."""
+    crafted = Crafted()
+    source, out = crafted.add_tensor([1, 8]), crafted.add_tensor([2, 2])
+    hidden = crafted.add_dense(source, crafted.add_weights(4, 8), 4)
+    shape = crafted.add_tensor([2], np.int32([2, 2]))
+    crafted.add_operator("RESHAPE", [hidden, shape], [out])
+    model, keys, pair = (tmp_path / name for name in ("m.tflite", "keys", "p.tflite"))
+    model.write_bytes(crafted.finish([source], [out]))
+    assert edgepro("keygen", "--out", keys).returncode == 0
+    done = edgepro("lock", model, "--keys", keys, "--out", pair)
+    assert done.returncode == 0, done.stderr
+    for count, code in ((1, 0), (7, 1)):
+        np.save(tmp_path / "x.npy", np.ones((count, 8), np.float32))
+        done = edgepro("run", pair, "--keys", keys, "--input", tmp_path / "x.npy")
+        assert done.returncode == code, done.stderr
+    assert "hint: The model takes 1 at a time, and got 7." in done.stderr
