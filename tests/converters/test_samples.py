@@ -14,6 +14,7 @@ from converters.keras_export import ExportOptions, export_keras
 from converters.samples import make_samples
 from edgepro_tf.errors import ConversionError, VerificationError
 from edgepro_tf.flatbuffer.schema import read_model
+from tests.crafted import Crafted
 from tests.flatbuffers import build_cached, representative
 from tests.networks import NETWORKS
 
@@ -36,6 +37,17 @@ def long_filter(width: int) -> keras.Model:
 def test_noise_is_as_long_as_the_model_needs(width: int) -> None:
     model = long_filter(width)
     assert convert_keras(model).keras_difference < 1e-5
+
+
+def test_noise_fits_a_width_that_only_statistics_have() -> None:
+    """Keras leaves the inputs' number open where a normalisation has learned it."""
+    crafted = Crafted()
+    source, normal = crafted.add_tensor([1, 1]), crafted.add_tensor([1, 9])
+    crafted.model.subgraphs[0].tensors[source].shapeSignature = [-1, -1]
+    mean = crafted.add_tensor([1, 9], crafted.draw(1, 9))
+    crafted.add_operator("SUB", [source, mean], [normal])
+    out = crafted.add_dense(normal, crafted.add_weights(4, 9), 4)
+    assert lock_tflite(crafted.finish([source], [out])).bytes_left == 0
 
 
 def test_sizes_that_no_runtime_takes_are_refused_in_a_sentence() -> None:
