@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import textwrap
 from collections.abc import Iterator
 from numbers import Real
 
@@ -193,9 +194,10 @@ def _nothing_to_lock(
     if recipe.name == "paper":
         hint = "Lock-train the model first, or use the recipe 'standard'."
     elif custom:
+        names = textwrap.shorten(", ".join(map(repr, custom)), 200, placeholder=" ...")
         hint = (
-            f"Weights of custom operators ({', '.join(map(repr, custom))}) cannot be "
-            "locked. Those of a file that is not compiled for an accelerator can."
+            f"Weights of custom operators ({names}) cannot be locked. Those of a file "
+            "that is not compiled for an accelerator can."
         )
     return ConversionError(
         "cannot lock model: expected weights that are constants of its graph, found "

@@ -1,5 +1,7 @@
 """Files that cannot be locked say why; those that only noise does not suit are."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -93,6 +95,13 @@ def test_what_is_compiled_into_a_custom_operator_is_named() -> None:
     words = r"none that.* Weights of custom operators \('ethos-u'\) cannot be locked"
     with pytest.raises(ConversionError, match=words):
         lock_tflite(make_custom("ethos-u", has_weights=False))
+    crafted = Crafted()
+    tensors = [crafted.add_tensor([1, 8]) for _ in range(61)]
+    for number, (given, made) in enumerate(itertools.pairwise(tensors)):
+        crafted.add_operator("CUSTOM", [given], [made], custom=f"Renamed{number:02}")
+    words = r"'Renamed00', .* 'Renamed1\d', \.\.\.\) cannot be locked"
+    with pytest.raises(ConversionError, match=words):  # By a tool that hides layers.
+        lock_tflite(crafted.finish(tensors[:1], tensors[-1:]))
 
 
 def make_lookup(count: int) -> bytes:
