@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from converters import lock_tflite
 from edgepro_tf.errors import EdgeProError
 from tests.crafted import add_blockwise, make_dense_chain, pack, unpack
@@ -65,3 +67,19 @@ def test_numbers_that_are_none_end_no_process(tmp_path: Path) -> None:
             check=False,
         )  # fmt: skip
         assert done.returncode == 0, (done.stdout[-100:], done.stderr[-1000:])
+
+
+def test_channels_with_a_scale_below_0_are_locked() -> None:
+    """Runtimes take these, of filters and biases; MCUNet, as it is published, has some.
+
+    The scale of a whole tensor is another matter: XNNPACK crashed over one.
+    """
+    model = unpack(export_cached("mobile", "int8"))
+    scales = [
+        tensor.quantization.scale
+        for tensor in model.subgraphs[0].tensors
+        if tensor.quantization is not None and np.size(tensor.quantization.scale) > 1
+    ]
+    for each in scales:
+        each[0] *= -1
+    assert scales and lock_tflite(pack(model)).tensors_protected
