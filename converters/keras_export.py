@@ -271,7 +271,7 @@ def _refused(model: keras.Model, error: Exception) -> ConversionError:
         hint = "TFLite lacks it: leave that step to the app, before or after the model."
     return ConversionError(
         f"cannot convert model {model.name!r}: the TFLite converter refused it: "
-        f"{reason.rstrip('.')}.",
+        f"{reason.rstrip('. ')}.",
         hint,
     )
 

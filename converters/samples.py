@@ -382,12 +382,16 @@ def _fit(values: np.ndarray, name: str, detail: dict[str, Any]) -> np.ndarray:
 
 
 def _shaped(values: np.ndarray, name: str, shape: Sequence[int | None]) -> np.ndarray:
-    """One batch in an input's shape: images without their one channel, say, get it."""
+    """One batch in an input's shape: images without their one channel, say, get it.
+
+    So do flat ones. Axes in another order (channels first) are other images.
+    """
     wanted = tuple(-1 if extent is None else extent for extent in shape)
     least = [abs(extent) for extent in wanted]  # 1 where an axis is open.
     if fits_shape(wanted, values.shape):
         return values
-    if int(np.prod(least)) == values.size:
+    own, given = ([n for n in each if n != 1] for each in (least, values.shape))
+    if given in (own, [int(np.prod(least))]):
         return values.reshape(least)
     raise ConversionError(
         f"cannot verify model: expected samples of shape {wanted} for input "

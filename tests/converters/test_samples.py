@@ -146,10 +146,15 @@ def test_arrays_without_their_one_channel_are_samples(number_format: str) -> Non
     assert bare.authorized == whole.authorized
 
 
-def test_samples_of_another_shape_calibrate_nothing() -> None:
-    samples = np.zeros((8, 8, 9, 2), np.float32)
+@pytest.mark.parametrize("shape", [(8, 9, 2), (2, 8, 8)])
+@pytest.mark.parametrize("number_format", ["float32", "int8"])
+def test_samples_of_another_shape_are_none(
+    shape: tuple[int, ...], number_format: str
+) -> None:
+    """Channels first are as many numbers, and were taken for other images."""
+    samples, model = np.zeros((8, *shape), np.float32), build_cached("mobile")
     with pytest.raises(ConversionError, match=r"samples of shape \(-1, 8, 8, 2\)"):
-        convert_keras(build_cached("mobile"), number_format="int8", samples=samples)
+        convert_keras(model, number_format=number_format, samples=samples)
 
 
 @pytest.mark.parametrize(
