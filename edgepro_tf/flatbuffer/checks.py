@@ -14,12 +14,12 @@ import numpy as np
 
 from edgepro_tf.errors import ConversionError
 from edgepro_tf.flatbuffer.flow import Call
+from edgepro_tf.flatbuffer.number_formats import find_blocks
 from edgepro_tf.flatbuffer.roles import may_lack
 from edgepro_tf.flatbuffer.views import Constant
 
 # Zero points that a quantised tensor can have, by the schema's TensorType.
 _ZERO_POINTS = {3: (0, 255), 7: (-(2**15), 2**15 - 1), 9: (-128, 127), 17: (-8, 7)}
-_BLOCKS = 2  # QuantizationDetails.BlockwiseQuantization of the schema.
 
 
 def check_signatures(model: Any) -> None:
@@ -82,13 +82,11 @@ def check_tensors(
             raise ValueError("a shape of other axes than its signature")
         if (quantization := tensor.Quantization()) is not None:
             _check_scales(tensor.Type(), quantization)
-            if quantization.DetailsType() == _BLOCKS:
-                details = schema.BlockwiseQuantization()
-                table = quantization.Details()
-                details.Init(table.Bytes, table.Pos)
-                scales = details.Scales()
-                if details.BlockSize() < 1 or scales < 0 or constants[scales] is None:
-                    raise ValueError("blocks without scales")
+        blocks: Any = find_blocks(schema, tensor)
+        if type(blocks).__name__ == "BlockwiseQuantization":
+            scales = blocks.Scales()
+            if blocks.BlockSize() < 1 or scales < 0 or constants[scales] is None:
+                raise ValueError("blocks without scales")
 
 
 def check_fed(inputs: Sequence[int], constants: Sequence[Constant | None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,8 @@ _WHOLE = {
 FLOATS = (0, 1, _FLOAT64, _BFLOAT16)  # What a CAST makes weights of.
 REALS = (*FLOATS, COMPLEX64, _COMPLEX128, *_FLOAT8)  # Weights whatever reads them.
 _BITS = {17: 4, 19: 2}  # Signed, with a zero point of 0.
+# QuantizationDetails of the schema of which scales and zero points are tensors.
+_IN_TENSORS = {2: "BlockwiseQuantization", 3: "MultiAxisQuantization"}
 _UNREAD = {
     COMPLEX64: "complex numbers",
     _COMPLEX128: "complex numbers",
@@ -55,6 +58,24 @@ _UNREAD = {
     **dict.fromkeys(_FLOAT8, "numbers of float8"),
     **dict.fromkeys(_UNSIGNED, "more than 8 bits and no sign"),
 }
+
+
+def find_blocks(schema: ModuleType, tensor: Any) -> Any | None:
+    """How a ``Tensor`` is quantised block by block, where the schema knows it.
+
+    Returns:
+        The schema's table, of ``Scales()`` and ``ZeroPoints()`` by tensor number; None
+        for any other tensor.
+    """
+    quantization = tensor.Quantization()
+    if quantization is None:
+        return None
+    kind = getattr(schema, _IN_TENSORS.get(quantization.DetailsType(), ""), None)
+    if kind is None:
+        return None
+    blocks, table = kind(), quantization.Details()
+    blocks.Init(table.Bytes, table.Pos)
+    return blocks
 
 
 def read_quantization(tensor: Any) -> Quantization | None:

@@ -21,6 +21,7 @@ from edgepro_tf.flatbuffer.number_formats import (
     COMPLEX64,
     ELEMENT_TYPES,
     REALS,
+    find_blocks,
 )
 from edgepro_tf.flatbuffer.roles import KEEPS_CHANNELS, LINEAR, RETURN, SELECTED
 from edgepro_tf.flatbuffer.views import Constant, Operand, Scales, WeightedOperator
@@ -140,12 +141,10 @@ class Reader:
         Earlier stock converters left a recurrent layer's bias there: its loop has one.
         """
         read = {tensor for call in calls for tensor in call.inputs}
-        unpack = self._schema.QuantizationParametersT.InitFromObj
-        tensors = [graph.Tensors(i) for i in range(graph.TensorsLength())]
-        for quantization in filter(None, (each.Quantization() for each in tensors)):
-            if hasattr(blocks := unpack(quantization).details, "zeroPoints"):
-                read.update((blocks.scales, blocks.zeroPoints))
-        return [index for index in range(len(tensors)) if index not in read]
+        for tensor in map(graph.Tensors, range(graph.TensorsLength())):
+            if (blocks := find_blocks(self._schema, tensor)) is not None:
+                read.update((blocks.Scales(), blocks.ZeroPoints()))
+        return [index for index in range(graph.TensorsLength()) if index not in read]
 
     def kind_of(self, opcode_index: int) -> str:
         """An operator's name in the schema, or a custom one's that is known."""
