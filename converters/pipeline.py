@@ -17,6 +17,7 @@ from converters.ranges import level_ranges
 from converters.recipe import DEFAULT_PRESET, Recipe, find_recipe, plan_lock
 from converters.samples import (
     COUNT,
+    ELSEWHERE,
     MOST_ROWS,
     calibrate_with,
     count_inputs,
@@ -282,6 +283,12 @@ def _protect(
     records = plan_lock(recipe, view, split.model, split.stored, split.stored_scales)
     if update_of is not None:
         records = keep_draws(records, view, split.model, update_of)
+    if runs and view.is_for_micro:
+        raise ConversionError(
+            "cannot verify pair: expected a model that TFLite runs, got one for TFLite "
+            "Micro, whose SVDF keeps its state in int8.",
+            ELSEWHERE,
+        )
     rows = make_samples(authorized, samples, most=MOST_ROWS) if runs else []
     run = Run({}, [], [])
     if runs:

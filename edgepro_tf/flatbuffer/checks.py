@@ -13,13 +13,17 @@ from typing import Any
 import numpy as np
 
 from edgepro_tf.errors import ConversionError
-from edgepro_tf.flatbuffer.flow import Call
+from edgepro_tf.flatbuffer.flow import Call, TensorKind
 from edgepro_tf.flatbuffer.number_formats import find_blocks
 from edgepro_tf.flatbuffer.roles import may_lack
 from edgepro_tf.flatbuffer.views import Constant
 
 # Zero points that a quantised tensor can have, by the schema's TensorType.
-_ZERO_POINTS = {3: (0, 255), 7: (-(2**15), 2**15 - 1), 9: (-128, 127), 17: (-8, 7)}
+_INT8 = 9
+_ZERO_POINTS = {
+    3: (0, 255), 7: (-(2**15), 2**15 - 1), _INT8: (-128, 127), 17: (-8, 7)
+}  # fmt: skip
+_STATE_OF_SVDF = 4  # Its position among the inputs.
 
 
 def check_signatures(model: Any) -> None:
@@ -61,6 +65,17 @@ def check_calls(count: int, fed: Sequence[int], calls: Sequence[Call]) -> None:
                 raise ValueError(f"{name} without its input {position}")
         if not all(0 <= tensor < count for tensor in outputs):
             raise ValueError(f"{name} without an output")
+
+
+def is_for_micro(calls: Sequence[Call], kinds: Sequence[TensorKind]) -> bool:
+    """Whether TFLite Micro alone runs it: an SVDF there may keep its state in int8.
+
+    TFLite's own writes int16 into it, past its end.
+    """
+    return any(
+        call.name == "SVDF" and kinds[call.inputs[_STATE_OF_SVDF]].type == _INT8
+        for call in calls
+    )
 
 
 def check_tensors(

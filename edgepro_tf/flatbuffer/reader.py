@@ -14,6 +14,7 @@ from edgepro_tf.flatbuffer.checks import (
     check_inside,
     check_signatures,
     check_tensors,
+    is_for_micro,
 )
 from edgepro_tf.flatbuffer.flow import Call, TensorKind
 from edgepro_tf.flatbuffer.number_formats import (
@@ -42,7 +43,7 @@ class Reader:
         constants: bytes of each constant, by its buffer.
         structural: buffers that are read as something else than weights.
         custom: names of the custom operators.
-        repeated_scales: as in a ``ModelView``.
+        repeated_scales, is_for_micro: as in a ``ModelView``.
     """
 
     def __init__(self, schema: ModuleType, data: bytes | bytearray):
@@ -50,6 +51,7 @@ class Reader:
         self.structural: set[int] = set()
         self.custom: set[str] = set()
         self.repeated_scales: list[Scales] = []
+        self.is_for_micro = False
         self._schema = schema
         self._model = schema.Model.GetRootAs(data, 0)
         check_signatures(self._model)
@@ -99,6 +101,7 @@ class Reader:
         check_tensors(self._schema, graph, tensors)
         check_fed(fed, tensors)
         kinds = [_kind_of(graph.Tensors(i)) for i in range(graph.TensorsLength())]
+        self.is_for_micro |= is_for_micro(calls, kinds)
         weighted, structural = find_weights(calls, tensors, kinds)
         self.structural |= structural
         self.repeated_scales.extend(self._repeated_scales(index, graph))

@@ -193,6 +193,7 @@ def _read(tflite: bytes | bytearray) -> tuple[Reader, ModelView]:
         sum(reader.constants.values()) + reader.count_unnamed(),
         tuple(sorted(reader.custom)),
         tuple(reader.repeated_scales),
+        reader.is_for_micro,
     )
 
 

@@ -142,6 +142,7 @@ class ModelView:
         custom_operators: their names, by alphabet.
         repeated_scales: of tensors that an operator makes of quantised constants, whose
             scales they have.
+        is_for_micro: whether it ends the process in any runtime but TFLite Micro.
     """
 
     operators: tuple[WeightedOperator, ...]
@@ -150,6 +151,7 @@ class ModelView:
     constant_bytes: int
     custom_operators: tuple[str, ...] = ()
     repeated_scales: tuple[Scales, ...] = ()
+    is_for_micro: bool = False
 
     @functools.cached_property
     def constants(self) -> dict[tuple[int, int], Constant]:

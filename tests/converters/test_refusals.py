@@ -150,3 +150,25 @@ def test_what_is_no_keras_model_is_refused() -> None:
     for other in ("model.keras", keras.Model):
         with pytest.raises(ConversionError, match=r"a Keras model, got (str|type)"):
             convert_keras(other)  # type: ignore[arg-type]
+
+
+def test_an_svdf_of_tflite_micro_ends_no_process() -> None:
+    """TFLite's own kernel writes past the end of a state in int8."""
+    crafted, integer = Crafted(), {"type_": 9, "scales": [0.1]}
+    source, out = (crafted.add_tensor([1, n], **integer) for n in (16, 8))
+    filters = [
+        crafted.add_tensor(
+            [8, n],
+            crafted.rng.integers(-127, 128, (8, n)).astype(np.int8),
+            scales=[0.1],
+        )
+        for n in (16, 4)
+    ]
+    bias = crafted.add_tensor([8], np.arange(8, dtype=np.int32), scales=[0.01])
+    state = crafted.add_tensor([1, 32], **integer)
+    crafted.model.subgraphs[0].tensors[state].isVariable = True
+    crafted.add_operator("SVDF", [source, *filters, bias, state], [out], version=3)
+    content = crafted.finish([source], [out])
+    with pytest.raises(ConversionError, match=r"TFLite Micro.*--no_run"):
+        lock_tflite(content)
+    assert lock_tflite(content, runs=False).tensors_protected == 3
