@@ -18,8 +18,8 @@ from edgepro_tf.flatbuffer.number_formats import find_blocks
 from edgepro_tf.flatbuffer.roles import may_lack
 from edgepro_tf.flatbuffer.views import Constant
 
-# Zero points that a quantised tensor can have, by the schema's TensorType.
-_INT8 = 9
+_INT8 = 9  # TensorType of the schema.
+# Zero points that a quantised tensor can have, by its type.
 _ZERO_POINTS = {
     3: (0, 255), 7: (-(2**15), 2**15 - 1), _INT8: (-128, 127), 17: (-8, 7)
 }  # fmt: skip
