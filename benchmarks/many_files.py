@@ -20,7 +20,6 @@ import os
 
 import numpy as np
 
-from edgepro_tf.cli.quiet import quieten_tensorflow
 from edgepro_tf.datasets import Dataset, load_dataset
 
 _COLUMNS = 12
@@ -30,7 +29,6 @@ _TRIES = 40  # Choices of the thief's labelled examples.
 
 def main() -> None:
     args = _parse()
-    quieten_tensorflow()
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     print(f"{'':9}{'files':>6}{'no label':>17}{f'{args.labels} labels':>17}")
     for drawn, is_drawn in (("again", True), ("blindly", False)):

@@ -26,10 +26,10 @@ RepresentativeDataset = Callable[[], Iterable[list[Any] | dict[str, Any]]]
 _SCOPE = re.compile(r"[A-Za-z0-9_.\\/>-]+")
 QUANTIZED = ("int8", "int16x8")  # Activations, too, by ranges of real inputs.
 FORMATS = ("float32", "float16", "dynamic", *QUANTIZED)
-# As good as zero. A batch normalisation may multiply it, by a hundredth or by a hundred
-# thousand.
 # How systems say so (ENOSPC, EDQUOT, EFBIG).
 _NO_ROOM = re.compile("No space left|Disk quota exceeded|File too large")
+# As good as zero. A batch normalisation may multiply it, by a hundredth or by a hundred
+# thousand.
 _NO_BIAS = 2.0**-118
 # What an export changes and sets back is the process's: loggers, filters, layers.
 _ONE_AT_A_TIME = threading.RLock()

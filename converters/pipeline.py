@@ -19,6 +19,7 @@ from converters.samples import (
     COUNT,
     ELSEWHERE,
     MOST_ROWS,
+    Sample,
     calibrate_with,
     count_inputs,
     make_samples,
@@ -283,15 +284,15 @@ def _protect(
     records = plan_lock(recipe, view, split.model, split.stored, split.stored_scales)
     if update_of is not None:
         records = keep_draws(records, view, split.model, update_of)
-    if runs and view.is_for_micro:
-        raise ConversionError(
-            "cannot verify pair: expected a model that TFLite runs, got one for TFLite "
-            "Micro, whose SVDF keeps its state in int8.",
-            ELSEWHERE,
-        )
-    rows = make_samples(authorized, samples, most=MOST_ROWS) if runs else []
-    run = Run({}, [], [])
+    rows, run = list[Sample](), Run({}, [], [])
     if runs:
+        if view.is_for_micro:
+            raise ConversionError(
+                "cannot verify pair: expected a model that TFLite runs, got one for "
+                "TFLite Micro, whose SVDF keeps its state in int8.",
+                ELSEWHERE,
+            )
+        rows = make_samples(authorized, samples, most=MOST_ROWS)
         others = vary_noise(rows[:COUNT]) if samples is None else []
         run = run_authorized(authorized, [rows[:COUNT], *others])
     is_drawn = any(one.steps & ~Step.SET and not one.kept for one in records)

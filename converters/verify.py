@@ -110,7 +110,7 @@ def run_authorized(authorized: bytes, choices: Sequence[Sequence[Sample]]) -> Ru
             return Run(options, samples, answers)
     words = _words(errors[0]) if errors else "no runtime"
     hint = (
-        f"Pass real inputs as samples, or install a runtime with its operators. "
+        "Pass real inputs as samples, or install a runtime with its operators. "
         f"{ELSEWHERE}"
     )
     if custom:
